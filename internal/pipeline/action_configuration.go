@@ -1,0 +1,65 @@
+package pipeline
+
+// The configurations of the action types. They are nouns, not behaviour: the
+// definition room compiles towline.yaml to them, and the room that carries the
+// action out decodes them from Action.Configuration. The doc tags become the
+// descriptions in the published JSON Schema.
+
+// Source is the configuration of Source/Git: a revision of a repository on
+// Towline's git server. Its output artifact is the tree of that commit.
+type Source struct {
+	Repository string `json:"repository"`
+}
+
+// Build is the configuration of Build/Buildspec: the phases of a buildspec,
+// run on a backend. Exactly one of Buildspec and Commands is set.
+type Build struct {
+	Buildspec string             `json:"buildspec,omitempty" doc:"path of a buildspec file in the source, default buildspec.yml"`
+	Commands  []string           `json:"commands,omitempty" doc:"shell commands instead of a buildspec file"`
+	Artifacts []string           `json:"artifacts,omitempty" doc:"with commands: glob patterns of the files that form the output artifact"`
+	Reports   []string           `json:"reports,omitempty" doc:"with commands: glob patterns of JUnit XML files to read and show"`
+	Services  map[string]Service `json:"services,omitempty" doc:"databases that are started empty for this build, by name"`
+	Env       map[string]string  `json:"env,omitempty" doc:"environment variables of the build"`
+	Timeout   string             `json:"timeout,omitempty" doc:"longest the build may take, e.g. 20m; default 1h"`
+}
+
+// Service is a database that a build gets for itself, empty.
+type Service struct {
+	Engine string `json:"engine" doc:"which database: postgres" enum:"postgres"`
+}
+
+// Image is the configuration of Build/Image: an artifact layered on a base
+// image, without a daemon, known by its digest afterwards.
+type Image struct {
+	Repository string            `json:"repository" doc:"repository to push to: a name on the embedded registry, or a full reference such as ghcr.io/acme/web"`
+	Artifact   string            `json:"artifact,omitempty" doc:"artifact to put into the image, default the last one made"`
+	Base       string            `json:"base,omitempty" doc:"scratch (default), an image reference, or oci:PATH for an OCI layout directory (relative to the artifact, or absolute)"`
+	Path       string            `json:"path,omitempty" doc:"directory of the image that the artifact's files go to, default /app"`
+	Entrypoint []string          `json:"entrypoint,omitempty" doc:"command that the container runs"`
+	Env        map[string]string `json:"env,omitempty" doc:"environment variables of the container"`
+	Ports      []int             `json:"ports,omitempty" doc:"TCP ports that the container listens on"`
+	User       string            `json:"user,omitempty" doc:"user of the container, default 65532:65532 on scratch, else the base's"`
+	Platforms  []string          `json:"platforms,omitempty" doc:"platforms such as linux/amd64, default the server's own"`
+}
+
+// Deploy is the configuration of Deploy/Kubernetes.
+type Deploy struct {
+	Cluster   string            `json:"cluster,omitempty" doc:"context of the server's kubeconfig, default its current context"`
+	Namespace string            `json:"namespace,omitempty" doc:"namespace of the objects, created when missing; default the one in the manifests, else default"`
+	App       string            `json:"app,omitempty" doc:"name under which the cluster keeps this application's revisions, default the pipeline's name"`
+	Manifests string            `json:"manifests,omitempty" doc:"file, directory of YAML files, or directory with a kustomization.yaml, in the source; default k8s/"`
+	Images    map[string]string `json:"images,omitempty" doc:"which image each named container image gets, e.g. web: '#{image.ImageURI}'"`
+	Strategy  string            `json:"strategy,omitempty" doc:"how old pods give way to new ones: rolling (default)" enum:"rolling"`
+	Timeout   string            `json:"timeout,omitempty" doc:"longest the rollout may take, default 10m"`
+	Verify    Verify            `json:"verify,omitzero" doc:"requests sent through the whole rollout, whose losses are the verdict"`
+}
+
+// Verify says what the prober sends during a deployment.
+type Verify struct {
+	Service string `json:"service,omitempty" doc:"Service to probe, default the only one of the application"`
+	URL     string `json:"url,omitempty" doc:"URL to probe instead of a Service, e.g. https://web.example.com/healthz"`
+	Path    string `json:"path,omitempty" doc:"path of the request, default /"`
+	Rate    int    `json:"rate,omitempty" doc:"requests per second, default 100; 0 keeps the default"`
+	Off     bool   `json:"off,omitempty" doc:"true sends no requests: the deployment then has no verdict"`
+	Budget  int    `json:"budget,omitempty" doc:"requests that may be lost before the deployment is reverted, default 0"`
+}
