@@ -1,0 +1,9 @@
+package pipeline
+
+import "errors"
+
+// ErrShutdown is the cause of a context that ends because the server stops,
+// not because somebody wants the work to end. An action that sees it leaves
+// running what can run on without the server and returns the context's error;
+// the same job is given to it again after the restart.
+var ErrShutdown = errors.New("the server is shutting down")
