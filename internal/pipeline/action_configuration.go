@@ -25,7 +25,7 @@ type Build struct {
 
 // Service is a database that a build gets for itself, empty.
 type Service struct {
-	Engine string `json:"engine" doc:"which database: postgres" enum:"postgres"`
+	Engine string `json:"engine" doc:"which database: postgres" jsonschema:"enum=postgres"`
 }
 
 // Image is the configuration of Build/Image: an artifact layered on a base
@@ -49,7 +49,7 @@ type Deploy struct {
 	App       string            `json:"app,omitempty" doc:"name under which the cluster keeps this application's revisions, default the pipeline's name"`
 	Manifests string            `json:"manifests,omitempty" doc:"file, directory of YAML files, or directory with a kustomization.yaml, in the source; default k8s/"`
 	Images    map[string]string `json:"images,omitempty" doc:"which image each named container image gets, e.g. web: '#{image.ImageURI}'"`
-	Strategy  string            `json:"strategy,omitempty" doc:"how old pods give way to new ones: rolling (default)" enum:"rolling"`
+	Strategy  string            `json:"strategy,omitempty" doc:"how old pods give way to new ones: rolling (default)" jsonschema:"enum=rolling"`
 	Timeout   string            `json:"timeout,omitempty" doc:"longest the rollout may take, default 10m"`
 	Verify    Verify            `json:"verify,omitzero" doc:"requests sent through the whole rollout, whose losses are the verdict"`
 }

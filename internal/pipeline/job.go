@@ -159,7 +159,8 @@ type Deployment struct {
 type Verdict struct {
 	Requests     int            `json:"requests"`
 	Lost         int            `json:"lost"`
-	LongestGapMs int64          `json:"longestGapMs"` // longest time between two answered requests
+	NotSent      int            `json:"notSent,omitempty"` // were due, but the prober itself had no time or means to send them
+	LongestGapMs int64          `json:"longestGapMs"`      // longest time between two answered requests
 	P50Ms        float64        `json:"p50Ms"`
 	P99Ms        float64        `json:"p99Ms"`
 	Rate         float64        `json:"rate"` // requests per second really sent
@@ -178,5 +179,9 @@ type Lane struct {
 
 // String is the verdict in one line: "0 of 1204 requests lost · longest gap 14 ms".
 func (v Verdict) String() string {
-	return fmt.Sprintf("%d of %d requests lost · longest gap %d ms", v.Lost, v.Requests, v.LongestGapMs)
+	s := fmt.Sprintf("%d of %d requests lost · longest gap %d ms", v.Lost, v.Requests, v.LongestGapMs)
+	if v.NotSent > 0 {
+		s += fmt.Sprintf(" · %d not sent", v.NotSent)
+	}
+	return s
 }
