@@ -1,0 +1,3 @@
+module github.com/towline/towline/localkube/pause
+
+go 1.26.0
