@@ -1,0 +1,71 @@
+package probe
+
+import (
+	"context"
+	"time"
+)
+
+// maxLate is by how much the prober may fall behind its pace, when the machine
+// gives it no time, and still catch up with a burst. What is later than that
+// is not sent but counted, so that a starved prober is seen and not taken for
+// a healthy application.
+const maxLate = time.Second
+
+// pace starts requests at the configured rate until ctx ends. The requests
+// themselves run under send. Whether request n is due depends on the time
+// since the start alone, so that neither slow answers nor late ticks slow
+// down the rate.
+func (p *Prober) pace(ctx, send context.Context) {
+	interval := time.Second / time.Duration(p.cfg.Rate)
+	tick := time.NewTicker(max(interval, 2*time.Millisecond))
+	defer tick.Stop()
+	for n := 0; ; {
+		select {
+		case <-ctx.Done():
+			p.tally.stopAt(time.Now())
+			return
+		case <-tick.C:
+		}
+		since := time.Since(p.started)
+		for ; p.due(n) <= since; n++ {
+			p.launch(send, n, since-p.due(n))
+		}
+	}
+}
+
+// due is when request n is to be sent, counted from the start.
+func (p *Prober) due(n int) time.Duration {
+	return time.Duration(float64(n) / float64(p.cfg.Rate) * float64(time.Second))
+}
+
+// launch starts request n, which is late by that much, or counts it as not
+// sent when it is too late or too many are in flight. Even ones take the fresh
+// lane, odd ones the kept connections in turn.
+func (p *Prober) launch(ctx context.Context, n int, late time.Duration) {
+	if late > maxLate {
+		p.tally.miss()
+		return
+	}
+	select {
+	case p.slots <- struct{}{}:
+	default:
+		p.tally.miss()
+		return
+	}
+	lane, transport := fresh, p.fresh
+	if n%2 == 1 {
+		lane, transport = keepAlive, p.kept[n/2%len(p.kept)]
+	}
+	p.tally.launch(lane)
+	p.flying.Go(func() {
+		defer func() { <-p.slots }()
+		p.record(lane, p.ask(ctx, transport))
+	})
+}
+
+// record counts an answer, and tells the log of each cause once.
+func (p *Prober) record(l lane, a answer) {
+	if first := p.tally.record(l, a, time.Now()); first {
+		p.log.Warn("request lost", "cause", a.cause, "lane", l.String(), "after", time.Since(p.started).Round(time.Millisecond))
+	}
+}

@@ -1,0 +1,217 @@
+// Package probe sends requests through a deployment and counts what is lost.
+// Its noun is the prober; its counts are the deployment's verdict.
+//
+// The prober is open loop: it sends at a fixed rate however slowly the
+// application answers, as independent users would. Every second request goes
+// out on a connection of its own, the others on connections that are kept
+// open and used in turn, because a cut-over harms the two in different ways:
+// new connections meet endpoints that are gone, kept ones are cut when the
+// pod they lead to ends.
+//
+// No request is ever sent twice. A client that quietly repeats what failed
+// would hide the very thing that is measured; see transport.go.
+//
+// The room knows a URL and how to reach it, nothing of Kubernetes: who wants
+// to probe through a cluster hands in a transport.
+package probe
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// The defaults of Config, and its limits.
+const (
+	DefaultRate    = 100
+	MaxRate        = 10_000
+	DefaultTimeout = 5 * time.Second
+)
+
+// Config says what a prober sends and where. Only URL is required.
+type Config struct {
+	// URL is what every request asks for: http or https. Redirects are not
+	// followed.
+	URL string
+
+	// Method is the method of every request, default GET. GET is the one that
+	// does no harm to an application; the prober takes care by itself that
+	// net/http does not repeat it. POST and other methods that usually carry
+	// a body send a short plain text.
+	Method string
+
+	// Rate is in requests per second over both lanes, default 100.
+	Rate int
+
+	// Timeout is how long an answer may take, up to its last byte, before the
+	// request counts as lost. Default 5 s.
+	Timeout time.Duration
+
+	// Transport makes the way for one request at a time: it is called once
+	// with false, for the fresh lane, and once for each kept connection with
+	// true. It must not repeat requests; NewTransport is a good start for one
+	// that needs TLS or credentials. Default: NewTransport.
+	Transport func(keepAlive bool) http.RoundTripper
+
+	// Header is sent with each request. Host in it replaces the URL's.
+	Header http.Header
+
+	// Logger hears of the first loss of each cause. Default: nobody.
+	Logger *slog.Logger
+}
+
+// Prober sends requests until it is stopped. All methods are safe for
+// concurrent use.
+type Prober struct {
+	cfg     Config
+	target  *url.URL
+	log     *slog.Logger
+	fresh   http.RoundTripper
+	kept    []http.RoundTripper
+	slots   chan struct{} // one for each request in flight
+	tally   *tally
+	started time.Time
+
+	cancel context.CancelFunc // ends the pace
+	paced  chan struct{}      // closed when no more requests will start
+	flying sync.WaitGroup     // the requests in flight
+
+	stop  sync.Once
+	final pipeline.Verdict
+}
+
+// Start begins to send. Requests go out until Stop is called or ctx ends;
+// those in flight at that moment are given their time to be answered in both
+// cases, so that each request sent is counted. Stop must be called, also
+// after ctx has ended.
+func Start(ctx context.Context, cfg Config) (*Prober, error) {
+	p, err := newProber(cfg)
+	if err != nil {
+		return nil, err
+	}
+	pace, cancel := context.WithCancel(ctx)
+	p.cancel = cancel
+	p.started = time.Now()
+	p.tally.begin(p.started)
+	go func() {
+		defer close(p.paced)
+		p.pace(pace, context.WithoutCancel(ctx))
+	}()
+	return p, nil
+}
+
+func newProber(cfg Config) (*Prober, error) {
+	target, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parse the URL to probe: %w", err)
+	}
+	if (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
+		return nil, fmt.Errorf("probe %q: want an absolute http or https URL", target.Redacted())
+	}
+	if cfg.Method == "" {
+		cfg.Method = http.MethodGet
+	}
+	if cfg.Rate == 0 {
+		cfg.Rate = DefaultRate
+	}
+	if cfg.Rate < 0 || cfg.Rate > MaxRate {
+		return nil, fmt.Errorf("probe %s: rate %d is not between 1 and %d", target.Redacted(), cfg.Rate, MaxRate)
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = func(keepAlive bool) http.RoundTripper { return NewTransport(keepAlive) }
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Prober{
+		cfg:    cfg,
+		target: target,
+		log:    cfg.Logger.With("target", target.Redacted()),
+		fresh:  cfg.Transport(false),
+		slots:  make(chan struct{}, maxInFlight(cfg)),
+		tally:  newTally(),
+		paced:  make(chan struct{}),
+	}
+	for range keptConnections(cfg.Rate) {
+		p.kept = append(p.kept, cfg.Transport(true))
+	}
+	return p, nil
+}
+
+// keptConnections is how many connections the keep-alive lane uses in turn:
+// enough that every pod of an application is likely to hold one, and so few
+// that each is used at least about every other second.
+func keptConnections(rate int) int { return min(max(rate/4, 1), 16) }
+
+// maxInFlight bounds the memory of a prober whose target does not answer at
+// all: every request of one timeout, and half a second more.
+func maxInFlight(cfg Config) int {
+	return min(int(math.Ceil(float64(cfg.Rate)*(cfg.Timeout.Seconds()+0.5))), 8192)
+}
+
+// Snapshot is the verdict so far. It is cheap enough for a display that is
+// redrawn many times a second. It counts the requests whose fate is known.
+func (p *Prober) Snapshot() pipeline.Verdict {
+	select {
+	case <-p.paced:
+	default:
+		return p.verdict(time.Now())
+	}
+	return p.verdict(p.tally.end())
+}
+
+// Mark puts a mark on the timeline, such as the name of the step that the
+// deployment begins now.
+func (p *Prober) Mark(name string) { p.tally.mark(name, time.Now()) }
+
+// Timeline is the start and the marks since, in order, each with what happened
+// between it and the next one. It keeps the first 256 marks.
+func (p *Prober) Timeline() []Moment { return p.tally.timeline() }
+
+// Stop ends the sending, waits for the requests in flight, which takes at most
+// the timeout of one, and returns the final verdict. Further calls return the
+// same.
+func (p *Prober) Stop() pipeline.Verdict {
+	p.stop.Do(func() {
+		p.cancel()
+		<-p.paced
+		p.await()
+		p.tally.close()
+		p.final = p.verdict(p.tally.end())
+		for _, t := range append(p.kept, p.fresh) {
+			if c, ok := t.(interface{ CloseIdleConnections() }); ok {
+				c.CloseIdleConnections()
+			}
+		}
+	})
+	return p.final
+}
+
+// await waits for the requests in flight. A transport that does not heed its
+// context cannot hold it up for long: its requests count as timeouts then.
+func (p *Prober) await() {
+	done := make(chan struct{})
+	go func() { p.flying.Wait(); close(done) }()
+	limit := time.NewTimer(p.cfg.Timeout + time.Second)
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+	}
+}
+
+func (p *Prober) verdict(until time.Time) pipeline.Verdict {
+	v := p.tally.verdict(until)
+	v.Target = p.target.Redacted()
+	return v
+}

@@ -1,0 +1,102 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+// NewTransport is a transport that goes straight to the target, over HTTP/1.1,
+// on a new connection for each request or on kept ones. Callers may set its
+// TLSClientConfig.
+//
+// A kept connection that the server has closed while it was idle is not used
+// again. net/http notices that a moment late, so each connection is looked at
+// once more just before the first byte of a request is written; if it is
+// closed, nothing is written, and the request goes out on another one. Only
+// this, where no byte of the request has left the machine, is ever sent on a
+// second connection. Any later failure is a loss.
+func NewTransport(keepAlive bool) *http.Transport {
+	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &conn{Conn: c}, nil
+		},
+		// A map that is not nil turns HTTP/2 off, whose streams would share
+		// one connection and so hide what happens to the others.
+		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
+		DisableKeepAlives:   !keepAlive,
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: 1,
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 30 * time.Second,
+	}
+}
+
+// errClosed says that the server had closed a kept connection before the
+// request was written.
+var errClosed = errors.New("server closed idle connection")
+
+// conn is a connection that knows how much was written to it, and that does
+// not begin a request when the server has closed it. The transport uses a
+// connection for one request at a time, so a write that follows a read begins
+// a request.
+type conn struct {
+	net.Conn
+	written  atomic.Int64
+	answered atomic.Bool // data was read since the last write
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.answered.Store(true)
+	}
+	return n, err
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	if c.answered.CompareAndSwap(true, false) && closedByPeer(c.Conn) {
+		return 0, errClosed
+	}
+	n, err := c.Conn.Write(b)
+	c.written.Add(int64(n))
+	return n, err
+}
+
+// usage follows which connection a request got and whether any byte of it was
+// written. Connections that do not come from NewTransport count as written to.
+type usage struct{ got atomic.Pointer[gotConn] }
+
+type gotConn struct {
+	conn   *conn
+	before int64
+}
+
+func (u *usage) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		raw := info.Conn
+		if t, ok := raw.(*tls.Conn); ok {
+			raw = t.NetConn()
+		}
+		if c, ok := raw.(*conn); ok && info.Reused {
+			u.got.Store(&gotConn{conn: c, before: c.written.Load()})
+		}
+	}}
+}
+
+// untouched says that the request got a kept connection and wrote nothing to
+// it.
+func (u *usage) untouched() bool {
+	g := u.got.Load()
+	return g != nil && g.conn.written.Load() == g.before
+}
