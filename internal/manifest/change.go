@@ -1,0 +1,105 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Change is one thing that was done to an object, or that the user should
+// know about it. It prints as one line of the log.
+type Change struct {
+	Object string // as Ref names it
+	Source Source
+	Field  string // such as spec.template.spec.containers[web].image; empty when it concerns the whole object
+	Old    string // as compact JSON, strings without quotes; empty when the field was absent
+	New    string // likewise; empty for warnings
+	Reason string
+	Kind   ChangeKind
+}
+
+// ChangeKind says whether an object was changed.
+type ChangeKind string
+
+// The kinds of changes.
+const (
+	// Completed: the field was absent or could not have worked, and was set.
+	Completed ChangeKind = "completed"
+	// Replaced: the field was set because the user asked for it.
+	Replaced ChangeKind = "replaced"
+	// Warned: nothing was changed, but requests may be lost.
+	Warned ChangeKind = "warning"
+)
+
+// String is one line: `completed Deployment/web spec.minReadySeconds: 0 -> 5 (why)`.
+func (c Change) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", c.Kind, c.Object)
+	if c.Field != "" {
+		b.WriteString(" " + c.Field)
+	}
+	switch {
+	case c.Kind == Warned && c.Old != "":
+		b.WriteString(": " + c.Old)
+	case c.Kind == Warned:
+	case c.Old == "":
+		b.WriteString(": " + c.New)
+	default:
+		fmt.Fprintf(&b, ": %s -> %s", c.Old, c.New)
+	}
+	if c.Kind == Warned {
+		b.WriteString(": " + c.Reason)
+	} else if c.Reason != "" {
+		b.WriteString(" (" + c.Reason + ")")
+	}
+	return b.String()
+}
+
+// change is a Change of u whose values are still what they are in the object.
+func change(o Object, kind ChangeKind, field string, old, new any, reason string) Change {
+	return Change{
+		Object: Ref(o.Unstructured), Source: o.Source, Field: field,
+		Old: show(old), New: show(new), Reason: reason, Kind: kind,
+	}
+}
+
+func warn(o Object, field string, value any, format string, args ...any) Change {
+	return change(o, Warned, field, value, nil, fmt.Sprintf(format, args...))
+}
+
+func show(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	return string(text)
+}
+
+// set changes one field of u and says so.
+func set(o Object, kind ChangeKind, reason string, value any, fields ...string) Change {
+	old, _, _ := unstructured.NestedFieldNoCopy(o.Object, fields...)
+	setNested(o.Object, value, fields...)
+	return change(o, kind, strings.Join(fields, "."), old, value, reason)
+}
+
+// setNested makes the maps on the way where they are missing. What stands
+// there instead of a map is replaced: the API server would refuse it.
+func setNested(m map[string]any, value any, fields ...string) {
+	for _, f := range fields[:len(fields)-1] {
+		next, ok := m[f].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			m[f] = next
+		}
+		m = next
+	}
+	m[fields[len(fields)-1]] = value
+}

@@ -1,0 +1,262 @@
+package manifest
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Recipe is what a rollout needs so that it loses no request.
+type Recipe struct {
+	// ReadinessPath is the path of an HTTP request that says 200 to 399 only
+	// when a pod can serve, such as Verify.Path. Empty means that none is
+	// known: the completed probe then asks whether the port accepts
+	// connections.
+	ReadinessPath string
+	// ReadinessService names the Service that ReadinessPath is of. Empty means
+	// every Service.
+	ReadinessService string
+	// Detach is how long a pod that ends goes on serving, until every node and
+	// load balancer has heard that it is no endpoint any more: 10 s inside a
+	// cluster, 30 s behind an ingress or a cloud's load balancer. Zero means
+	// DefaultDetach. Kubernetes counts whole seconds; it is rounded up.
+	Detach time.Duration
+	// LongestRequest is how long one request may take. Zero means
+	// DefaultLongestRequest.
+	LongestRequest time.Duration
+	// NoSleepAction says that the cluster is older than Kubernetes 1.30 and
+	// does not know lifecycle.preStop.sleep: it is then asked of the user.
+	NoSleepAction bool
+}
+
+// The defaults of Recipe.
+const (
+	DefaultDetach         = 10 * time.Second
+	DefaultLongestRequest = 15 * time.Second
+)
+
+// slack is what a pod may take for itself between the last answer and its
+// end; defaultGrace is what Kubernetes gives when the manifest says nothing.
+const (
+	slack        = 5
+	defaultGrace = 30
+)
+
+func (r Recipe) detach() int64 { return seconds(r.Detach, DefaultDetach) }
+
+// grace is the shortest termination grace period with a preStop of that many
+// seconds.
+func (r Recipe) grace(preStop int64) int64 {
+	return preStop + seconds(r.LongestRequest, DefaultLongestRequest) + slack
+}
+
+func seconds(d, otherwise time.Duration) int64 {
+	if d <= 0 {
+		d = otherwise
+	}
+	return int64((d + time.Second - 1) / time.Second)
+}
+
+// Complete sets what the manifests leave out and a rollout without loss needs,
+// in the Deployments that a Service of objs selects: readinessProbe,
+// lifecycle.preStop, terminationGracePeriodSeconds and the strategy's
+// maxUnavailable and maxSurge. What the user wrote stays, with two exceptions
+// that are in the changes as well: a grace period that ends before preStop
+// does is raised, and a maxUnavailable of 25%, which is Kubernetes' default
+// written down, becomes 0. Choices of the user that lose requests are warned
+// about, and so is what no completion can mend (see warnings).
+//
+// It is idempotent: the second time there are warnings only. Run it after
+// SetNamespace, since Services select within their namespace.
+func Complete(objs []Object, recipe Recipe) []Change {
+	var changes []Change
+	for _, o := range OfKind(objs, "apps", "Deployment") {
+		if _, ok := Template(o.Unstructured); !ok {
+			continue
+		}
+		services := filterSelecting(objs, o)
+		if len(services) == 0 {
+			continue
+		}
+		changes = append(changes, completeReadiness(o, services, recipe)...)
+		changes = append(changes, completePreStop(o, recipe)...)
+		changes = append(changes, completeGrace(o, recipe)...)
+		changes = append(changes, completeStrategy(o)...)
+	}
+	return append(changes, warnings(objs)...)
+}
+
+// filterSelecting are the Services of objs that select the workload.
+func filterSelecting(objs []Object, workload Object) []Object {
+	var services []Object
+	for _, s := range Services(objs) {
+		if Selects(s.Unstructured, workload.Unstructured) {
+			services = append(services, s)
+		}
+	}
+	return services
+}
+
+// completeReadiness gives the first container that a Service sends requests
+// to a probe, unless a container that takes requests has one already.
+func completeReadiness(o Object, services []Object, recipe Recipe) []Change {
+	var changes []Change
+	for _, s := range services {
+		for port := range mapsOf(servicePorts(s)) {
+			if p := stringAt(port, "protocol"); p != "" && p != "TCP" {
+				continue
+			}
+			c, target, ok := targetOf(o, port)
+			if !ok || probed(c) {
+				break
+			}
+			probe, reason := probeOf(s, target, recipe)
+			c.value["readinessProbe"] = probe
+			changes = append(changes, change(o, Completed, c.field+".readinessProbe", nil, probe, reason))
+			break
+		}
+	}
+	return changes
+}
+
+// probed reports whether c says itself when it can serve.
+func probed(c container) bool {
+	_, ok := c.value["readinessProbe"]
+	return ok
+}
+
+// probeOf asks every 2 s and gives up on a pod after 3 failures: a new pod
+// then joins soon after it can serve. A probe of a port cannot know more than
+// that somebody listens.
+func probeOf(service Object, target any, recipe Recipe) (probe map[string]any, reason string) {
+	probe = map[string]any{"periodSeconds": int64(2), "timeoutSeconds": int64(2), "failureThreshold": int64(3)}
+	if recipe.ReadinessPath != "" && (recipe.ReadinessService == "" || recipe.ReadinessService == service.GetName()) {
+		path, _, _ := strings.Cut(recipe.ReadinessPath, "#")
+		probe["httpGet"] = map[string]any{"path": path, "port": target}
+		return probe, "Service " + service.GetName() + " must not send requests to a pod that cannot answer yet"
+	}
+	probe["tcpSocket"] = map[string]any{"port": target}
+	return probe, "Service " + service.GetName() + " must not send requests to a pod that does not listen yet; an httpGet probe of your own would know more"
+}
+
+// completePreStop lets every container of the pod sleep before it is told to
+// end, not only the one that takes requests: a proxy or a database proxy
+// beside it that ends at once would take its requests along. Native sidecars
+// need none, since they end after the containers.
+func completePreStop(o Object, recipe Recipe) []Change {
+	var changes []Change
+	for _, c := range containers(o.Unstructured) {
+		if c.init {
+			continue
+		}
+		field := c.field + ".lifecycle.preStop"
+		preStop, ok := valueAt(c.value, "lifecycle", "preStop")
+		switch {
+		case ok:
+			if s, known := sleepOf(preStop); known && s < recipe.detach() {
+				changes = append(changes, warn(o, field, preStop,
+					"sleeps %d s, but it may take %d s until no node sends requests to the pod any more", s, recipe.detach()))
+			}
+		case recipe.NoSleepAction:
+			changes = append(changes, warn(o, field, nil, "the pod ends while requests are still sent to it, and this cluster is too old "+
+				"for preStop.sleep (it came with Kubernetes 1.30): give the container a preStop exec that sleeps %d s", recipe.detach()))
+		default:
+			value := map[string]any{"sleep": map[string]any{"seconds": recipe.detach()}}
+			setNested(c.value, value, "lifecycle", "preStop")
+			changes = append(changes, change(o, Completed, field, nil, value, "requests still arrive until every node knows that the pod ends"))
+		}
+	}
+	return changes
+}
+
+var sleepCommand = regexp.MustCompile(`(?:^|[\s;/])sleep ([0-9]{1,6})s?(?:$|[\s;&])`)
+
+// sleepOf is how many seconds a preStop handler sleeps, if it says so.
+func sleepOf(preStop any) (s int64, known bool) {
+	handler, _ := preStop.(map[string]any)
+	if s, ok := intAt(handler, "sleep", "seconds"); ok {
+		return s, true
+	}
+	command, _ := sliceAt(handler, "exec", "command")
+	var words []string
+	for _, w := range command {
+		words = append(words, fmt.Sprint(w))
+	}
+	found := sleepCommand.FindStringSubmatch(strings.Join(words, " "))
+	if found == nil {
+		return 0, false
+	}
+	s, err := strconv.ParseInt(found[1], 10, 64)
+	return s, err == nil
+}
+
+// completeGrace makes the grace period long enough for preStop, the longest
+// request and the end of the process: the time of preStop is part of it.
+func completeGrace(o Object, recipe Recipe) []Change {
+	var preStop int64
+	for _, c := range containers(o.Unstructured) {
+		handler, _ := valueAt(c.value, "lifecycle", "preStop")
+		if s, known := sleepOf(handler); known && !c.init {
+			preStop = max(preStop, s)
+		}
+	}
+	fields := []string{"spec", "template", "spec", "terminationGracePeriodSeconds"}
+	need := recipe.grace(preStop)
+	have, written := intAt(o.Object, fields...)
+	switch {
+	case !written && need > defaultGrace:
+		return []Change{set(o, Completed, fmt.Sprintf("preStop %d s, the longest request and %d s to end; the default is %d", preStop, slack, defaultGrace), need, fields...)}
+	case written && have <= preStop:
+		return []Change{set(o, Completed, fmt.Sprintf("the pod would be killed while its preStop still sleeps %d s", preStop), need, fields...)}
+	case written && have < need:
+		return []Change{warn(o, strings.Join(fields, "."), have,
+			"a request that takes longer than %d s after the preStop of %d s is cut off; %d would do", have-preStop, preStop, need)}
+	}
+	return nil
+}
+
+// completeStrategy makes a rolling update keep every old pod until a new one
+// serves. The strategy of more than four replicas keeps Kubernetes' surge of a
+// quarter, rounded up, for one pod at a time would take long; with fewer it is
+// the same 1.
+func completeStrategy(o Object) []Change {
+	if t := stringAt(o.Object, "spec", "strategy", "type"); t != "" && t != "RollingUpdate" {
+		return nil // see warnings
+	}
+	unavailable := []string{"spec", "strategy", "rollingUpdate", "maxUnavailable"}
+	surge := []string{"spec", "strategy", "rollingUpdate", "maxSurge"}
+	haveUnavailable, wroteUnavailable := valueAt(o.Object, unavailable...)
+	haveSurge, wroteSurge := valueAt(o.Object, surge...)
+	if wroteSurge && isNone(haveSurge) {
+		return []Change{warn(o, strings.Join(surge, "."), haveSurge, "an old pod ends before its successor serves: with 1 the number of serving pods never falls")}
+	}
+	var changes []Change
+	switch {
+	case !wroteUnavailable || haveUnavailable == "25%":
+		changes = append(changes, set(o, Completed, "no old pod ends before its successor serves", int64(0), unavailable...))
+	case !isNone(haveUnavailable):
+		changes = append(changes, warn(o, strings.Join(unavailable, "."), haveUnavailable, "old pods end before their successors serve; 0 never does"))
+	}
+	if !wroteSurge {
+		changes = append(changes, set(o, Completed, "new pods start beside the old ones", surgeOf(o), surge...))
+	}
+	if stringAt(o.Object, "spec", "strategy", "type") == "" {
+		changes = append(changes, set(o, Completed, "said, so that the fields below it hold", "RollingUpdate", "spec", "strategy", "type"))
+	}
+	return changes
+}
+
+func surgeOf(o Object) any {
+	if n, ok := intAt(o.Object, "spec", "replicas"); ok && n > 4 {
+		return "25%"
+	}
+	return int64(1)
+}
+
+func isNone(v any) bool {
+	n, ok := asInt(v)
+	return ok && n == 0 || slices.Contains([]any{"0", "0%"}, v)
+}

@@ -1,0 +1,127 @@
+package manifest
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// SetImages gives containers their images. A key of images names containers,
+// init containers included, in three ways; where several keys name the same
+// container, the earlier way wins:
+//
+//  1. the repository of the image, "ghcr.io/acme/web";
+//  2. the name of the container, "web";
+//  3. the last element of the repository, "web" for "ghcr.io/acme/web:1.2".
+//
+// A key that names no container is an error, which lists the images there are.
+// A container that has the image already counts as named by the key, so that
+// doing it twice changes nothing more.
+func SetImages(objs []Object, images map[string]string) ([]Change, error) {
+	all := imagesOf(objs)
+	matched := map[string]bool{}
+	chosen := make([]string, len(all)) // the key for each container
+	for i, c := range all {
+		best := 0
+		for _, key := range slices.Sorted(maps.Keys(images)) {
+			rank := matchImage(key, images[key], c.container)
+			if rank == 0 {
+				continue
+			}
+			matched[key] = true
+			if best == 0 || rank < best {
+				best, chosen[i] = rank, key
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(images)) {
+		if !imageReference.MatchString(images[key]) {
+			return nil, &Error{Message: fmt.Sprintf("image for %q is %q, which is not an image reference", key, images[key]),
+				Hint: "write something like registry.example.com/web@sha256:..., or a variable of an image action, #{image.ImageURI}"}
+		}
+		if !matched[key] {
+			return nil, unmatchedImage(key, all)
+		}
+	}
+	var changes []Change
+	for i, c := range all {
+		image := images[chosen[i]]
+		if chosen[i] == "" || c.image() == image {
+			continue
+		}
+		changes = append(changes, change(c.object, Replaced, c.field+".image", c.value["image"], image, "image "+chosen[i]))
+		c.value["image"] = image
+	}
+	return changes, nil
+}
+
+// placed is a container and the object it stands in.
+type placed struct {
+	container
+	object Object
+}
+
+func imagesOf(objs []Object) []placed {
+	var all []placed
+	for _, o := range objs {
+		for _, c := range containers(o.Unstructured) {
+			all = append(all, placed{container: c, object: o})
+		}
+	}
+	return all
+}
+
+// matchImage is the way in which key names the container, from 1, or 0.
+func matchImage(key, image string, c container) int {
+	repository := Repository(c.image())
+	switch {
+	case key == "":
+		return 0
+	case key == repository && repository != "":
+		return 1
+	case key == c.name:
+		return 2
+	case key == lastElement(repository):
+		return 3
+	case c.image() == image && image != "":
+		return 4
+	}
+	return 0
+}
+
+func unmatchedImage(key string, all []placed) error {
+	var names, there []string
+	for _, c := range all {
+		names = append(names, c.name, Repository(c.image()), lastElement(Repository(c.image())))
+		there = append(there, fmt.Sprintf("%s (container %s of %s)", c.image(), c.name, Ref(c.object.Unstructured)))
+	}
+	e := &Error{Message: fmt.Sprintf("no container has the image or the name %q", key)}
+	if len(there) == 0 {
+		e.Hint = "the manifests have no containers"
+		return e
+	}
+	slices.Sort(there)
+	e.Hint = didYouMean(key, names) + "there are " + strings.Join(atMost(slices.Compact(there), 10), ", ")
+	return e
+}
+
+// Repository is an image reference without tag and digest.
+func Repository(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndex(image, ":"); i > strings.LastIndex(image, "/") {
+		image = image[:i]
+	}
+	return image
+}
+
+// Tag is the tag of an image reference, or empty.
+func Tag(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	return strings.TrimPrefix(image[len(Repository(image)):], ":")
+}
+
+func lastElement(repository string) string { return repository[strings.LastIndex(repository, "/")+1:] }
+
+var imageReference = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/\[\]-]*(@[a-z0-9]+:[A-Fa-f0-9]{32,})?$`)
