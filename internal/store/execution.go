@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// State loads what the state machine needs to know of a pipeline: the
+// executions that have not ended, oldest first.
+func State(ctx context.Context, q Querier, name string) (pipeline.State, error) {
+	rows, err := q.Query(ctx, `SELECT state FROM executions WHERE pipeline = $1 AND status = 'InProgress' ORDER BY number`, name)
+	if err != nil {
+		return pipeline.State{}, fmt.Errorf("load state of %s: %w", name, err)
+	}
+	executions, err := scanExecutions(rows)
+	return pipeline.State{Executions: executions}, err
+}
+
+// SaveExecution writes one execution, new or changed.
+func SaveExecution(ctx context.Context, q Querier, e pipeline.Execution) error {
+	state, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("encode execution %s: %w", e.ID, err)
+	}
+	_, err = q.Exec(ctx, `INSERT INTO executions (id, pipeline, number, status, state) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (id) DO UPDATE SET status = excluded.status, state = excluded.state`,
+		e.ID, e.Pipeline, e.Number, string(e.Status), string(state))
+	if err != nil {
+		return fmt.Errorf("save execution %s: %w", e.ID, err)
+	}
+	return nil
+}
+
+// NextNumber counts one more execution of a pipeline and returns its number.
+func NextNumber(ctx context.Context, q Querier, name string) (int, error) {
+	changed, err := q.Exec(ctx, `UPDATE pipelines SET executions = executions + 1 WHERE name = $1`, name)
+	if err != nil {
+		return 0, fmt.Errorf("number an execution of %s: %w", name, err)
+	}
+	if changed == 0 {
+		return 0, fmt.Errorf("pipeline %s: %w", name, ErrNotFound)
+	}
+	rows, err := q.Query(ctx, `SELECT executions FROM pipelines WHERE name = $1`, name)
+	if err != nil {
+		return 0, fmt.Errorf("number an execution of %s: %w", name, err)
+	}
+	var number int
+	return number, scanOne(rows, &number)
+}
+
+// GetExecution loads one execution within a transaction of the caller's.
+func GetExecution(ctx context.Context, q Querier, id string) (pipeline.Execution, error) {
+	rows, err := q.Query(ctx, `SELECT state FROM executions WHERE id = $1`, id)
+	if err != nil {
+		return pipeline.Execution{}, fmt.Errorf("load execution %s: %w", id, err)
+	}
+	found, err := scanExecutions(rows)
+	if err != nil {
+		return pipeline.Execution{}, err
+	}
+	if len(found) == 0 {
+		return pipeline.Execution{}, fmt.Errorf("execution %s: %w", id, ErrNotFound)
+	}
+	return found[0], nil
+}
+
+// Execution loads one execution. The error is ErrNotFound when there is none.
+func (db *DB) Execution(ctx context.Context, id string) (e pipeline.Execution, err error) {
+	err = db.View(ctx, func(q Querier) error {
+		e, err = GetExecution(ctx, q, id)
+		return err
+	})
+	return e, err
+}
+
+// Executions lists a pipeline's executions, newest first, at most limit. Those
+// with a number from before on are left out unless before is 0.
+func (db *DB) Executions(ctx context.Context, name string, before, limit int) (found []pipeline.Execution, err error) {
+	err = db.View(ctx, func(q Querier) error {
+		rows, err := q.Query(ctx, `SELECT state FROM executions WHERE pipeline = $1 AND ($2 = 0 OR number < $2) ORDER BY number DESC LIMIT $3`, name, before, limit)
+		if err != nil {
+			return fmt.Errorf("list executions of %s: %w", name, err)
+		}
+		found, err = scanExecutions(rows)
+		return err
+	})
+	return found, err
+}
+
+// Unfinished lists the executions of all pipelines that have not ended.
+func (db *DB) Unfinished(ctx context.Context) (found []pipeline.Execution, err error) {
+	err = db.View(ctx, func(q Querier) error {
+		rows, err := q.Query(ctx, `SELECT state FROM executions WHERE status = 'InProgress' ORDER BY pipeline, number`)
+		if err != nil {
+			return fmt.Errorf("list unfinished executions: %w", err)
+		}
+		found, err = scanExecutions(rows)
+		return err
+	})
+	return found, err
+}
+
+func scanExecutions(rows Rows) ([]pipeline.Execution, error) {
+	return scanAll(rows, func() (e pipeline.Execution, err error) {
+		var state []byte
+		if err := rows.Scan(&state); err != nil {
+			return e, err
+		}
+		return e, json.Unmarshal(state, &e)
+	})
+}
+
+// scanAll reads rows to their end, whatever one row becomes, and closes them.
+func scanAll[T any](rows Rows, scan func() (T, error)) (found []T, err error) {
+	defer func() {
+		if closed := rows.Close(); err == nil {
+			err = closed
+		}
+	}()
+	for rows.Next() {
+		one, err := scan()
+		if err != nil {
+			return nil, fmt.Errorf("read row: %w", err)
+		}
+		found = append(found, one)
+	}
+	return found, rows.Err()
+}
+
+// scanOne reads the first row. Without one the error is ErrNotFound.
+func scanOne(rows Rows, dest ...any) error {
+	found, err := scanAll(rows, func() (struct{}, error) { return struct{}{}, rows.Scan(dest...) })
+	if err == nil && len(found) == 0 {
+		return ErrNotFound
+	}
+	return err
+}
