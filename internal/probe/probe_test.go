@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -313,6 +314,30 @@ func TestAKeptConnectionThatWasClosedIdleIsNotUsed(t *testing.T) {
 	}
 }
 
+func TestTLSNeedsATransportThatTrustsTheServer(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+
+	p := start(t, Config{URL: s.URL, Rate: 100})
+	until(t, p, "losses", requests(5))
+	if v := p.Stop(); v.Losses["certificate not trusted"] != v.Requests {
+		t.Errorf("got %+v", v)
+	}
+
+	p = start(t, Config{URL: s.URL, Rate: 100, Transport: func(keepAlive bool) http.RoundTripper {
+		transport := NewTransport(keepAlive)
+		transport.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+		return transport
+	}})
+	until(t, p, "answers", requests(20))
+	if v := p.Stop(); v.Lost != 0 {
+		t.Errorf("got %+v", v)
+	}
+}
+
 func TestARestartUnderLoadLosesRequests(t *testing.T) {
 	t.Parallel()
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
@@ -320,10 +345,10 @@ func TestARestartUnderLoadLosesRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log strings.Builder
+	var logged strings.Builder
 	first := &http.Server{Handler: handler}
 	go func() { _ = first.Serve(l) }()
-	p := start(t, Config{URL: "http://" + l.Addr().String(), Rate: 400, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	p := start(t, Config{URL: "http://" + l.Addr().String(), Rate: 400, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	until(t, p, "answers", requests(20))
 
 	p.Mark("restart")
@@ -357,8 +382,8 @@ func TestARestartUnderLoadLosesRequests(t *testing.T) {
 	if m := p.Timeline(); m[0].Lost != 0 || m[1].Lost < 20 || m[0].Requests+m[1].Requests+m[2].Requests != v.Requests {
 		t.Errorf("losses are not in the moment of the restart: %+v", m)
 	}
-	if n := strings.Count(log.String(), `cause="connection refused"`); n != 1 {
-		t.Errorf("log names the cause %d times, want once:\n%s", n, log.String())
+	if n := strings.Count(logged.String(), `cause="connection refused"`); n != 1 {
+		t.Errorf("log names the cause %d times, want once:\n%s", n, logged.String())
 	}
 }
 
