@@ -1,0 +1,127 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+)
+
+// ApplyOptions change what Apply does.
+type ApplyOptions struct {
+	DryRun bool // the API server checks everything and keeps nothing
+	Force  bool // take over fields that another manager owns
+}
+
+// Apply sends the object as a server-side apply under FieldManager and returns
+// it as the cluster then has it. When the object carries a resourceVersion, a
+// live object with another one is refused (see IsStale). A field that another
+// manager owns is a *ConflictError, unless Force is set.
+func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, options ApplyOptions) (*unstructured.Unstructured, error) {
+	resource, err := c.resource(RefOf(obj))
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(obj.Object)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", RefOf(obj), err)
+	}
+	patch := metav1.PatchOptions{FieldManager: FieldManager, Force: &options.Force, FieldValidation: metav1.FieldValidationStrict}
+	if options.DryRun {
+		patch.DryRun = []string{metav1.DryRunAll}
+	}
+	var applied *unstructured.Unstructured
+	err = retry(ctx, func() (err error) {
+		applied, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, patch)
+		return err
+	})
+	if err != nil {
+		return nil, c.explain(RefOf(obj), err)
+	}
+	return applied, nil
+}
+
+// ApplyRequest is the request that Apply sends, for the log.
+func ApplyRequest(resource Resource, namespace, name string) string {
+	return http.MethodPatch + " " + resource.Path(namespace, name) + "?fieldManager=" + FieldManager
+}
+
+// Conflict is one field that another manager owns.
+type Conflict struct {
+	Field   string // such as .spec.replicas
+	Manager string // such as kubectl-edit
+}
+
+// ConflictError says which fields of an object belong to someone else.
+type ConflictError struct {
+	Ref       Ref
+	Conflicts []Conflict
+}
+
+func (e *ConflictError) Error() string {
+	var fields, managers []string
+	for _, c := range e.Conflicts {
+		fields = append(fields, fmt.Sprintf("%s is owned by %q", c.Field, c.Manager))
+		if !slices.Contains(managers, c.Manager) {
+			managers = append(managers, c.Manager)
+		}
+	}
+	return fmt.Sprintf("%s has fields that someone else has set: %s. Take the fields out of the manifest, or give them up with `kubectl apply --server-side --force-conflicts --field-manager=%s`",
+		e.Ref, strings.Join(fields, "; "), FieldManager)
+}
+
+// IsStale tells that an object changed between the read and the guarded write.
+func IsStale(err error) bool {
+	var conflict *ConflictError
+	return apierrors.IsConflict(err) && !errors.As(err, &conflict)
+}
+
+// explain turns an API error about one object into what a user should read.
+func (c *Cluster) explain(ref Ref, err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return fmt.Errorf("%s: %w", ref, err)
+	}
+	var conflicts []Conflict
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Type == metav1.CauseTypeFieldManagerConflict {
+			conflicts = append(conflicts, Conflict{Field: cause.Field, Manager: quoted(cause.Message)})
+		}
+	}
+	if len(conflicts) > 0 {
+		return &ConflictError{Ref: ref, Conflicts: conflicts}
+	}
+	return fmt.Errorf("%s: %w", ref, err)
+}
+
+// quoted is what stands between the first two double quotes: the API server
+// names the owner in the text `conflict with "NAME" using apps/v1` only.
+func quoted(text string) string {
+	_, rest, ok := strings.Cut(text, `"`)
+	name, _, closed := strings.Cut(rest, `"`)
+	if !ok || !closed {
+		return text
+	}
+	return name
+}
+
+// resource is the dynamic client of one object's kind and namespace.
+func (c *Cluster) resource(ref Ref) (dynamic.ResourceInterface, error) {
+	served, err := c.Resource(ref.GVK())
+	if err != nil {
+		return nil, err
+	}
+	if served.Namespaced {
+		return c.dynamic.Resource(served.GVR).Namespace(ref.Namespace), nil
+	}
+	return c.dynamic.Resource(served.GVR), nil
+}

@@ -1,0 +1,120 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	appsv1 "k8s.io/client-go/kubernetes/typed/apps/v1"
+	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Connect reads a kubeconfig and returns the cluster of one of its contexts.
+// An empty path means the usual rules ($KUBECONFIG, ~/.kube/config, then the
+// service account of the pod it runs in), an empty context the current one.
+// No request is sent: see Ping.
+func Connect(kubeconfigPath, kubeContext string) (*Cluster, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfigPath
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubeContext})
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig: %w", err)
+	}
+	if err := checkContext(raw, kubeContext, rules); err != nil {
+		return nil, err
+	}
+	config, err := loader.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig %s: %w", where(rules), err)
+	}
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("read the namespace of kubeconfig %s: %w", where(rules), err)
+	}
+	name := kubeContext
+	if name == "" {
+		name = raw.CurrentContext
+	}
+	if name == "" {
+		name = "in-cluster"
+	}
+	return newCluster(config, name, namespace)
+}
+
+func checkContext(raw clientcmdapi.Config, kubeContext string, rules *clientcmd.ClientConfigLoadingRules) error {
+	names := slices.Sorted(maps.Keys(raw.Contexts))
+	if kubeContext != "" && raw.Contexts[kubeContext] == nil {
+		return fmt.Errorf("kubeconfig %s has no context %q: it has %s", where(rules), kubeContext, listOr(names, "none"))
+	}
+	inPod := os.Getenv("KUBERNETES_SERVICE_HOST") != ""
+	if kubeContext == "" && raw.CurrentContext == "" && !inPod {
+		return fmt.Errorf("no cluster to use: kubeconfig %s names no current context (it has %s). "+
+			"Name one with --context or `kubectl config use-context`, or start a local cluster with `towline cluster up`",
+			where(rules), listOr(names, "no contexts"))
+	}
+	return nil
+}
+
+func listOr(names []string, none string) string {
+	if len(names) == 0 {
+		return none
+	}
+	return strings.Join(names, ", ")
+}
+
+func where(rules *clientcmd.ClientConfigLoadingRules) string {
+	if rules.ExplicitPath != "" {
+		return rules.ExplicitPath
+	}
+	return strings.Join(rules.Precedence, string(os.PathListSeparator))
+}
+
+// newCluster builds the clients over one shared HTTP client. The client-side
+// rate limit is off: the API server's own priority and fairness says when to
+// slow down, and callers bound how much they send at once.
+func newCluster(config *rest.Config, name, namespace string) (*Cluster, error) {
+	config = rest.CopyConfig(config)
+	config.QPS, config.Burst = -1, -1
+	config.UserAgent = "towline"
+	config.WarningHandlerWithContext = warnings{}
+	if config.Dial == nil {
+		config.Dial = (&net.Dialer{Timeout: pingTimeout, KeepAlive: 30 * time.Second}).DialContext
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("use the credentials of context %q: %w", name, err)
+	}
+	c := &Cluster{Context: name, Server: config.Host, Namespace: namespace, config: config, http: client}
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
+	errs := []error{err}
+	c.dynamic, err = dynamic.NewForConfigAndClient(config, client)
+	errs = append(errs, err)
+	c.core, err = corev1.NewForConfigAndClient(config, client)
+	errs = append(errs, err)
+	c.apps, err = appsv1.NewForConfigAndClient(config, client)
+	errs = append(errs, err)
+	c.slices, err = discoveryv1.NewForConfigAndClient(config, client)
+	errs = append(errs, err)
+	c.leases, err = coordinationv1.NewForConfigAndClient(config, client)
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("use context %q: %w", name, err)
+	}
+	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(disco))
+	return c, nil
+}

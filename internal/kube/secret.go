@@ -1,0 +1,54 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Secrets lists the Secrets of a namespace that a label selector names.
+func (c *Cluster) Secrets(ctx context.Context, namespace, selector string) ([]corev1.Secret, error) {
+	var list *corev1.SecretList
+	err := retry(ctx, func() (err error) {
+		list, err = c.core.Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list secrets of namespace %s: %w", namespace, err)
+	}
+	return list.Items, nil
+}
+
+// CreateSecret creates a Secret and returns it with its resourceVersion.
+func (c *Cluster) CreateSecret(ctx context.Context, secret *corev1.Secret) (*corev1.Secret, error) {
+	created, err := c.core.Secrets(secret.Namespace).Create(ctx, secret, metav1.CreateOptions{FieldManager: FieldManager})
+	if err != nil {
+		return nil, fmt.Errorf("create secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	return created, nil
+}
+
+// PatchSecret replaces some labels and data keys of a Secret, provided that it
+// still has the resourceVersion given; otherwise see IsStale.
+func (c *Cluster) PatchSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte, labels map[string]string) (*corev1.Secret, error) {
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": secret.ResourceVersion, "labels": labels},
+		"data":     data,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode secret %s: %w", secret.Name, err)
+	}
+	var patched *corev1.Secret
+	err = retry(ctx, func() (err error) {
+		patched, err = c.core.Secrets(secret.Namespace).Patch(ctx, secret.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	return patched, nil
+}

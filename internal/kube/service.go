@@ -1,0 +1,210 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+)
+
+// dialTimeout is how long an address may take to accept a connection before
+// the next way to reach a Service is tried.
+const dialTimeout = time.Second
+
+// Route is a way to send HTTP requests to a Service from this machine.
+type Route struct {
+	URL string // without a path, no slash at its end
+	// Public tells that the URL is of use to a person, without credentials.
+	Public bool
+	// Via says in a few words which way it is, such as "NodePort 30080 of node1".
+	Via string
+	// Transport makes a transport that reaches the URL, each one with its own
+	// connections. Nil means that any transport will do.
+	Transport func() (http.RoundTripper, error)
+}
+
+// Services lists the Services of a namespace.
+func (c *Cluster) Services(ctx context.Context, namespace string) ([]corev1.Service, error) {
+	var list *corev1.ServiceList
+	err := retry(ctx, func() (err error) {
+		list, err = c.core.Services(namespace).List(ctx, metav1.ListOptions{})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list services of namespace %s: %w", namespace, err)
+	}
+	return list.Items, nil
+}
+
+// EndpointSlices lists the EndpointSlices of a Service.
+func (c *Cluster) EndpointSlices(ctx context.Context, namespace, service string) ([]discoveryv1.EndpointSlice, error) {
+	var list *discoveryv1.EndpointSliceList
+	err := retry(ctx, func() (err error) {
+		list, err = c.slices.EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the endpoint slices of service %s: %w", service, err)
+	}
+	return list.Items, nil
+}
+
+// ServiceURL finds how to reach a Service from here: its load balancer, its
+// node port on a node that accepts a connection, its cluster address when this
+// process runs inside the cluster's network, else the API server's service
+// proxy. Ask when the Service has ready endpoints: without them no address
+// accepts a connection and only the proxy is left.
+func (c *Cluster) ServiceURL(ctx context.Context, namespace, name string) (Route, error) {
+	var service *corev1.Service
+	err := retry(ctx, func() (err error) {
+		service, err = c.core.Services(namespace).Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	if err != nil {
+		return Route{}, fmt.Errorf("get service %s/%s: %w", namespace, name, err)
+	}
+	port, ok := httpPort(service.Spec.Ports)
+	if !ok {
+		return Route{}, fmt.Errorf("service %s/%s has no TCP port to send requests to", namespace, name)
+	}
+	candidates := balancers(service, port)
+	if port.NodePort != 0 {
+		nodes, err := c.core.Nodes().List(ctx, metav1.ListOptions{Limit: 100})
+		if err == nil { // Whoever may not list nodes can still use the other ways.
+			candidates = append(candidates, nodePorts(nodes.Items, port)...)
+		}
+	}
+	if ip := service.Spec.ClusterIP; ip != "" && ip != corev1.ClusterIPNone {
+		candidates = append(candidates, candidate{net.JoinHostPort(ip, strconv.Itoa(int(port.Port))), "cluster address", false})
+	}
+	if found, ok := firstReachable(ctx, candidates); ok {
+		return Route{URL: scheme(port) + "://" + found.address, Public: found.public, Via: found.via}, nil
+	}
+	return c.proxyRoute(service, port), nil
+}
+
+// httpPort chooses the port that most likely speaks HTTP.
+func httpPort(ports []corev1.ServicePort) (corev1.ServicePort, bool) {
+	tcp := slices.DeleteFunc(slices.Clone(ports), func(p corev1.ServicePort) bool {
+		return p.Protocol != "" && p.Protocol != corev1.ProtocolTCP
+	})
+	rank := func(p corev1.ServicePort) int {
+		switch {
+		case p.Name == "http" || p.Name == "web":
+			return 0
+		case p.Port == 80 || p.Port == 8080:
+			return 1
+		case scheme(p) == "https":
+			return 2
+		}
+		return 3
+	}
+	slices.SortStableFunc(tcp, func(a, b corev1.ServicePort) int { return cmp.Compare(rank(a), rank(b)) })
+	if len(tcp) == 0 {
+		return corev1.ServicePort{}, false
+	}
+	return tcp[0], true
+}
+
+func scheme(p corev1.ServicePort) string {
+	if p.Name == "https" || p.Port == 443 || (p.AppProtocol != nil && *p.AppProtocol == "https") {
+		return "https"
+	}
+	return "http"
+}
+
+// candidate is an address that may reach the Service.
+type candidate struct {
+	address string // host:port
+	via     string
+	public  bool
+}
+
+func balancers(service *corev1.Service, port corev1.ServicePort) []candidate {
+	var found []candidate
+	for _, ingress := range service.Status.LoadBalancer.Ingress {
+		if host := cmp.Or(ingress.Hostname, ingress.IP); host != "" {
+			found = append(found, candidate{net.JoinHostPort(host, strconv.Itoa(int(port.Port))), "load balancer", true})
+		}
+	}
+	return found
+}
+
+func nodePorts(nodes []corev1.Node, port corev1.ServicePort) []candidate {
+	var found []candidate
+	for _, kind := range []corev1.NodeAddressType{corev1.NodeInternalIP, corev1.NodeExternalIP} {
+		for _, node := range nodes {
+			for _, address := range node.Status.Addresses {
+				if address.Type == kind {
+					via := fmt.Sprintf("node port %d of %s", port.NodePort, node.Name)
+					found = append(found, candidate{net.JoinHostPort(address.Address, strconv.Itoa(int(port.NodePort))), via, true})
+				}
+			}
+		}
+	}
+	return found[:min(len(found), 10)]
+}
+
+// firstReachable dials all candidates at once and returns the first of the
+// list that accepted.
+func firstReachable(ctx context.Context, candidates []candidate) (candidate, bool) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	accepts := make([]chan bool, len(candidates))
+	for i, c := range candidates {
+		accepts[i] = make(chan bool, 1)
+		go func() {
+			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.address)
+			if err == nil {
+				err = conn.Close()
+			}
+			accepts[i] <- err == nil
+		}()
+	}
+	for i, c := range candidates {
+		if <-accepts[i] {
+			return c, true
+		}
+	}
+	return candidate{}, false
+}
+
+// proxyRoute goes through the API server with the cluster's own credentials.
+func (c *Cluster) proxyRoute(service *corev1.Service, port corev1.ServicePort) Route {
+	target := service.Name + ":" + strconv.Itoa(int(port.Port))
+	if scheme(port) == "https" {
+		target = "https:" + target
+	}
+	url := fmt.Sprintf("%s/api/v1/namespaces/%s/services/%s/proxy", strings.TrimSuffix(c.Server, "/"), service.Namespace, target)
+	return Route{URL: url, Via: "service proxy of the API server", Transport: c.transport}
+}
+
+// transport is a transport with the cluster's credentials and connections of
+// its own. HTTP/1.1 only: one HTTP/2 connection for all requests would hide
+// what a new connection meets.
+func (c *Cluster) transport() (http.RoundTripper, error) {
+	config := rest.CopyConfig(c.config)
+	config.NextProtos = []string{"http/1.1"}
+	// Without a dial function of its own the transport is shared through
+	// client-go's cache.
+	config.Dial = (&net.Dialer{Timeout: pingTimeout, KeepAlive: 30 * time.Second}).DialContext
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("reach the cluster of context %q: %w", c.Context, err)
+	}
+	if transport == nil {
+		return nil, errors.New("client-go made no transport")
+	}
+	return transport, nil
+}
