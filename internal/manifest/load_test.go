@@ -1,0 +1,36 @@
+package manifest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// listed is an object in one line, for tables.
+func listed(objs []Object) []string {
+	var lines []string
+	for _, o := range objs {
+		lines = append(lines, fmt.Sprintf("%s at %s", Ref(o.Unstructured), o.Source))
+	}
+	return lines
+}
+
+func TestLoadReadsADirectory(t *testing.T) {
+	t.Parallel()
+	objs, err := Load("testdata", "plain/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"ConfigMap/one at plain/list.yml:4",
+		"ConfigMap/two at plain/list.yml:10",
+		"ResourceQuota/quota at plain/quota.json:1",
+		"ServiceAccount/web at plain/quota.json:6",
+		"Deployment/web at plain/web.yaml:2",
+		"Service/web at plain/web.yaml:25",
+	}
+	if diff := cmp.Diff(want, listed(objs)); diff != "" {
+		t.Errorf("objects (-want +got)\n%s", diff)
+	}
+}

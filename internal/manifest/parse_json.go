@@ -1,0 +1,48 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+
+	kjson "k8s.io/apimachinery/pkg/util/json"
+)
+
+// parseJSON reads a file of one or several JSON values.
+func parseJSON(file string, text []byte) ([]Object, error) {
+	var objs []Object
+	var errs []error
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	for {
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); errors.Is(err, io.EOF) {
+			return objs, joinErrors(errs)
+		} else if err != nil {
+			return nil, jsonError(file, text, err)
+		}
+		start := int(decoder.InputOffset()) - len(raw)
+		line, _ := position(string(text), start)
+		d := &document{file: file, first: line, text: string(raw)}
+		var value any
+		if err := kjson.Unmarshal(raw, &value); err != nil {
+			return nil, d.errorAt(1, 1, err.Error(), "")
+		}
+		found, err := d.objects(value)
+		objs = append(objs, found...)
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+}
+
+func jsonError(file string, text []byte, err error) error {
+	d := &document{file: file, first: 1}
+	offset := len(text)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		offset = min(max(int(syntax.Offset)-1, 0), len(text))
+	}
+	line, column := position(string(text), offset)
+	return d.errorAt(line, column, err.Error(), "")
+}
