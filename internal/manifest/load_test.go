@@ -28,7 +28,7 @@ func TestLoadReadsADirectory(t *testing.T) {
 		"ResourceQuota/quota at plain/quota.json:1",
 		"ServiceAccount/web at plain/quota.json:6",
 		"Deployment/web at plain/web.yaml:2",
-		"Service/web at plain/web.yaml:25",
+		"Service/web at plain/web.yaml:24",
 	}
 	if diff := cmp.Diff(want, listed(objs)); diff != "" {
 		t.Errorf("objects (-want +got)\n%s", diff)
