@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// act runs one action to its end. What goes wrong on our side becomes an
+// outcome as well, Faulted, so that the execution always ends.
+func (e *Engine) act(ctx context.Context, command pipeline.RunAction) pipeline.ActionEnded {
+	result, err := e.attend(ctx, command)
+	if err != nil {
+		result = pipeline.Result{Outcome: pipeline.Faulted, Message: err.Error()}
+	}
+	e.watch.setProgress(command, "")
+	return pipeline.ActionEnded{
+		Execution: command.Execution, Stage: command.Stage, Attempt: command.Attempt, Action: command.Action,
+		Result: result, At: e.Now(),
+	}
+}
+
+// attend prepares the job, runs it and closes its log with the outcome.
+func (e *Engine) attend(ctx context.Context, command pipeline.RunAction) (pipeline.Result, error) {
+	execution, err := e.Store.Execution(context.WithoutCancel(ctx), command.Execution)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	job, err := e.job(execution, command)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	log, err := e.OpenLog(job.LogFile)
+	if err != nil {
+		return pipeline.Result{}, fmt.Errorf("open log of action %s: %w", command.Action, err)
+	}
+	defer func() {
+		if err := log.Close(); err != nil {
+			e.Logger.Error("close log", "execution", command.Execution, "action", command.Action, "error", err)
+		}
+	}()
+	job.Log = log
+	result, err := e.perform(ctx, job)
+	if context.Cause(ctx) != nil && errors.Is(context.Cause(ctx), pipeline.ErrShutdown) {
+		return result, err
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintf(log, "Faulted: %v\n", err)
+		e.Logger.Error("action faulted", "execution", job.Execution, "stage", job.Stage, "action", job.Action.Name, "attempt", job.Attempt, "error", err)
+	case result.Outcome != pipeline.Succeeded:
+		fmt.Fprintf(log, "%s: %s\n", result.Outcome, strings.TrimRight(result.Message, "\n"))
+	}
+	return result, err
+}
+
+// perform finds the code and calls it. A panic in it is its fault alone.
+func (e *Engine) perform(ctx context.Context, job pipeline.Job) (result pipeline.Result, err error) {
+	action, ok := e.Action(job.Action.Type)
+	if !ok {
+		return result, fmt.Errorf("no code for actions of type %s", job.Action.Type)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			e.Logger.Error("action panicked", "execution", job.Execution, "action", job.Action.Name, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("action %s panicked: %v", job.Action.Name, p)
+		}
+	}()
+	return action.Run(ctx, job)
+}
+
+func (e *Engine) job(execution pipeline.Execution, command pipeline.RunAction) (pipeline.Job, error) {
+	stage, _, ok := execution.Definition.Stage(command.Stage)
+	if !ok {
+		return pipeline.Job{}, fmt.Errorf("execution %s has no stage %s", execution.ID, command.Stage)
+	}
+	for _, action := range stage.Actions {
+		if action.Name != command.Action {
+			continue
+		}
+		return e.jobOf(execution, command, action)
+	}
+	return pipeline.Job{}, fmt.Errorf("stage %s of %s has no action %s", command.Stage, execution.ID, command.Action)
+}
+
+func (e *Engine) jobOf(execution pipeline.Execution, command pipeline.RunAction, action pipeline.Action) (pipeline.Job, error) {
+	config, err := pipeline.Resolve(action.Configuration, execution.Variables())
+	if err != nil {
+		return pipeline.Job{}, fmt.Errorf("configuration of action %s: %w", action.Name, err)
+	}
+	inputs, err := inputsOf(execution, action)
+	if err != nil {
+		return pipeline.Job{}, err
+	}
+	job := pipeline.Job{
+		Pipeline: execution.Pipeline, Execution: execution.ID, Number: execution.Number, Revision: execution.Revision,
+		Stage: command.Stage, Attempt: command.Attempt, Action: action, Configuration: config, Inputs: inputs,
+		Dir:      filepath.Join(e.workDir(execution.ID), fmt.Sprintf("%s.%d.%s", command.Stage, command.Attempt, action.Name)),
+		LogFile:  e.LogFile(execution.ID, command.Stage, command.Attempt, action.Name),
+		Progress: func(line string) { e.watch.setProgress(command, line) },
+	}
+	for _, dir := range []string{job.Dir, filepath.Dir(job.LogFile)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return job, fmt.Errorf("make directory of action %s: %w", action.Name, err)
+		}
+	}
+	return job, nil
+}
+
+func inputsOf(execution pipeline.Execution, action pipeline.Action) ([]pipeline.Artifact, error) {
+	var inputs []pipeline.Artifact
+	made := execution.Artifacts()
+	for _, name := range action.Inputs {
+		found := false
+		for _, a := range made {
+			if a.Name == name {
+				inputs, found = append(inputs, a), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("action %s needs artifact %q, which no earlier action has made: list files under artifacts in its buildspec", action.Name, name)
+		}
+	}
+	return inputs, nil
+}

@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dbos-inc/dbos-transact-golang/dbos"
+	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite" // lets DBOS use the store's SQLite
+
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/store"
+)
+
+const (
+	// applicationVersion is constant: a newer Towline resumes the attempts
+	// that an older one began. walk therefore keeps the order of its durable
+	// calls compatible.
+	applicationVersion = "1"
+	// retryAfter is how long an attempt rests whose walk broke off, for
+	// example because the disk was full.
+	retryAfter = 5 * time.Second
+)
+
+// durableDBOS is the executor on DBOS Transact. Its records and the store's
+// tables are in one database and commit together.
+type durableDBOS struct {
+	engine *Engine
+	root   dbos.Context
+	source *dbos.DataSource
+	logger *slog.Logger
+
+	submitting sync.Mutex // two submits of one attempt must not both find none
+
+	mu      sync.Mutex
+	resting map[string]*time.Timer // attempts that wait for retryAfter
+	stopped bool
+}
+
+var _ executor = (*durableDBOS)(nil)
+
+func newDBOS(ctx context.Context, e *Engine) (*durableDBOS, error) {
+	// DBOS tells its own story at Info; only what needs a person is passed on.
+	logger := slog.New(atLeast{e.Logger.Handler(), slog.LevelWarn})
+	root, err := dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
+		AppName: "towline", SQLiteSystemDB: e.Store.Handle(), Logger: logger,
+		ApplicationVersion: applicationVersion, ExecutorID: "local",
+	})
+	if err != nil {
+		return nil, err
+	}
+	source, err := dbos.NewDataSource(root, e.Store.Handle())
+	if err != nil {
+		return nil, err
+	}
+	d := &durableDBOS{engine: e, root: root, source: source, logger: e.Logger, resting: map[string]*time.Timer{}}
+	dbos.RegisterWorkflow(root, d.workflow, dbos.WithWorkflowName("stage"), dbos.WithMaxRecoveryAttempts(1000))
+	return d, nil
+}
+
+func (d *durableDBOS) launch() error { return dbos.Launch(d.root) }
+
+func (d *durableDBOS) shutdown(timeout time.Duration) error {
+	d.mu.Lock()
+	d.stopped = true
+	for _, timer := range d.resting {
+		timer.Stop()
+	}
+	d.mu.Unlock()
+	return dbos.Shutdown(d.root, timeout)
+}
+
+// submit starts the workflow of an attempt. A workflow that has broken off is
+// not the end of the attempt: the next free ID takes it up where the state
+// machine stands.
+func (d *durableDBOS) submit(at attempt) error {
+	d.submitting.Lock()
+	defer d.submitting.Unlock()
+	for again := 0; ; again++ {
+		id := at.id()
+		if again > 0 {
+			id = fmt.Sprintf("%s#%d", id, again)
+		}
+		handle, err := dbos.RetrieveWorkflow[string](d.root, id)
+		if err != nil && !errors.Is(err, dbos.ErrNonExistentWorkflow) {
+			return fmt.Errorf("look for workflow %s: %w", id, err)
+		}
+		if err != nil {
+			_, err := dbos.RunWorkflow(d.root, d.workflow, at, dbos.WithWorkflowID(id))
+			return err
+		}
+		status, err := handle.GetStatus()
+		if err != nil {
+			return fmt.Errorf("read workflow %s: %w", id, err)
+		}
+		switch status.Status {
+		case dbos.WorkflowStatusPending, dbos.WorkflowStatusEnqueued, dbos.WorkflowStatusDelayed, dbos.WorkflowStatusSuccess:
+			return nil
+		}
+	}
+}
+
+func (d *durableDBOS) workflow(ctx dbos.Context, at attempt) (string, error) {
+	err := d.engine.walk(&runDBOS{ctx: ctx, source: d.source}, at)
+	if err != nil && ctx.Err() == nil {
+		d.logger.Error("stage broke off, trying again", "execution", at.Execution, "stage", at.Stage, "attempt", at.Number, "after", retryAfter, "error", err)
+		d.rest(at)
+	}
+	return "", err
+}
+
+// rest submits the attempt again after a while.
+func (d *durableDBOS) rest(at attempt) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return
+	}
+	d.resting[at.id()] = time.AfterFunc(retryAfter, func() {
+		if err := d.submit(at); err != nil {
+			d.logger.Error("submit stage", "execution", at.Execution, "stage", at.Stage, "error", err)
+			d.rest(at)
+		}
+	})
+}
+
+// runDBOS is the run of one workflow.
+type runDBOS struct {
+	ctx    dbos.Context
+	source *dbos.DataSource
+
+	outcomes chan dbos.StepOutcome[pipeline.ActionEnded]
+	seen     map[string]bool // actions whose outcome await has returned
+}
+
+var _ run = (*runDBOS)(nil)
+
+func (r *runDBOS) transact(name string, fn func(context.Context, store.Querier) (transition, error)) (transition, error) {
+	return dbos.RunAsTransaction(r.ctx, r.source, func(ctx context.Context, tx dbos.Tx) (transition, error) {
+		return fn(ctx, txQuerier{tx})
+	}, dbos.WithStepName(name))
+}
+
+func (r *runDBOS) start(name string, fn func(context.Context) pipeline.ActionEnded) error {
+	if r.outcomes == nil {
+		r.outcomes, r.seen = make(chan dbos.StepOutcome[pipeline.ActionEnded]), map[string]bool{}
+	}
+	outcome, err := dbos.Go(r.ctx, func(ctx context.Context) (pipeline.ActionEnded, error) {
+		actionCtx, cancel := shutdownCause(ctx)
+		defer cancel()
+		return fn(actionCtx), nil
+	}, dbos.WithStepName(name))
+	if err != nil {
+		return err
+	}
+	go func() {
+		select {
+		case r.outcomes <- <-outcome:
+		case <-r.ctx.Done():
+		}
+	}()
+	return nil
+}
+
+// shutdownCause gives the action a context whose cause tells it that the
+// server stops, since that is the one reason for which DBOS ends a step's
+// context.
+func shutdownCause(ctx context.Context) (context.Context, context.CancelFunc) {
+	actionCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { cancel(pipeline.ErrShutdown) })
+	return actionCtx, func() { stop(); cancel(nil) }
+}
+
+// await is a step of its own, so that the order in which outcomes arrived is
+// the order in which a later walk sees them. DBOS's Select does not serve: it
+// loses the outcomes that it did not select.
+func (r *runDBOS) await() (pipeline.ActionEnded, error) {
+	ended, err := dbos.RunAsStep(r.ctx, func(ctx context.Context) (pipeline.ActionEnded, error) {
+		for {
+			select {
+			case outcome := <-r.outcomes:
+				if outcome.Err != nil || !r.seen[outcome.Result.Action] {
+					return outcome.Result, outcome.Err
+				}
+			case <-ctx.Done():
+				return pipeline.ActionEnded{}, ctx.Err()
+			}
+		}
+	}, dbos.WithStepName("await"))
+	if err == nil {
+		r.seen[ended.Action] = true
+	}
+	return ended, err
+}
+
+// txQuerier lets the store use DBOS's transaction.
+type txQuerier struct{ tx dbos.Tx }
+
+var _ store.Querier = txQuerier{}
+
+func (q txQuerier) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := q.tx.Exec(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (q txQuerier) Query(ctx context.Context, query string, args ...any) (store.Rows, error) {
+	return q.tx.Query(ctx, query, args...)
+}
+
+// atLeast is a slog.Handler that drops what is below a level.
+type atLeast struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (h atLeast) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= h.level && h.Handler.Enabled(ctx, level)
+}
+
+func (h atLeast) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return atLeast{h.Handler.WithAttrs(attrs), h.level}
+}
+
+func (h atLeast) WithGroup(name string) slog.Handler {
+	return atLeast{h.Handler.WithGroup(name), h.level}
+}
