@@ -50,8 +50,9 @@ func TestKilledProcessGoesOn(t *testing.T) {
 			t.Errorf("action %s began %d times and ended %d times", action, began, ended)
 		}
 	}
-	if kills != 4 {
-		t.Errorf("killed %d times, want once in each action", kills)
+	// b and c run together, so one kill may hit both.
+	if kills < 3 || kills > 4 {
+		t.Errorf("killed %d times, want once in each stage or action", kills)
 	}
 }
 
