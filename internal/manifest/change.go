@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // Change is one thing that was done to an object, or that the user should
@@ -83,23 +81,19 @@ func show(value any) string {
 	return string(text)
 }
 
-// set changes one field of u and says so.
-func set(o Object, kind ChangeKind, reason string, value any, fields ...string) Change {
-	old, _, _ := unstructured.NestedFieldNoCopy(o.Object, fields...)
-	setNested(o.Object, value, fields...)
-	return change(o, kind, strings.Join(fields, "."), old, value, reason)
-}
-
-// setNested makes the maps on the way where they are missing. What stands
-// there instead of a map is replaced: the API server would refuse it.
-func setNested(m map[string]any, value any, fields ...string) {
-	for _, f := range fields[:len(fields)-1] {
-		next, ok := m[f].(map[string]any)
-		if !ok {
-			next = map[string]any{}
-			m[f] = next
-		}
-		m = next
+// setNested sets a field and makes the maps on the way where they are missing
+// or null. It does nothing and returns false when something else stands there.
+func setNested(m map[string]any, value any, fields ...string) bool {
+	first := fields[0]
+	if len(fields) == 1 {
+		m[first] = value
+		return true
 	}
-	m[fields[len(fields)-1]] = value
+	if m[first] == nil {
+		next := map[string]any{}
+		m[first] = next
+		return setNested(next, value, fields[1:]...)
+	}
+	next, ok := m[first].(map[string]any)
+	return ok && setNested(next, value, fields[1:]...)
 }

@@ -60,6 +60,16 @@ func seconds(d, otherwise time.Duration) int64 {
 	return int64((d + time.Second - 1) / time.Second)
 }
 
+// complete sets one field. It does nothing where something that is no mapping
+// stands in the way: the API server says what is wrong with that.
+func complete(o Object, reason string, value any, fields ...string) []Change {
+	old, _ := valueAt(o.Object, fields...)
+	if !setNested(o.Object, value, fields...) {
+		return nil
+	}
+	return []Change{change(o, Completed, strings.Join(fields, "."), old, value, reason)}
+}
+
 // Complete sets what the manifests leave out and a rollout without loss needs,
 // in the Deployments that a Service of objs selects: readinessProbe,
 // lifecycle.preStop, terminationGracePeriodSeconds and the strategy's
@@ -165,7 +175,9 @@ func completePreStop(o Object, recipe Recipe) []Change {
 				"for preStop.sleep (it came with Kubernetes 1.30): give the container a preStop exec that sleeps %d s", recipe.detach()))
 		default:
 			value := map[string]any{"sleep": map[string]any{"seconds": recipe.detach()}}
-			setNested(c.value, value, "lifecycle", "preStop")
+			if !setNested(c.value, value, "lifecycle", "preStop") {
+				continue
+			}
 			changes = append(changes, change(o, Completed, field, nil, value, "requests still arrive until every node knows that the pod ends"))
 		}
 	}
@@ -208,9 +220,9 @@ func completeGrace(o Object, recipe Recipe) []Change {
 	have, written := intAt(o.Object, fields...)
 	switch {
 	case !written && need > defaultGrace:
-		return []Change{set(o, Completed, fmt.Sprintf("preStop %d s, the longest request and %d s to end; the default is %d", preStop, slack, defaultGrace), need, fields...)}
+		return complete(o, fmt.Sprintf("preStop of %d s, the longest request and %d s to end; without it there are %d s", preStop, slack, defaultGrace), need, fields...)
 	case written && have <= preStop:
-		return []Change{set(o, Completed, fmt.Sprintf("the pod would be killed while its preStop still sleeps %d s", preStop), need, fields...)}
+		return complete(o, fmt.Sprintf("the pod would be killed before its preStop of %d s has ended", preStop), need, fields...)
 	case written && have < need:
 		return []Change{warn(o, strings.Join(fields, "."), have,
 			"a request that takes longer than %d s after the preStop of %d s is cut off; %d would do", have-preStop, preStop, need)}
@@ -236,15 +248,12 @@ func completeStrategy(o Object) []Change {
 	var changes []Change
 	switch {
 	case !wroteUnavailable || haveUnavailable == "25%":
-		changes = append(changes, set(o, Completed, "no old pod ends before its successor serves", int64(0), unavailable...))
+		changes = append(changes, complete(o, "no old pod ends before its successor serves", int64(0), unavailable...)...)
 	case !isNone(haveUnavailable):
 		changes = append(changes, warn(o, strings.Join(unavailable, "."), haveUnavailable, "old pods end before their successors serve; 0 never does"))
 	}
 	if !wroteSurge {
-		changes = append(changes, set(o, Completed, "new pods start beside the old ones", surgeOf(o), surge...))
-	}
-	if stringAt(o.Object, "spec", "strategy", "type") == "" {
-		changes = append(changes, set(o, Completed, "said, so that the fields below it hold", "RollingUpdate", "spec", "strategy", "type"))
+		changes = append(changes, complete(o, "new pods start beside the old ones", surgeOf(o), surge...)...)
 	}
 	return changes
 }

@@ -41,7 +41,7 @@ func HashConfigs(objs []Object) []Change {
 		fields, _ := templatePath(o.Unstructured)
 		fields = append(slices.Clone(fields), "metadata", "annotations", HashAnnotation)
 		if stringAt(o.Object, fields...) != hash {
-			changes = append(changes, set(o, Completed, "a change of "+nameAll(configs)+" rolls the pods", hash, fields...))
+			changes = append(changes, complete(o, "a change of "+nameAll(configs)+" rolls the pods", hash, fields...)...)
 		}
 	}
 	return changes

@@ -34,3 +34,33 @@ func TestLoadReadsADirectory(t *testing.T) {
 		t.Errorf("objects (-want +got)\n%s", diff)
 	}
 }
+
+func TestLoadBuildsKustomizations(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, path string
+		want       []string
+	}{
+		{"a base", "kustomize/base", []string{
+			"ServiceAccount/the-account at kustomize/base/service.yaml:3",
+			"ConfigMap/the-map-hbf2f2f9c2 at kustomize/base/kustomization.yaml",
+			"Service/the-service at kustomize/base/service.yaml:8",
+			"Deployment/the-deployment at kustomize/base/deployment.yaml:1",
+		}},
+		{"an overlay, by its file", "kustomize/staging/kustomization.yaml", []string{}},
+		{"an overlay with a component, a patch in place and a secret", "kustomize/production", []string{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			objs, err := Load("testdata", tc.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, listed(objs)); diff != "" {
+				t.Errorf("objects (-want +got)\n%s", diff)
+			}
+			text, _ := Encode(objs)
+			t.Logf("%s", text)
+		})
+	}
+}

@@ -16,6 +16,7 @@ import (
 type tree struct {
 	root *os.Root
 	left int64 // bytes that may still be read
+	kept map[string][]byte
 }
 
 func openTree(root string) (*tree, error) {
@@ -23,7 +24,7 @@ func openTree(root string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source: %w", err)
 	}
-	return &tree{root: r, left: maxTotal}, nil
+	return &tree{root: r, left: maxTotal, kept: map[string][]byte{}}, nil
 }
 
 func (t *tree) close() {
@@ -49,7 +50,11 @@ func (t *tree) isDir(name string) bool {
 	return err == nil && info.IsDir()
 }
 
+// read reads a file, once however often it is asked for.
 func (t *tree) read(name string) ([]byte, error) {
+	if text, ok := t.kept[name]; ok {
+		return text, nil
+	}
 	info, err := t.stat(name)
 	if err != nil {
 		return nil, err
@@ -74,6 +79,7 @@ func (t *tree) read(name string) ([]byte, error) {
 		return nil, tooLarge(name)
 	}
 	t.left -= int64(len(text))
+	t.kept[name] = text
 	return text, nil
 }
 

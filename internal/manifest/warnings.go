@@ -1,4 +1,191 @@
 package manifest
 
-// warnings are what no completion can mend.
-func warnings(_ []Object) []Change { return nil }
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// warnings are what loses requests, or may, and no completion can mend.
+func warnings(objs []Object) []Change {
+	var changes []Change
+	for _, s := range Services(objs) {
+		changes = append(changes, serviceWarnings(objs, s)...)
+	}
+	for _, o := range OfKind(objs, "apps", "Deployment") {
+		if len(filterSelecting(objs, o)) > 0 {
+			changes = append(changes, deploymentWarnings(objs, o)...)
+		}
+	}
+	for _, o := range Workloads(objs) {
+		changes = append(changes, imageWarnings(o)...)
+	}
+	return changes
+}
+
+// serviceWarnings are about a Service that leads nowhere.
+func serviceWarnings(objs []Object, s Object) []Change {
+	selector := stringMapAt(s.Object, "spec", "selector")
+	if len(selector) == 0 || stringAt(s.Object, "spec", "type") == "ExternalName" {
+		return nil // its endpoints are somebody else's
+	}
+	var selected []Object
+	for _, o := range Workloads(objs) {
+		if Selects(s.Unstructured, o.Unstructured) {
+			selected = append(selected, o)
+		}
+	}
+	if len(selected) == 0 {
+		return []Change{warn(s, "spec.selector", selector, "no workload of these manifests has pods with these labels%s", nearLabels(objs, s, selector))}
+	}
+	var changes []Change
+	for port := range mapsOf(servicePorts(s)) {
+		for _, o := range selected {
+			if c, ok := portWarning(s, port, o); ok {
+				changes = append(changes, c)
+			}
+		}
+	}
+	return changes
+}
+
+// nearLabels names the workload of the namespace that has most of the
+// selector's labels, and what it has instead of the others.
+func nearLabels(objs []Object, s Object, selector map[string]string) string {
+	var best Object
+	most := 0
+	for _, o := range Workloads(objs) {
+		if o.GetNamespace() != s.GetNamespace() {
+			continue
+		}
+		labels, same := TemplateLabels(o.Unstructured), 0
+		for k, v := range selector {
+			if labels[k] == v {
+				same += 2
+			} else if _, ok := labels[k]; ok {
+				same++
+			}
+		}
+		if same > most {
+			best, most = o, same
+		}
+	}
+	if most == 0 {
+		return ""
+	}
+	var pairs []string
+	labels := TemplateLabels(best.Unstructured)
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		pairs = append(pairs, k+"="+labels[k])
+	}
+	return fmt.Sprintf("; the pods of %s have %s", Ref(best.Unstructured), strings.Join(pairs, ", "))
+}
+
+// portWarning is about a port that leads to none that the pods declare. A name
+// that no container has gives a Service without endpoints; a number may be
+// right all the same.
+func portWarning(s Object, port map[string]any, o Object) (Change, bool) {
+	target := targetPort(port)
+	var names, numbers []string
+	for _, c := range containers(o.Unstructured) {
+		ports, _ := sliceAt(c.value, "ports")
+		for p := range mapsOf(ports) {
+			if declares(p, target) {
+				return Change{}, false
+			}
+			names = append(names, stringAt(p, "name"))
+			if n, ok := intAt(p, "containerPort"); ok {
+				numbers = append(numbers, fmt.Sprint(n))
+			}
+		}
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return n == "" })
+	field := fmt.Sprintf("spec.ports[%s].targetPort", show(port["port"]))
+	switch t := target.(type) {
+	case string:
+		hint := "its ports have no names"
+		if len(names) > 0 {
+			hint = didYouMean(t, names) + "it has " + strings.Join(names, ", ")
+		}
+		return warn(s, field, t, "no container of %s has a port of that name, so that the Service has no endpoints: %s", Ref(o.Unstructured), hint), true
+	case int64:
+		if len(numbers) == 0 {
+			return Change{}, false // declaring ports is optional
+		}
+		return warn(s, field, t, "no container of %s declares that port: it declares %s", Ref(o.Unstructured), strings.Join(numbers, ", ")), true
+	}
+	return Change{}, false
+}
+
+// deploymentWarnings are about a Deployment that takes requests.
+func deploymentWarnings(objs []Object, o Object) []Change {
+	var changes []Change
+	if t := stringAt(o.Object, "spec", "strategy", "type"); t == "Recreate" {
+		changes = append(changes, warn(o, "spec.strategy.type", t, "every old pod ends before the first new one starts, and requests are lost until it serves: RollingUpdate does without"))
+	}
+	replicas, written := intAt(o.Object, "spec", "replicas")
+	if !written {
+		replicas = 1
+	}
+	scaled := scaler(objs, o)
+	switch {
+	case replicas == 0 && written:
+		changes = append(changes, warn(o, "spec.replicas", replicas, "nothing serves"))
+	case replicas == 1 && !scaled:
+		changes = append(changes, warn(o, "spec.replicas", replicas, "when its node fails or is drained nothing serves: run at least 2"))
+	case !budgeted(objs, o):
+		changes = append(changes, warn(o, "", nil, "no PodDisruptionBudget of these manifests selects its pods: a node that is drained may end all of them at once"))
+	}
+	if scaled && written {
+		changes = append(changes, warn(o, "spec.replicas", replicas, "its HorizontalPodAutoscaler sets the replicas too, and each deployment sets them back: leave them out"))
+	}
+	for _, c := range containers(o.Unstructured) {
+		ports, _ := sliceAt(c.value, "ports")
+		for p := range mapsOf(ports) {
+			if n, ok := intAt(p, "hostPort"); ok && n > 0 {
+				changes = append(changes, warn(o, c.field+".ports", p, "with a hostPort a new pod needs a node without an old one, and the rollout waits for ever when there is none"))
+			}
+		}
+	}
+	return changes
+}
+
+// scaler reports whether an autoscaler of objs has the workload as its target.
+func scaler(objs []Object, o Object) bool {
+	for _, h := range OfKind(objs, "autoscaling", "HorizontalPodAutoscaler") {
+		ref, _ := mapAt(h.Object, "spec", "scaleTargetRef")
+		if h.GetNamespace() == o.GetNamespace() && stringAt(ref, "kind") == o.GetKind() && stringAt(ref, "name") == o.GetName() {
+			return true
+		}
+	}
+	return false
+}
+
+// budgeted reports whether a PodDisruptionBudget of objs is about the
+// workload. One with matchExpressions is taken at its word.
+func budgeted(objs []Object, o Object) bool {
+	for _, b := range OfKind(objs, "policy", "PodDisruptionBudget") {
+		expressions, _ := sliceAt(b.Object, "spec", "selector", "matchExpressions")
+		labels := stringMapAt(b.Object, "spec", "selector", "matchLabels")
+		if b.GetNamespace() == o.GetNamespace() && (len(expressions) > 0 || holds(TemplateLabels(o.Unstructured), labels)) {
+			return true
+		}
+	}
+	return false
+}
+
+// imageWarnings are about images that may be another one tomorrow.
+func imageWarnings(o Object) []Change {
+	var changes []Change
+	for _, c := range containers(o.Unstructured) {
+		tag := Tag(c.image())
+		if c.image() == "" || strings.Contains(c.image(), "@") || tag != "" && tag != "latest" {
+			continue
+		}
+		changes = append(changes, warn(o, c.field+".image", c.image(),
+			"what %s means changes, so that pods of one revision may run different code: name a version or a digest", cmp.Or(tag, "no tag")))
+	}
+	return changes
+}
