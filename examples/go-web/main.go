@@ -1,0 +1,78 @@
+// Command web is a small HTTP service that greets its visitors and counts them
+// in PostgreSQL.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// commit is set when the binary is linked: see buildspec.yml.
+var commit = "dev"
+
+const (
+	// leave is how long clients are asked to leave, after SIGTERM, before the
+	// connections that they keep are closed.
+	leave = 2 * time.Second
+	// finish is how long requests in flight may then take.
+	finish = 20 * time.Second
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := run(ctx, log, ":8080", os.Getenv("DATABASE_URL")); err != nil {
+		log.Error("web ends", "error", err)
+		os.Exit(1)
+	}
+}
+
+// run serves on addr until ctx ends, then lets the visitors finish.
+func run(ctx context.Context, log *slog.Logger, addr, databaseURL string) error {
+	visits, err := openVisits(ctx, log, databaseURL)
+	if err != nil {
+		return err
+	}
+	defer visits.Close()
+	pod, err := os.Hostname() // in Kubernetes, the pod's name
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "address", l.Addr().String(), "commit", commit, "visits", visits.String())
+	site := &site{visits: visits, pod: pod, log: log}
+	server := &http.Server{Handler: site.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("asked to end: letting visitors finish")
+	site.ending.Store(true)
+	time.Sleep(leave)
+	ctx, cancel := context.WithTimeout(context.Background(), finish)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return fmt.Errorf("some requests took too long to finish: %w", err)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	log.Info("all visitors have been served")
+	return nil
+}
