@@ -1,0 +1,172 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/sse"
+
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/report"
+)
+
+// breath is the least time between two versions of an execution on one
+// connection: progress lines may change far more often than eyes can follow.
+const breath = 50 * time.Millisecond
+
+// watchExecution sends the execution as it is and after each change until it
+// has ended.
+func (s *Server) watchExecution(ctx context.Context, in *struct {
+	ID string `path:"id"`
+}, send sse.Sender) {
+	changed, stop := s.Engine.Watch(in.ID)
+	defer stop()
+	for {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+		e, err := s.Store.Execution(ctx, in.ID)
+		if err != nil {
+			return
+		}
+		if send.Data(s.show(e)) != nil || e.Done() {
+			return
+		}
+		select {
+		case <-time.After(breath):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+type logRequest struct {
+	ID      string `path:"id"`
+	Stage   string `path:"stage"`
+	Attempt int    `path:"attempt" minimum:"1"`
+	Action  string `path:"action"`
+	Offset  int64  `query:"offset" minimum:"0" doc:"byte to begin with"`
+	Follow  bool   `query:"follow" doc:"true goes on until the action has ended"`
+}
+
+// getLog streams an action's log as plain text, each line stamped with its
+// time. The stage and the action are looked up in the execution before they
+// become part of a file name.
+func (s *Server) getLog(ctx context.Context, in *logRequest) (*huma.StreamResponse, error) {
+	e, err := s.Store.Execution(ctx, in.ID)
+	if err != nil {
+		return nil, s.fail("get log", err)
+	}
+	if actionOf(e, *in) == nil {
+		return nil, huma.Error404NotFound("execution " + in.ID + " has no action " + in.Stage + "/" + in.Action)
+	}
+	path := s.Engine.LogFile(in.ID, in.Stage, in.Attempt, in.Action)
+	ended := func() bool {
+		e, err := s.Store.Execution(ctx, in.ID)
+		return !in.Follow || err != nil || over(e, *in)
+	}
+	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		hctx.SetHeader("Content-Type", "text/plain; charset=utf-8")
+		hctx.SetHeader("X-Content-Type-Options", "nosniff")
+		out := newPaced(hctx.BodyWriter())
+		err := report.Follow(ctx, path, in.Offset, ended, func(line report.Line) error {
+			return out.write(report.Stamp(line.Time, line.Text))
+		})
+		if err = errors.Join(err, out.close()); err != nil {
+			// The log is not at its end: break the connection, so that the
+			// client comes back for the rest.
+			panic(http.ErrAbortHandler)
+		}
+	}}, nil
+}
+
+// paced gathers small writes and passes them on every breath, so that a chatty
+// log costs few system calls and a quiet one is seen at once.
+type paced struct {
+	mu   sync.Mutex
+	out  *bufio.Writer
+	down http.Flusher
+	stop chan struct{}
+}
+
+func newPaced(w io.Writer) *paced {
+	p := &paced{out: bufio.NewWriterSize(w, 64<<10), stop: make(chan struct{})}
+	p.down, _ = w.(http.Flusher)
+	go func() {
+		tick := time.NewTicker(breath)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = p.flush() // the next write reports the error again
+			case <-p.stop:
+				return
+			}
+		}
+	}()
+	return p
+}
+
+func (p *paced) write(text string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err := p.out.WriteString(text)
+	return err
+}
+
+func (p *paced) flush() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.out.Buffered() == 0 {
+		return nil
+	}
+	err := p.out.Flush()
+	if p.down != nil {
+		p.down.Flush()
+	}
+	return err
+}
+
+// close passes on the rest. The writer is not touched afterwards.
+func (p *paced) close() error {
+	close(p.stop)
+	return p.flush()
+}
+
+func actionOf(e pipeline.Execution, in logRequest) *pipeline.ActionState {
+	for _, stage := range e.Stages {
+		if stage.Name != in.Stage || in.Attempt > max(stage.Attempt, 1) {
+			continue
+		}
+		for i := range stage.Actions {
+			if stage.Actions[i].Name == in.Action {
+				return &stage.Actions[i]
+			}
+		}
+	}
+	return nil
+}
+
+// over reports whether nothing more will be written to the log: the action has
+// ended, a later attempt has begun, or the execution ended without it.
+func over(e pipeline.Execution, in logRequest) bool {
+	action := actionOf(e, in)
+	if action == nil || e.Done() {
+		return true
+	}
+	for _, stage := range e.Stages {
+		if stage.Name == in.Stage && stage.Attempt > in.Attempt {
+			return true
+		}
+	}
+	return action.Status == pipeline.StatusSucceeded || action.Status == pipeline.StatusFailed
+}
+

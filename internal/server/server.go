@@ -1,0 +1,121 @@
+// Package server is everything that answers HTTP on Towline's one port: the
+// native API, git over smart HTTP and the embedded registry. It checks who
+// asks; what is asked is done by the rooms below.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/engine"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/store"
+)
+
+// Repositories is the git server, as far as the API needs it.
+type Repositories interface {
+	Create(ctx context.Context, name string) error
+	List(ctx context.Context) ([]string, error)
+	Revision(ctx context.Context, name, ref string) (pipeline.Revision, error)
+	// Handler answers git's smart HTTP below /git/.
+	Handler() http.Handler
+}
+
+// Config is what a Server needs.
+type Config struct {
+	Listen       []string // addresses; the first is the one that URLs name
+	Engine       *engine.Engine
+	Store        *store.DB
+	Repositories Repositories
+	// Registry answers the OCI distribution API below /v2/ and checks its
+	// callers itself.
+	Registry http.Handler
+	Tokens   config.Tokens
+	Version  string
+	Logger   *slog.Logger
+}
+
+// Server is the HTTP side of one Towline.
+type Server struct {
+	Config
+	http      http.Server
+	listeners []net.Listener
+	serving   sync.WaitGroup
+}
+
+// New takes the addresses, so that a port in use is told before anything else
+// has begun, and serves nothing yet.
+func New(config Config) (*Server, error) {
+	s := &Server{Config: config}
+	for _, address := range config.Listen {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, errors.Join(listenError(address, err), s.closeListeners())
+		}
+		s.listeners = append(s.listeners, listener)
+	}
+	s.http = http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(config.Logger.Handler(), slog.LevelDebug)}
+	return s, nil
+}
+
+func listenError(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("listen on %s: another program uses this port: stop it, or choose another with --listen HOST:PORT", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("listen on %s: not allowed: choose a port above 1023 with --listen HOST:PORT", address)
+	}
+	return fmt.Errorf("listen on %s: %w", address, err)
+}
+
+// Address is the first address as it was bound, which tells the port where 0
+// was asked for.
+func (s *Server) Address() string { return s.listeners[0].Addr().String() }
+
+// Start serves until Stop. Long answers, such as a log that is followed, end
+// when ctx does.
+func (s *Server) Start(ctx context.Context) {
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+	for _, listener := range s.listeners {
+		s.serving.Go(func() {
+			if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				s.Logger.Error("serve", "address", listener.Addr().String(), "error", err)
+			}
+		})
+	}
+}
+
+// Stop takes no more requests and waits for those that run, until ctx ends.
+func (s *Server) Stop(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	s.serving.Wait()
+	return err
+}
+
+func (s *Server) closeListeners() error {
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.Handle("/git/", s.authenticated(s.Repositories.Handler()))
+	mux.Handle("/v2/", s.Registry)
+	mux.Handle("/api/", s.authenticated(s.api()))
+	return mux
+}
