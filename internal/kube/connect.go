@@ -61,14 +61,16 @@ func checkContext(raw clientcmdapi.Config, kubeContext string, rules *clientcmd.
 	if kubeContext != "" && raw.Contexts[kubeContext] == nil {
 		return fmt.Errorf("kubeconfig %s has no context %q: it has %s", where(rules), kubeContext, listOr(names, "none"))
 	}
-	inPod := os.Getenv("KUBERNETES_SERVICE_HOST") != ""
-	if kubeContext == "" && raw.CurrentContext == "" && !inPod {
+	if kubeContext == "" && raw.CurrentContext == "" && !inPod() {
 		return fmt.Errorf("no cluster to use: kubeconfig %s names no current context (it has %s). "+
 			"Name one with --context or `kubectl config use-context`, or start a local cluster with `towline cluster up`",
 			where(rules), listOr(names, "no contexts"))
 	}
 	return nil
 }
+
+// inPod tells whether this process runs inside a cluster.
+func inPod() bool { return os.Getenv("KUBERNETES_SERVICE_HOST") != "" }
 
 func listOr(names []string, none string) string {
 	if len(names) == 0 {

@@ -37,8 +37,6 @@ type Scope struct {
 type Follower[T any] struct {
 	store   cache.Store
 	changed func()
-	synced  chan struct{}
-	once    sync.Once
 
 	mu  sync.Mutex
 	err error
@@ -57,33 +55,15 @@ func (f *Follower[T]) Items() []T {
 	return items
 }
 
-// Sync waits until the first list has come.
-func (f *Follower[T]) Sync(ctx context.Context) error {
-	for tick := time.NewTicker(50 * time.Millisecond); ; {
-		select {
-		case <-f.synced:
-			tick.Stop()
-			return nil
-		case <-ctx.Done():
-			tick.Stop()
-			if err := f.Err(); err != nil {
-				return err
-			}
-			return fmt.Errorf("list from the cluster: %w", context.Cause(ctx))
-		case <-tick.C:
-			if err := f.Err(); err != nil && permanent(err) {
-				tick.Stop()
-				return err
-			}
-		}
-	}
-}
-
-// Err is what the last list or watch ended with, nil when it works.
+// Err is why the objects cannot be followed and will not be by itself, such
+// as a missing permission. It is nil while the cluster is only away.
 func (f *Follower[T]) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.err
+	if f.err == nil || !permanent(f.err) {
+		return nil
+	}
+	return fmt.Errorf("follow objects of the cluster: %w", f.err)
 }
 
 func permanent(err error) bool {
@@ -114,7 +94,6 @@ func (f *Follower[T]) Resync() error        { return f.store.Resync() }
 
 func (f *Follower[T]) Replace(items []any, version string) error {
 	err := f.store.Replace(items, version)
-	f.once.Do(func() { close(f.synced) })
 	return f.touch(err)
 }
 
@@ -126,7 +105,7 @@ type lister[L runtime.Object] interface {
 
 // follow starts a reflector, which ends with ctx.
 func follow[T any, L runtime.Object](ctx context.Context, client lister[L], scope Scope) *Follower[T] {
-	f := &Follower[T]{store: cache.NewStore(cache.MetaNamespaceKeyFunc), changed: scope.Changed, synced: make(chan struct{})}
+	f := &Follower[T]{store: cache.NewStore(cache.MetaNamespaceKeyFunc), changed: scope.Changed}
 	if f.changed == nil {
 		f.changed = func() {}
 	}

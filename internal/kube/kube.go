@@ -34,12 +34,12 @@ type Cluster struct {
 	Server    string // URL of the API server
 	Namespace string // default namespace of the context, "default" when unset
 
-	config    *rest.Config
-	http      *http.Client
-	dynamic   dynamic.Interface
-	mapper    *restmapper.DeferredDiscoveryRESTMapper
-	core      corev1.CoreV1Interface
-	apps      appsv1.AppsV1Interface
-	slices    discoveryv1.DiscoveryV1Interface
-	leases    coordinationv1.CoordinationV1Interface
+	config  *rest.Config
+	http    *http.Client
+	dynamic dynamic.Interface
+	mapper  *restmapper.DeferredDiscoveryRESTMapper
+	core    corev1.CoreV1Interface
+	apps    appsv1.AppsV1Interface
+	slices  discoveryv1.DiscoveryV1Interface
+	leases  coordinationv1.CoordinationV1Interface
 }

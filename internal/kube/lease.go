@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -28,7 +29,9 @@ type LeaseClaim struct {
 	Key      string
 	Note     string        // what the holder is doing, for people
 	Duration time.Duration // of whole seconds; a lease not renewed for so long is free
-	Labels   map[string]string
+	// Labels and Annotations are added to the Lease object.
+	Labels      map[string]string
+	Annotations map[string]string
 }
 
 // Lease is a coordination.k8s.io Lease as it was last seen, or held.
@@ -114,13 +117,12 @@ func (claim LeaseClaim) write(l *coordinationv1.Lease, acquired bool) *coordinat
 	if l.Annotations == nil {
 		l.Annotations = map[string]string{}
 	}
+	maps.Copy(l.Annotations, claim.Annotations)
 	l.Annotations[keyAnnotation], l.Annotations[noteAnnotation] = claim.Key, claim.Note
 	if l.Labels == nil {
 		l.Labels = map[string]string{}
 	}
-	for name, value := range claim.Labels {
-		l.Labels[name] = value
-	}
+	maps.Copy(l.Labels, claim.Labels)
 	return l
 }
 

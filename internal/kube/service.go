@@ -3,7 +3,7 @@ package kube
 import (
 	"cmp"
 	"context"
-	"errors"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -27,11 +27,16 @@ type Route struct {
 	URL string // without a path, no slash at its end
 	// Public tells that the URL is of use to a person, without credentials.
 	Public bool
-	// Via says in a few words which way it is, such as "NodePort 30080 of node1".
+	// Exposed tells that the Service has a node port or a load balancer, so that
+	// a public way may open in a moment when there is none yet.
+	Exposed bool
+	// Via says in a few words which way it is, such as "node port 30080 of node1".
 	Via string
-	// Transport makes a transport that reaches the URL, each one with its own
-	// connections. Nil means that any transport will do.
-	Transport func() (http.RoundTripper, error)
+	// TLS and Authorize, when they are set, belong to requests that go through
+	// the API server: the TLS configuration of their transport, and what adds
+	// the cluster's credentials around it.
+	TLS       *tls.Config
+	Authorize func(http.RoundTripper) (http.RoundTripper, error)
 }
 
 // Services lists the Services of a namespace.
@@ -85,13 +90,16 @@ func (c *Cluster) ServiceURL(ctx context.Context, namespace, name string) (Route
 			candidates = append(candidates, nodePorts(nodes.Items, port)...)
 		}
 	}
-	if ip := service.Spec.ClusterIP; ip != "" && ip != corev1.ClusterIPNone {
+	if ip := service.Spec.ClusterIP; inPod() && ip != "" && ip != corev1.ClusterIPNone {
 		candidates = append(candidates, candidate{net.JoinHostPort(ip, strconv.Itoa(int(port.Port))), "cluster address", false})
 	}
+	exposed := port.NodePort != 0
 	if found, ok := firstReachable(ctx, candidates); ok {
-		return Route{URL: scheme(port) + "://" + found.address, Public: found.public, Via: found.via}, nil
+		return Route{URL: scheme(port) + "://" + found.address, Public: found.public, Exposed: exposed, Via: found.via}, nil
 	}
-	return c.proxyRoute(service, port), nil
+	route, err := c.proxyRoute(service, port)
+	route.Exposed = exposed
+	return route, err
 }
 
 // httpPort chooses the port that most likely speaks HTTP.
@@ -181,30 +189,22 @@ func firstReachable(ctx context.Context, candidates []candidate) (candidate, boo
 }
 
 // proxyRoute goes through the API server with the cluster's own credentials.
-func (c *Cluster) proxyRoute(service *corev1.Service, port corev1.ServicePort) Route {
+func (c *Cluster) proxyRoute(service *corev1.Service, port corev1.ServicePort) (Route, error) {
 	target := service.Name + ":" + strconv.Itoa(int(port.Port))
 	if scheme(port) == "https" {
 		target = "https:" + target
 	}
-	url := fmt.Sprintf("%s/api/v1/namespaces/%s/services/%s/proxy", strings.TrimSuffix(c.Server, "/"), service.Namespace, target)
-	return Route{URL: url, Via: "service proxy of the API server", Transport: c.transport}
-}
-
-// transport is a transport with the cluster's credentials and connections of
-// its own. HTTP/1.1 only: one HTTP/2 connection for all requests would hide
-// what a new connection meets.
-func (c *Cluster) transport() (http.RoundTripper, error) {
 	config := rest.CopyConfig(c.config)
-	config.NextProtos = []string{"http/1.1"}
-	// Without a dial function of its own the transport is shared through
-	// client-go's cache.
-	config.Dial = (&net.Dialer{Timeout: pingTimeout, KeepAlive: 30 * time.Second}).DialContext
-	transport, err := rest.TransportFor(config)
+	settings, err := rest.TLSConfigFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("reach the cluster of context %q: %w", c.Context, err)
+		return Route{}, fmt.Errorf("reach the cluster of context %q: %w", c.Context, err)
 	}
-	if transport == nil {
-		return nil, errors.New("client-go made no transport")
-	}
-	return transport, nil
+	return Route{
+		URL: fmt.Sprintf("%s/api/v1/namespaces/%s/services/%s/proxy", strings.TrimSuffix(c.Server, "/"), service.Namespace, target),
+		Via: "service proxy of the API server",
+		TLS: settings,
+		Authorize: func(base http.RoundTripper) (http.RoundTripper, error) {
+			return rest.HTTPWrappersForConfig(config, base)
+		},
+	}, nil
 }

@@ -1,0 +1,119 @@
+package deploy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// Unpacker writes the files of an artifact into a directory.
+type Unpacker interface {
+	Unpack(ctx context.Context, digest, dir string) error
+}
+
+// Action carries out Deploy/Kubernetes: the manifests of the source artifact,
+// deployed to a cluster of the server's kubeconfig. The same job given twice
+// finds its revision in the cluster's journal by the job's key and goes on.
+type Action struct {
+	Artifacts Unpacker
+	// Connect returns the cluster of a kubeconfig context; empty means the
+	// current one.
+	Connect func(kubeContext string) (*kube.Cluster, error)
+	// Config is what the Deployer is made with; its Cluster is filled in.
+	Config Config
+}
+
+// Run deploys.
+func (a *Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
+	settings, err := decodeSettings(job.Configuration)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	timeout, err := parseTimeout(settings.Timeout)
+	if err != nil {
+		return pipeline.Fail("%s", err), nil
+	}
+	if len(job.Inputs) == 0 {
+		return pipeline.Result{}, fmt.Errorf("deploy: the action %s has no input artifact to take the manifests from", job.Action.Name)
+	}
+	root := filepath.Join(job.Dir, "source")
+	if err := a.unpack(ctx, job.Inputs[0].Digest, root); err != nil {
+		return pipeline.Result{}, err
+	}
+	cluster, err := a.Connect(settings.Cluster)
+	if err != nil {
+		return pipeline.Result{}, fmt.Errorf("deploy: %w", err)
+	}
+	config := a.Config
+	config.Cluster = cluster
+	deployment, err := New(config).Deploy(ctx, Request{
+		Key: job.Key(), App: cmp.Or(settings.App, job.Pipeline), Namespace: settings.Namespace, Root: root, Manifests: settings.Manifests,
+		Images: settings.Images, Strategy: settings.Strategy, Timeout: timeout, Verify: settings.Verify,
+		Commit: job.Revision.Commit, Execution: job.Execution, Log: job.Log, Progress: job.Progress,
+	})
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	return resultOf(deployment), nil
+}
+
+func decodeSettings(configuration json.RawMessage) (pipeline.Deploy, error) {
+	var settings pipeline.Deploy
+	decoder := json.NewDecoder(bytes.NewReader(configuration))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&settings); err != nil {
+		return settings, fmt.Errorf("decode the configuration of the deploy action: %w", err)
+	}
+	return settings, nil
+}
+
+func parseTimeout(text string) (time.Duration, error) {
+	if text == "" {
+		return DefaultTimeout, nil
+	}
+	timeout, err := time.ParseDuration(text)
+	if err != nil || timeout <= 0 {
+		return 0, fmt.Errorf("timeout %q of the deploy action: write a duration such as 10m or 90s", text)
+	}
+	return timeout, nil
+}
+
+// unpack starts afresh: a process that was killed may have left half of it.
+func (a *Action) unpack(ctx context.Context, digest, dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("deploy: clear the source directory: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("deploy: make the source directory: %w", err)
+	}
+	if err := a.Artifacts.Unpack(ctx, digest, dir); err != nil {
+		return fmt.Errorf("deploy: unpack the source: %w", err)
+	}
+	return nil
+}
+
+func resultOf(d pipeline.Deployment) pipeline.Result {
+	result := pipeline.Result{Outcome: d.Outcome, Message: d.Message, Deployment: &d}
+	result.Summary = fmt.Sprintf("%s · revision %d", d.Strategy, d.Revision)
+	switch {
+	case d.Reverted:
+		result.Summary += fmt.Sprintf(" failed, reverted to %d", d.Previous)
+	case d.Outcome == pipeline.Failed:
+		result.Summary = d.Strategy + " · failed"
+	case d.Verdict != nil:
+		result.Summary += fmt.Sprintf(" · %d of %d lost", d.Verdict.Lost, d.Verdict.Requests)
+	}
+	if d.Outcome == pipeline.Succeeded {
+		result.Variables = map[string]string{"Revision": strconv.Itoa(d.Revision), "Namespace": d.Namespace, "URL": d.URL}
+	}
+	return result
+}

@@ -1,0 +1,198 @@
+// Package deploy brings an application's manifests to a cluster so that no
+// request is lost, and back again when it must. Its noun is the deployment: a
+// revision of one application, kept in the cluster's own journal. It stands
+// after image in the flow and hands its verdict to report.
+//
+// The flow of one deployment:
+//
+//	render -> namespace -> lease -> dry-run -> Plan -> journal -> steps -> verdict
+//	                                                       |
+//	                                                       +-> revert, when a step says no
+//
+// Plan and the judgement of a rollout are pure functions; the rest carries
+// them out through kube. The room knows no git, no server and no pipeline
+// engine: all that it needs to resume or to go back is in the journal.
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// The defaults of Config and Request.
+const (
+	DefaultTimeout       = 10 * time.Minute
+	DefaultLeaseWait     = 2 * time.Minute
+	DefaultUnschedulable = time.Minute
+	methodAPI            = "api"
+)
+
+// Config is what a Deployer needs to know.
+type Config struct {
+	Cluster *kube.Cluster
+	// Holder names this process in the lease, default host and process number.
+	Holder string
+	// LeaseWait is how long to wait for another deployment of the same
+	// application to end.
+	LeaseWait time.Duration
+	// Unschedulable is how long a new pod may find no node before the
+	// deployment fails: the time an autoscaler needs to bring one.
+	Unschedulable time.Duration
+	// Recipe is what is completed in the manifests; see manifest.Complete.
+	Recipe manifest.Recipe
+	// Now is the clock, default time.Now.
+	Now func() time.Time
+
+	// reached, when it is set, hears the name of each point of the protocol as
+	// it is reached. The tests of resuming kill the process there.
+	reached func(point string)
+}
+
+// Deployer deploys to one cluster. It is safe for concurrent use; the lease
+// keeps deployments of one application apart.
+type Deployer struct{ Config }
+
+// New returns a Deployer.
+func New(config Config) *Deployer {
+	if config.Holder == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown-host"
+		}
+		config.Holder = fmt.Sprintf("%s (process %d)", host, os.Getpid())
+	}
+	config.LeaseWait = cmp.Or(config.LeaseWait, DefaultLeaseWait)
+	config.Unschedulable = cmp.Or(config.Unschedulable, DefaultUnschedulable)
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.reached == nil {
+		config.reached = func(string) {}
+	}
+	return &Deployer{config}
+}
+
+// Request is one deployment to make.
+type Request struct {
+	// Key names the deployment over restarts: the same key twice is the same
+	// deployment, which is resumed, not made again. Empty means a new one.
+	Key       string
+	App       string // a DNS label of at most 50 characters
+	Namespace string // empty: the one in the manifests, else the context's
+	Root      string // directory of the source
+	Manifests string // path below Root
+	Images    map[string]string
+	Strategy  string        // default rolling
+	Timeout   time.Duration // of the rollout, default DefaultTimeout; a revert has as much again
+	Verify    pipeline.Verify
+	Commit    string
+	Execution string
+	// AsWritten leaves the zero-loss recipe out: manifests go to the cluster
+	// as they are.
+	AsWritten bool
+
+	Log      io.Writer         // the runbook, in whole lines
+	Progress func(line string) // one line, replaced often
+}
+
+// RollbackRequest asks for an earlier revision.
+type RollbackRequest struct {
+	Key       string
+	App       string
+	Namespace string
+	To        int // revision; 0 is the one before the present one
+	Timeout   time.Duration
+	Verify    pipeline.Verify
+	Log       io.Writer
+	Progress  func(line string)
+}
+
+// refusal is an error that lies in what is deployed, not in the deploying: the
+// outcome is Failed and not Faulted.
+type refusal struct {
+	message  string
+	deadline bool // nothing said no, but the time is over
+}
+
+func (r *refusal) Error() string { return r.message }
+
+func refuse(format string, args ...any) error { return &refusal{message: fmt.Sprintf(format, args...)} }
+
+func isRefusal(err error) bool {
+	var r *refusal
+	var m *manifest.Error
+	return errors.As(err, &r) || errors.As(err, &m)
+}
+
+var appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$`)
+
+// Deploy brings the manifests of a request to the cluster and returns the
+// record of it. The record's outcome is Succeeded or Failed; an error means
+// that the cluster could not be asked, or that ctx ended, and the same request
+// with the same key goes on where this one stopped.
+func (d *Deployer) Deploy(ctx context.Context, request Request) (pipeline.Deployment, error) {
+	r := d.newRun(request.App, request.Log, request.Progress)
+	r.key, r.verify = request.Key, request.Verify
+	r.timeout = cmp.Or(request.Timeout, DefaultTimeout)
+	r.record = pipeline.Deployment{
+		App: request.App, Namespace: request.Namespace, Cluster: d.Cluster.Context, Method: methodAPI,
+		Strategy: cmp.Or(request.Strategy, strategyRolling), Commit: request.Commit, Execution: request.Execution, Started: d.Now(),
+	}
+	return r.settle(ctx, r.deploy(ctx, request))
+}
+
+func (r *run) deploy(ctx context.Context, request Request) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	objects, err := r.render(request)
+	if err != nil {
+		return err
+	}
+	return r.underLease(ctx, "deploying", func(ctx context.Context) error {
+		return r.carryOut(ctx, objects, 0)
+	})
+}
+
+// check looks at what can be wrong without asking anybody.
+func (r *run) check() error {
+	if !appName.MatchString(r.record.App) {
+		return refuse("application name %q: it names the journal in the cluster and must consist of lower-case letters, digits and dashes, "+
+			"at most 50, and start and end with a letter or digit. Set app in the deploy action", r.record.App)
+	}
+	if strategies[r.record.Strategy] == nil {
+		return refuse("unknown strategy %q: use %s", r.record.Strategy, strategyRolling)
+	}
+	return nil
+}
+
+// settle makes the record of a deployment that has ended, or the error of one
+// that has not.
+func (r *run) settle(ctx context.Context, err error) (pipeline.Deployment, error) {
+	if err == nil {
+		return r.record, nil
+	}
+	if !isRefusal(err) {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("deploy %s: %w", r.record.App, errors.Join(context.Cause(ctx), err))
+		}
+		return r.record, err
+	}
+	r.record.Outcome, r.record.Message = pipeline.Failed, err.Error()
+	r.record.Seconds = r.Now().Sub(r.record.Started).Seconds()
+	r.log.line("failed: %s", err)
+	return r.record, nil
+}

@@ -1,0 +1,122 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// succeed closes the revision as the one that runs.
+func (r *run) succeed(ctx context.Context) error {
+	if r.probe != nil {
+		r.record.Verdict, r.record.URL = r.probe.verdict(), r.probe.url()
+	}
+	r.record.Outcome = pipeline.Succeeded
+	if err := r.end(ctx); err != nil {
+		return err
+	}
+	r.log.line("done    revision %d of %s runs, in %.1f s%s", r.record.Revision, r.record.App, r.record.Seconds, verdictText(r.record.Verdict))
+	if err := r.journal.trim(ctx); err != nil {
+		r.log.line("journal not trimmed: %s", err)
+	}
+	return nil
+}
+
+func verdictText(v *pipeline.Verdict) string {
+	if v == nil {
+		return ""
+	}
+	return " · " + v.String()
+}
+
+// end writes the record of the revision for good.
+func (r *run) end(ctx context.Context) error {
+	r.record.Seconds = r.Now().Sub(r.record.Started).Seconds()
+	r.entry.Deployment, r.entry.Phase = r.record, ended
+	r.reached("end")
+	if err := r.journal.save(ctx, r.entry); err != nil {
+		return err
+	}
+	return nil
+}
+
+// revert brings back the last good revision after a step of the present one
+// has said no, and ends the present one as failed. It has a deadline of its
+// own. Without a good revision the objects are left for a look.
+func (r *run) revert(ctx context.Context, why error) error {
+	r.log.line("failed  %s", why)
+	r.record.Message = why.Error()
+	r.entry.Phase, r.entry.Cause, r.entry.Deployment = reverting, why.Error(), r.record
+	if err := r.journal.save(ctx, r.entry); err != nil {
+		return err
+	}
+	r.reached("reverting")
+	back := r.journal.goodBefore(r.record.Revision)
+	var err error
+	if back == nil {
+		r.record.Message += "\nThere is no earlier revision to go back to: the objects are left in the cluster for a look. " +
+			"The next deployment replaces them; `kubectl -n " + r.record.Namespace + " delete deployments,services -l " + appLabel + "=" + r.record.App + "` removes them."
+	} else {
+		r.log.line("revert  to revision %d, within %s", back.revision(), r.timeout)
+		err = r.goBack(ctx, back)
+	}
+	if r.probe != nil {
+		r.record.Verdict = r.probe.verdict()
+	}
+	switch {
+	case err != nil && !isRefusal(err):
+		return err
+	case err != nil:
+		r.record.Message += fmt.Sprintf("\nThe revert to revision %d failed as well, so the cluster is between two revisions: %s\n"+
+			"Mend the cause and run `towline rollback %s`.", back.revision(), err, r.record.App)
+	case back != nil:
+		r.record.Reverted = true
+		r.record.Message += fmt.Sprintf("\nReverted to revision %d.", back.revision())
+	}
+	r.record.Outcome = pipeline.Failed
+	if err := r.end(ctx); err != nil {
+		return err
+	}
+	r.log.line("ended   revision %d of %s failed after %.1f s%s", r.record.Revision, r.record.App, r.record.Seconds, verdictText(r.record.Verdict))
+	return nil
+}
+
+func refsOf(objects []manifest.Object) []kube.Ref {
+	var refs []kube.Ref
+	for _, o := range objects {
+		refs = append(refs, kube.RefOf(o.Unstructured))
+	}
+	return refs
+}
+
+// goBack applies an earlier revision's objects, under the sequence of the
+// present one, and waits for them.
+func (r *run) goBack(ctx context.Context, back *entry) error {
+	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &refusal{message: fmt.Sprintf("the revert took longer than %s", r.timeout), deadline: true})
+	defer cancel()
+	objects, err := back.objects()
+	if err != nil {
+		return err
+	}
+	own, err := r.entry.objects()
+	if err != nil {
+		return err
+	}
+	r.force = true // The cluster must get back what it had, whoever has touched it since.
+	situation, err := r.survey(limited, objects, refsOf(own)...)
+	if err != nil {
+		return err
+	}
+	steps, err := Plan(situation)
+	if err != nil {
+		return err
+	}
+	err = r.walk(limited, steps)
+	if cause := context.Cause(limited); err != nil && cause != nil && ctx.Err() == nil {
+		err = withCause(err, cause)
+	}
+	return err
+}

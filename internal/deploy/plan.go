@@ -1,0 +1,227 @@
+package deploy
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+)
+
+// Verb is what a step does.
+type Verb string
+
+// The verbs. Each has its executor in steps.go.
+const (
+	VerbProbe   Verb = "probe"   // begin to send requests, when the Service has ready endpoints
+	VerbApply   Verb = "apply"   // server-side apply
+	VerbWait    Verb = "wait"    // until the object, and the data plane, are as planned
+	VerbPrune   Verb = "prune"   // delete what the previous revision had and this one has not
+	VerbVerdict Verb = "verdict" // stop sending requests and judge
+)
+
+// Change is what an apply will do to its object.
+type Change string
+
+// The changes.
+const (
+	Create    Change = "create"
+	Update    Change = "update"
+	Unchanged Change = "unchanged"
+)
+
+// Step is one line of the runbook.
+type Step struct {
+	Verb   Verb
+	Ref    kube.Ref
+	Object *unstructured.Unstructured // for apply: what is sent
+	Change Change                     // for apply
+	Force  bool                       // for apply: take fields over from other managers
+	UID    string                     // for prune: of the object that may be deleted
+	Text   string                     // what it is for, when verb and object do not say it
+	// Request is the API request that carries the step out, for the log.
+	Request string
+	// Wave groups steps that may be carried out at the same time: neighbours
+	// with the same wave and verb.
+	Wave int
+}
+
+// String is the step as one line of the runbook.
+func (s Step) String() string {
+	line := string(s.Verb)
+	if s.Ref.Kind != "" {
+		line += " " + s.Ref.String()
+	}
+	if s.Change != "" {
+		line += " (" + string(s.Change) + ")"
+	}
+	if s.Text != "" {
+		line += ": " + s.Text
+	}
+	if s.Request != "" {
+		line += "   " + s.Request
+	}
+	return line
+}
+
+// Situation is all that a plan depends on: the live objects, the desired ones
+// and what is known of them.
+type Situation struct {
+	App       string
+	Namespace string // of the application
+	Revision  int    // the sequence that the objects will carry
+	Strategy  string
+	Desired   []manifest.Object                     // in the order of manifest.Sort
+	Live      map[string]*unstructured.Unstructured // by kube.Ref.ID, of Desired and of Owned
+	Merged    map[string]*unstructured.Unstructured // what the dry-run said the objects would be; may be nil
+	Owned     []kube.Ref                            // what earlier revisions have left in the cluster
+	Scaled    map[string]string                     // workloads by kube.Ref.ID whose replicas an autoscaler, named, sets
+	Resources map[string]kube.Resource              // by kube.Ref.ID of Desired and Owned
+	Probe     string                                // Service or URL to probe; empty: no verdict
+	Rate      int                                   // requests per second
+	Force     bool                                  // fields of other managers are taken over
+}
+
+// strategies are the ways in which old pods give way to new ones: functions
+// from a situation to ordered steps.
+var strategies = map[string]func(Situation) []Step{
+	strategyRolling: planRolling,
+}
+
+// Plan is the whole deployment as ordered steps. It is pure: no request is
+// sent, and equal situations give equal plans. A refusal says why the
+// situation allows none.
+func Plan(s Situation) ([]Step, error) {
+	strategy := strategies[s.Strategy]
+	if strategy == nil {
+		return nil, refuse("unknown strategy %q: use %s", s.Strategy, strategyRolling)
+	}
+	for _, o := range s.Desired {
+		if err := mayTake(s, o); err != nil {
+			return nil, err
+		}
+	}
+	return strategy(s), nil
+}
+
+// mayTake refuses an object that belongs to another application, or that
+// carries a later revision than the plan's.
+func mayTake(s Situation, o manifest.Object) error {
+	live := s.Live[kube.RefOf(o.Unstructured).ID()]
+	if live == nil {
+		return nil
+	}
+	if set := live.GetLabels()[setLabel]; set != "" && set != setID(s.App, s.Namespace) {
+		return refuse("%s%s belongs to another application, %s. Two applications must not own the same object: rename it, or deploy both as one",
+			at(o), manifest.Ref(o.Unstructured), cmp.Or(live.GetLabels()[appLabel], set))
+	}
+	if sequence := sequenceOf(live); sequence > s.Revision {
+		return refuse("%s carries revision %d, later than the revision %d of this deployment: a newer deployment has been here",
+			manifest.Ref(o.Unstructured), sequence, s.Revision)
+	}
+	return nil
+}
+
+// applies are the steps that apply the desired objects, in waves of one kind.
+func applies(s Situation) []Step {
+	var steps []Step
+	wave, last := 0, ""
+	for _, o := range s.Desired {
+		ref := kube.RefOf(o.Unstructured)
+		if kind := ref.GVK().GroupKind().String(); kind != last {
+			wave, last = wave+1, kind
+		}
+		live := s.Live[ref.ID()]
+		object, text := yieldReplicas(stamp(o.Unstructured, s.App, s.Namespace, s.Revision), live, s.Scaled[ref.ID()])
+		steps = append(steps, Step{
+			Verb: VerbApply, Ref: ref, Object: object, Force: s.Force, Text: text, Wave: wave,
+			Change:  changeOf(live, s.Merged[ref.ID()]),
+			Request: kube.ApplyRequest(s.Resources[ref.ID()], ref.Namespace, ref.Name),
+		})
+		// Objects of a new kind can only be sent when the kind is served.
+		if ref.Kind == "CustomResourceDefinition" {
+			steps = append(steps, waitStep(s, ref, "established", wave))
+		}
+	}
+	return steps
+}
+
+func waitStep(s Situation, ref kube.Ref, text string, wave int) Step {
+	return Step{Verb: VerbWait, Ref: ref, Text: text, Wave: wave,
+		Request: "GET " + s.Resources[ref.ID()].Path(ref.Namespace, ref.Name) + " (watch)"}
+}
+
+// changeOf compares what is with what the dry-run said would be. An object
+// that carries no field of ours yet is an update even when nothing in it
+// changes, since the apply makes the fields ours.
+func changeOf(live, merged *unstructured.Unstructured) Change {
+	switch {
+	case live == nil:
+		return Create
+	case merged == nil || !ours(live):
+		return Update
+	case equality.Semantic.DeepEqual(essence(live), essence(merged)):
+		return Unchanged
+	}
+	return Update
+}
+
+func ours(live *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(live.GetManagedFields(), isOurs)
+}
+
+// essence is an object without what changes by itself.
+func essence(o *unstructured.Unstructured) map[string]any {
+	o = o.DeepCopy()
+	o.SetManagedFields(nil)
+	o.SetResourceVersion("")
+	o.SetGeneration(0)
+	unstructured.RemoveNestedField(o.Object, "status")
+	unstructured.RemoveNestedField(o.Object, "metadata", "annotations", sequenceAnnotation)
+	// The Deployment controller's own mark, which a dry-run shows as it was.
+	unstructured.RemoveNestedField(o.Object, "metadata", "annotations", "deployment.kubernetes.io/revision")
+	return o.Object
+}
+
+// prunes are the steps that delete what earlier revisions have left and the
+// desired objects do not hold, in the reverse of the order of application.
+func prunes(s Situation) []Step {
+	kept := map[string]bool{}
+	for _, o := range s.Desired {
+		kept[kube.RefOf(o.Unstructured).ID()] = true
+	}
+	var steps []Step
+	for _, ref := range slices.Backward(s.Owned) {
+		live := s.Live[ref.ID()]
+		if kept[ref.ID()] || live == nil || live.GetLabels()[setLabel] != setID(s.App, s.Namespace) {
+			continue
+		}
+		kept[ref.ID()] = true
+		if reason := protected[ref.GVK().GroupKind().String()]; reason != "" {
+			steps = append(steps, Step{Verb: VerbPrune, Ref: ref, Text: "kept, " + reason})
+			continue
+		}
+		steps = append(steps, Step{Verb: VerbPrune, Ref: ref, UID: string(live.GetUID()), Text: "this revision has it no more",
+			Request: "DELETE " + s.Resources[ref.ID()].Path(ref.Namespace, ref.Name)})
+	}
+	return steps
+}
+
+// protected are the kinds that are never pruned, with the reason.
+var protected = map[string]string{
+	"Namespace":             "for all that is in it would go as well",
+	"PersistentVolumeClaim": "for its data would be lost",
+	"PersistentVolume":      "for its data would be lost",
+	"CustomResourceDefinition.apiextensions.k8s.io": "for all objects of its kind would go as well",
+}
+
+// at is where an object was written, as the beginning of a message.
+func at(o manifest.Object) string {
+	if source := o.Source.String(); source != "" {
+		return source + ": "
+	}
+	return ""
+}

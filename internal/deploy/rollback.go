@@ -1,0 +1,81 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// Rollback brings an earlier revision back as a new one with a higher number.
+// It needs nothing but the cluster's journal, which holds the manifests and
+// the configuration of that revision. Fields that someone else has set since
+// are taken over: whoever rolls back wants what was there.
+func (d *Deployer) Rollback(ctx context.Context, request RollbackRequest) (pipeline.Deployment, error) {
+	r := d.newRun(request.App, request.Log, request.Progress)
+	r.key, r.verify, r.force = request.Key, request.Verify, true
+	r.timeout = cmp.Or(request.Timeout, DefaultTimeout)
+	r.record = pipeline.Deployment{
+		App: request.App, Namespace: cmp.Or(request.Namespace, d.Cluster.Namespace, "default"), Cluster: d.Cluster.Context,
+		Method: methodAPI, Strategy: strategyRolling, Started: d.Now(),
+	}
+	return r.settle(ctx, r.rollback(ctx, request.To))
+}
+
+func (r *run) rollback(ctx context.Context, to int) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	return r.underLease(ctx, "rolling back", func(ctx context.Context) error {
+		if e := r.journal.byKey(r.key); e != nil {
+			return r.resume(ctx, e)
+		}
+		target, err := r.target(to)
+		if err != nil {
+			return err
+		}
+		r.log.line("revert  to revision %d", target.revision())
+		r.record.Commit, r.record.Execution = target.Deployment.Commit, target.Deployment.Execution
+		objects, err := target.objects()
+		if err != nil {
+			return err
+		}
+		return r.carryOut(ctx, objects, target.revision())
+	})
+}
+
+// target is the revision to go back to.
+func (r *run) target(to int) (*entry, error) {
+	if len(r.journal.entries) == 0 {
+		return nil, refuse("the journal of namespace %s has no revision of %s: check the names with `towline deployments`, and the context %s",
+			r.record.Namespace, r.record.App, r.Cluster.Context)
+	}
+	if to != 0 {
+		e := r.journal.byRevision(to)
+		switch {
+		case e == nil:
+			return nil, refuse("the journal has no revision %d of %s any more: it keeps the last %d", to, r.record.App, journalKept)
+		case !e.good():
+			return nil, refuse("revision %d of %s did not succeed: choose one that did", to, r.record.App)
+		}
+		return e, nil
+	}
+	// What runs now is the last good revision; the one before it is meant. One
+	// that is itself a rollback to that other one would change nothing.
+	running := r.journal.goodBefore(r.journal.latest() + 1)
+	if running == nil {
+		return nil, refuse("no revision of %s has ever succeeded: there is nothing to go back to", r.record.App)
+	}
+	before := running.revision()
+	if running.RollbackTo != 0 {
+		before = running.RollbackTo
+	}
+	e := r.journal.goodBefore(before)
+	if e == nil {
+		return nil, refuse("revision %d is the first of %s that succeeded: there is nothing to go back to", before, r.record.App)
+	}
+	return e, nil
+}

@@ -1,0 +1,199 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// run is one deployment under way, from the request to the record.
+type run struct {
+	*Deployer
+	log     *runbook
+	nonce   string // tells two runs of one process apart
+	key     string
+	timeout time.Duration
+	verify  pipeline.Verify
+	force   bool // rollbacks take fields over from other managers
+	record  pipeline.Deployment
+
+	journal *journal
+	entry   *entry
+	probe   *watchman // nil when nothing is probed
+}
+
+func (d *Deployer) newRun(app string, log io.Writer, progress func(string)) *run {
+	return &run{Deployer: d, log: newRunbook(log, progress), nonce: rand.Text()[:8], record: pipeline.Deployment{App: app}}
+}
+
+// connect finds out whether the cluster answers, before anything else.
+func (r *run) connect(ctx context.Context) error {
+	version, err := r.Cluster.Ping(ctx)
+	if err != nil {
+		return err
+	}
+	r.log.line("deploy  %s to cluster %s (%s, Kubernetes %s), strategy %s, method %s", r.record.App, r.Cluster.Context, r.Cluster.Server, version, r.record.Strategy, r.record.Method)
+	return nil
+}
+
+// underLease runs do as the one and only deployment of the application: with
+// its namespace there, its lease held and its journal open.
+func (r *run) underLease(ctx context.Context, note string, do func(context.Context) error) error {
+	r.key = cmp.Or(r.key, rand.Text())
+	ctx = kube.WithWarnings(ctx, func(text string) { r.log.line("        the API server warns: %s", text) })
+	created, err := r.Cluster.EnsureNamespace(ctx, r.record.Namespace)
+	if err != nil {
+		return refusedOr(err, "namespace %s: %v", r.record.Namespace, err)
+	}
+	if created {
+		r.log.line("create  namespace %s   POST /api/v1/namespaces", r.record.Namespace)
+	}
+	r.reached("namespace")
+	held, release, err := r.hold(ctx, note)
+	if err != nil {
+		return err
+	}
+	defer release()
+	r.reached("lease")
+	if r.journal, err = openJournal(held, r.Cluster, r.record.App, r.record.Namespace); err != nil {
+		return err
+	}
+	if err := do(held); err != nil {
+		if cause := context.Cause(held); cause != nil && ctx.Err() == nil {
+			return cause // The lease was lost; what failed then is its echo.
+		}
+		return err
+	}
+	r.reached("recorded")
+	return nil
+}
+
+// carryOut brings the objects to the cluster as a new revision, or goes on
+// with the revision that was begun under the same key.
+func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackTo int) error {
+	if e := r.journal.byKey(r.key); e != nil {
+		return r.resume(ctx, e)
+	}
+	if err := r.closeInterrupted(ctx); err != nil {
+		return err
+	}
+	situation, err := r.survey(ctx, objects)
+	if err != nil {
+		return err
+	}
+	r.record.Revision = situation.Revision
+	if good := r.journal.goodBefore(situation.Revision); good != nil {
+		r.record.Previous = good.revision()
+	}
+	steps, err := r.prepare(ctx, situation)
+	if err != nil {
+		return err
+	}
+	r.record.Images = manifest.Images(objects)
+	r.entry, err = r.journal.add(ctx, record{Deployment: r.record, Key: r.key, Phase: deploying, Takes: 1, RollbackTo: rollbackTo}, objects)
+	if err != nil {
+		return err
+	}
+	r.log.line("journal revision %d   POST /api/v1/namespaces/%s/secrets (%s)", r.record.Revision, r.record.Namespace, r.entry.secret.Name)
+	r.reached("journal")
+	return r.forward(ctx, steps)
+}
+
+// resume goes on where a process that has ended since has stopped.
+func (r *run) resume(ctx context.Context, e *entry) error {
+	r.entry, r.record = e, e.Deployment
+	if e.Phase == ended {
+		r.log.line("resume  revision %d had ended already: %s", e.revision(), e.Deployment.Outcome)
+		return nil
+	}
+	r.log.line("resume  revision %d (%s, %d steps done): another process began it", e.revision(), e.Phase, len(e.Done))
+	e.Takes++
+	if err := r.journal.save(ctx, e); err != nil {
+		return err
+	}
+	if e.Phase == reverting {
+		return r.revert(ctx, refuse("%s", e.Cause))
+	}
+	objects, err := e.objects()
+	if err != nil {
+		return err
+	}
+	situation, err := r.survey(ctx, objects)
+	if err != nil {
+		return err
+	}
+	steps, err := r.prepare(ctx, situation)
+	if isRefusal(err) {
+		return r.revert(ctx, err)
+	}
+	if err != nil {
+		return err
+	}
+	return r.forward(ctx, steps)
+}
+
+// prepare makes the plan for a situation and prints it. Nothing is written.
+func (r *run) prepare(ctx context.Context, s Situation) (steps []Step, err error) {
+	if r.probe, err = chooseProbe(s.Desired, r.verify); err != nil {
+		return nil, err
+	}
+	if r.probe != nil {
+		s.Probe, s.Rate = r.probe.name(), r.probe.rate()
+	}
+	if s.Merged, err = r.rehearse(ctx, s); err != nil {
+		return nil, err
+	}
+	r.reached("dry-run")
+	if steps, err = Plan(s); err != nil {
+		return nil, err
+	}
+	r.print(steps)
+	return steps, nil
+}
+
+// closeInterrupted gives the revisions that nobody came back for an outcome,
+// so that the journal tells the truth.
+func (r *run) closeInterrupted(ctx context.Context) error {
+	for _, e := range r.journal.entries {
+		if e.Phase == ended {
+			continue
+		}
+		r.log.line("journal revision %d was interrupted and is closed as failed", e.revision())
+		e.Phase, e.Deployment.Outcome = ended, pipeline.Failed
+		e.Deployment.Message = "interrupted: its process ended in the middle and it was not resumed before the next deployment"
+		if err := r.journal.save(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) print(steps []Step) {
+	r.log.line("plan    revision %d, %s:", r.record.Revision, after(r.record.Previous))
+	for i, s := range steps {
+		r.log.line("  %3d   %s", i+1, s)
+	}
+}
+
+func after(previous int) string {
+	if previous == 0 {
+		return "the first one"
+	}
+	return fmt.Sprintf("after revision %d", previous)
+}
+
+// refusedOr turns an API error into a refusal when the API server said no, and
+// leaves it as it is when the server could not be asked.
+func refusedOr(err error, format string, args ...any) error {
+	if kube.Refused(err) {
+		return refuse(format, args...)
+	}
+	return err
+}

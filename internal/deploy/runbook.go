@@ -1,0 +1,47 @@
+package deploy
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+// runbook is the log of a deployment: what was done, in the order of doing it,
+// with the request that did it. Safe for concurrent use; whole lines only.
+type runbook struct {
+	mu       sync.Mutex
+	w        io.Writer
+	progress func(string)
+	last     string
+}
+
+func newRunbook(w io.Writer, progress func(string)) *runbook {
+	if w == nil {
+		w = io.Discard
+	}
+	if progress == nil {
+		progress = func(string) {}
+	}
+	return &runbook{w: w, progress: progress}
+}
+
+func (b *runbook) line(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text := strings.TrimRight(fmt.Sprintf(format, args...), "\n")
+	// A log that cannot be written must not stop a rollout half way.
+	_, _ = io.WriteString(b.w, text+"\n")
+}
+
+// report replaces the line of progress and logs it when it has changed.
+func (b *runbook) report(line string) {
+	b.mu.Lock()
+	same := line == b.last
+	b.last = line
+	b.mu.Unlock()
+	if !same {
+		b.progress(line)
+		b.line("        %s", line)
+	}
+}

@@ -1,0 +1,106 @@
+package deploy
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/towline/towline/internal/kube"
+)
+
+// The marks on the objects of an application. They are on the objects only,
+// never on a pod template, so that none of them rolls a pod.
+const (
+	appLabel           = "towline.dev/app"
+	setLabel           = "applyset.kubernetes.io/part-of"
+	sequenceAnnotation = "towline.dev/revision"
+)
+
+// stamp returns a copy of an object with the marks of its application, which
+// lives in namespace, whatever namespace the object is in. The revision is written where a later writer must be recognised: on workloads
+// and Services. Elsewhere it would only make an unchanged object look changed.
+func stamp(o *unstructured.Unstructured, app, namespace string, revision int) *unstructured.Unstructured {
+	o = o.DeepCopy()
+	labels := o.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[appLabel], labels[setLabel] = app, setID(app, namespace)
+	o.SetLabels(labels)
+	if fenced(kube.RefOf(o)) {
+		annotations := o.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[sequenceAnnotation] = strconv.Itoa(revision)
+		o.SetAnnotations(annotations)
+	}
+	return o
+}
+
+// fenced tells whether objects of a kind carry the sequence.
+func fenced(ref kube.Ref) bool {
+	switch ref.GVK().GroupKind().String() {
+	case "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "Service":
+		return true
+	}
+	return false
+}
+
+// sequenceOf is the revision that an object carries, 0 when it has none.
+func sequenceOf(o *unstructured.Unstructured) int {
+	n, err := strconv.Atoi(o.GetAnnotations()[sequenceAnnotation])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// setID is the ApplySet ID of an application, by the specification's rule: a
+// hash of its parent object, which is the application's Lease.
+func setID(app, namespace string) string {
+	sum := sha256.Sum256([]byte(leaseName(app) + "." + namespace + ".Lease.coordination.k8s.io"))
+	return "applyset-" + base64.RawURLEncoding.EncodeToString(sum[:]) + "-v1"
+}
+
+// isOurs tells whether an entry of managedFields is of our applies.
+func isOurs(entry metav1.ManagedFieldsEntry) bool {
+	return entry.Manager == kube.FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
+}
+
+// yieldReplicas leaves spec.replicas to the autoscaler that sets it. Taking
+// the field out of an apply that owned it alone would reset it to 1, so while
+// we still own it the live number is sent instead; the autoscaler's first own
+// change takes it over.
+func yieldReplicas(o, live *unstructured.Unstructured, autoscaler string) (*unstructured.Unstructured, string) {
+	if autoscaler == "" {
+		return o, ""
+	}
+	unstructured.RemoveNestedField(o.Object, "spec", "replicas")
+	if live == nil {
+		return o, "replicas are left to " + autoscaler
+	}
+	replicas, found, err := unstructured.NestedInt64(live.Object, "spec", "replicas")
+	if err != nil || !found || !ownsReplicas(live) {
+		return o, "replicas are left to " + autoscaler
+	}
+	if err := unstructured.SetNestedField(o.Object, replicas, "spec", "replicas"); err != nil {
+		return o, ""
+	}
+	return o, "replicas stay as they are, for " + autoscaler + " sets them"
+}
+
+func ownsReplicas(live *unstructured.Unstructured) bool {
+	for _, entry := range live.GetManagedFields() {
+		if !isOurs(entry) || entry.FieldsV1 == nil {
+			continue
+		}
+		if ownsField(entry.FieldsV1.Raw, "f:spec", "f:replicas") {
+			return true
+		}
+	}
+	return false
+}

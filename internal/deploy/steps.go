@@ -1,0 +1,179 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/towline/towline/internal/kube"
+)
+
+// walk carries steps out in their order, those of one wave at the same time,
+// and notes each wave in the journal. The first step that says no ends it.
+func (r *run) walk(ctx context.Context, steps []Step) error {
+	generations := &generations{of: map[string]int64{}}
+	for i := 0; i < len(steps); {
+		end := i + 1
+		for end < len(steps) && steps[end].Verb == steps[i].Verb && steps[end].Wave == steps[i].Wave && steps[i].Wave > 0 {
+			end++
+		}
+		done, err := r.wave(ctx, steps, i, end, generations)
+		if err != nil {
+			return err
+		}
+		if len(done) > 0 {
+			r.entry.Done = append(r.entry.Done, done...)
+			if err := r.journal.save(ctx, r.entry); err != nil {
+				return err
+			}
+		}
+		r.reached(fmt.Sprintf("%s %s %s", r.entry.Phase, steps[end-1].Verb, steps[end-1].Ref))
+		i = end
+	}
+	return nil
+}
+
+// generations remember what the applies have brought, so that a wait does not
+// take an older state of an object for its answer.
+type generations struct {
+	mu sync.Mutex
+	of map[string]int64
+}
+
+func (g *generations) set(ref kube.Ref, generation int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.of[ref.ID()] = generation
+}
+
+func (g *generations) get(ref kube.Ref) int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.of[ref.ID()]
+}
+
+// wave carries steps[i:end] out at the same time.
+func (r *run) wave(ctx context.Context, steps []Step, i, end int, g *generations) ([]doneStep, error) {
+	done := make([]doneStep, end-i)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(kube.Parallel)
+	for n := i; n < end; n++ {
+		group.Go(func() (err error) {
+			done[n-i], err = r.step(ctx, steps[n], fmt.Sprintf("step %d of %d", n+1, len(steps)), g)
+			return err
+		})
+	}
+	err := group.Wait()
+	return slices.DeleteFunc(done, func(d doneStep) bool { return d.Verb == "" }), err
+}
+
+// step carries one step out. What it leaves in the cluster is returned; the
+// zero doneStep means that it leaves nothing.
+func (r *run) step(ctx context.Context, s Step, place string, g *generations) (doneStep, error) {
+	begin := time.Now()
+	done := doneStep{Verb: s.Verb, Ref: s.Ref, Reverting: r.entry.Phase == reverting}
+	switch s.Verb {
+	case VerbApply:
+		applied, err := r.apply(ctx, s)
+		if err != nil {
+			return doneStep{}, err
+		}
+		g.set(s.Ref, applied.GetGeneration())
+		done.UID, done.ResourceVersion = string(applied.GetUID()), applied.GetResourceVersion()
+	case VerbWait:
+		r.log.line("%s   %s", place, s)
+		if err := r.wait(ctx, s.Ref, g.get(s.Ref)); err != nil {
+			return doneStep{}, err
+		}
+	case VerbPrune:
+		if s.UID != "" {
+			if err := r.Cluster.Delete(ctx, s.Ref, types.UID(s.UID)); err != nil {
+				return doneStep{}, err
+			}
+		}
+		done.UID = s.UID
+	case VerbProbe:
+		return doneStep{}, r.probe.begin(ctx, r)
+	case VerbVerdict:
+		return doneStep{}, r.probe.conclude(ctx, r)
+	default:
+		return doneStep{}, fmt.Errorf("carry out step %q: no such verb", s.Verb)
+	}
+	r.log.line("%s   %s: done in %s", place, s, time.Since(begin).Round(time.Millisecond))
+	return done, nil
+}
+
+// apply sends one object. An object that carries the sequence is sent with the
+// resourceVersion of the very read that showed no later one, so that nobody
+// comes in between: a writer that was away for a while cannot overwrite what a
+// newer deployment has written.
+func (r *run) apply(ctx context.Context, s Step) (*unstructured.Unstructured, error) {
+	for attempt := 0; ; attempt++ {
+		object := s.Object
+		live, err := r.Cluster.Get(ctx, s.Ref)
+		if err != nil && !kube.IsNotFound(err) {
+			return nil, err
+		}
+		if err == nil && s.Change == Unchanged && !fenced(s.Ref) {
+			return live, nil
+		}
+		if err == nil && fenced(s.Ref) {
+			if sequence := sequenceOf(live); sequence > r.record.Revision {
+				return nil, refuse("%s carries revision %d, later than this deployment's %d: a newer deployment has been here, this one stops", s.Ref, sequence, r.record.Revision)
+			}
+			object = object.DeepCopy()
+			object.SetResourceVersion(live.GetResourceVersion())
+		}
+		applied, err := r.Cluster.Apply(ctx, object, kube.ApplyOptions{Force: s.Force})
+		if kube.IsStale(err) && attempt < 20 {
+			continue
+		}
+		if err != nil {
+			return nil, refusedOr(err, "the API server refuses %v", err)
+		}
+		return applied, nil
+	}
+}
+
+// forward carries the plan of a new revision out and ends the revision, well
+// or by reverting it.
+func (r *run) forward(ctx context.Context, steps []Step) error {
+	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &refusal{message: fmt.Sprintf("the rollout took longer than its timeout of %s", r.timeout), deadline: true})
+	defer cancel()
+	if r.probe != nil {
+		defer r.probe.drop()
+		var stop func()
+		limited, stop = r.probe.guard(limited)
+		defer stop()
+	}
+	err := r.walk(limited, steps)
+	if cause := context.Cause(limited); err != nil && cause != nil && ctx.Err() == nil {
+		err = withCause(err, cause)
+	}
+	switch {
+	case err == nil:
+		return r.succeed(ctx)
+	case isRefusal(err):
+		return r.revert(ctx, err)
+	}
+	return err
+}
+
+// withCause puts the reason why a context ended before what was interrupted by
+// it, which often says more ("1/3 new pods ready").
+func withCause(err, cause error) error {
+	if errors.Is(err, cause) || !isRefusal(cause) {
+		return err
+	}
+	if isRefusal(err) {
+		return refuse("%v: %v", cause, err)
+	}
+	return cause
+}

@@ -1,0 +1,173 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+)
+
+// survey reads what a plan for the objects depends on. Nothing is written.
+// More objects that may have to go can be named beside those of the journal.
+func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...kube.Ref) (Situation, error) {
+	s := Situation{
+		App: r.record.App, Namespace: r.record.Namespace, Strategy: r.record.Strategy, Desired: objects, Force: r.force,
+		Revision: r.record.Revision, Resources: map[string]kube.Resource{}, Scaled: map[string]string{},
+	}
+	before := r.record.Revision
+	if before == 0 {
+		before = r.journal.latest() + 1
+	}
+	var err error
+	if s.Owned, err = r.journal.ownedBefore(before); err != nil {
+		return s, err
+	}
+	s.Owned = append(s.Owned, owned...)
+	if err := r.observe(ctx, &s); err != nil {
+		return s, err
+	}
+	if s.Revision == 0 {
+		s.Revision = before
+		// A journal that was deleted does not make revisions start afresh: the
+		// objects still carry theirs.
+		for _, o := range objects {
+			if live := s.Live[kube.RefOf(o.Unstructured).ID()]; live != nil && live.GetLabels()[setLabel] == setID(s.App, s.Namespace) {
+				s.Revision = max(s.Revision, sequenceOf(live)+1)
+			}
+		}
+	}
+	return s, nil
+}
+
+// observe fills in the live objects, how their kinds are served and which
+// workloads are scaled by somebody else.
+func (r *run) observe(ctx context.Context, s *Situation) error {
+	refs := slices.Clone(s.Owned)
+	for _, o := range s.Desired {
+		refs = append(refs, kube.RefOf(o.Unstructured))
+	}
+	for _, ref := range refs {
+		resource, err := r.Cluster.Resource(ref.GVK())
+		var unknown *kube.UnknownKindError
+		if err != nil && !errors.As(err, &unknown) {
+			return err
+		}
+		if err == nil {
+			s.Resources[ref.ID()] = resource
+		}
+	}
+	var err error
+	if s.Live, err = r.Cluster.GetAll(ctx, refs); err != nil {
+		return err
+	}
+	scalers, err := r.Cluster.List(ctx, schema.GroupVersionKind{Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"}, s.Namespace, "")
+	if err != nil && !kube.Refused(err) {
+		return err
+	}
+	for i := range scalers {
+		noteScaler(s.Scaled, &scalers[i])
+	}
+	for _, o := range s.Desired {
+		noteScaler(s.Scaled, o.Unstructured)
+	}
+	return nil
+}
+
+// noteScaler remembers which workload an autoscaler sets the replicas of.
+func noteScaler(scaled map[string]string, o *unstructured.Unstructured) {
+	group, kind := o.GroupVersionKind().Group, o.GetKind()
+	if !(group == "autoscaling" && kind == "HorizontalPodAutoscaler") && !(group == "keda.sh" && kind == "ScaledObject") {
+		return
+	}
+	target, _, err := unstructured.NestedStringMap(o.Object, "spec", "scaleTargetRef")
+	if err != nil {
+		return
+	}
+	ref := kube.Ref{APIVersion: target["apiVersion"], Kind: target["kind"], Namespace: o.GetNamespace(), Name: target["name"]}
+	if ref.APIVersion == "" {
+		ref.APIVersion = "apps/v1"
+	}
+	if ref.Kind == "" {
+		ref.Kind = "Deployment"
+	}
+	scaled[ref.ID()] = kind + " " + o.GetName()
+}
+
+// rehearse sends every object as a server-side dry-run and returns what each
+// would become. A refusal ends the deployment here: nothing has been changed.
+func (r *run) rehearse(ctx context.Context, s Situation) (map[string]*unstructured.Unstructured, error) {
+	var mu sync.Mutex
+	merged := make(map[string]*unstructured.Unstructured, len(s.Desired))
+	refusals := make([]string, len(s.Desired))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(kube.Parallel)
+	skipped := 0
+	for i, o := range s.Desired {
+		ref := kube.RefOf(o.Unstructured)
+		if r.awaitsOther(s, o) {
+			skipped++
+			continue
+		}
+		object, _ := yieldReplicas(stamp(o.Unstructured, s.App, s.Namespace, s.Revision), s.Live[ref.ID()], s.Scaled[ref.ID()])
+		group.Go(func() error {
+			result, err := r.Cluster.Apply(ctx, object, kube.ApplyOptions{DryRun: true, Force: s.Force})
+			if err != nil && kube.Refused(err) {
+				refusals[i] = at(o) + err.Error()
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			merged[ref.ID()] = result
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("dry-run: %w", err)
+	}
+	refusals = slices.DeleteFunc(refusals, func(text string) bool { return text == "" })
+	if len(refusals) > 0 {
+		return nil, refuse("the API server refuses %d of %d objects in a dry-run, nothing has been changed:\n%s", len(refusals), len(s.Desired), strings.Join(refusals, "\n"))
+	}
+	note := ""
+	if skipped > 0 {
+		note = fmt.Sprintf(", %d not asked about: what they need is among the objects themselves", skipped)
+	}
+	r.log.line("dry-run %d objects accepted%s   PATCH …?dryRun=All&fieldManager=%s", len(merged), note, kube.FieldManager)
+	return merged, nil
+}
+
+// awaitsOther tells that an object cannot be judged before another one of the
+// same deployment is there: its kind's definition or its namespace.
+func (r *run) awaitsOther(s Situation, o manifest.Object) bool {
+	gvk := o.GroupVersionKind()
+	if _, served := s.Resources[kube.RefOf(o.Unstructured).ID()]; !served {
+		for _, crd := range manifest.OfKind(s.Desired, "apiextensions.k8s.io", "CustomResourceDefinition") {
+			group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
+			kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
+			if group == gvk.Group && kind == gvk.Kind {
+				return true
+			}
+		}
+	}
+	if o.GetNamespace() == s.Namespace || o.GetNamespace() == "" {
+		return false
+	}
+	for _, namespace := range manifest.OfKind(s.Desired, "", "Namespace") {
+		if namespace.GetName() == o.GetNamespace() && s.Live[kube.RefOf(namespace.Unstructured).ID()] == nil {
+			return true
+		}
+	}
+	return false
+}

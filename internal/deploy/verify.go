@@ -1,0 +1,333 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/probe"
+)
+
+// The timing of the prober.
+const (
+	baselineRequests = 25                     // answered before anything is changed
+	baselineTime     = 2 * time.Second        // at most, for them
+	afterRollout     = time.Second            // of requests after the rollout is done
+	firstWindow      = 2 * time.Second        // of requests when none could be sent before
+	reachTime        = 5 * time.Second        // until the data plane knows a new Service
+	budgetTick       = 200 * time.Millisecond // how often the losses are looked at
+)
+
+// watchman sends requests through a deployment and judges what is lost.
+type watchman struct {
+	service string // name, empty when a URL is given
+	verify  pipeline.Verify
+
+	mu       sync.Mutex
+	prober   *probe.Prober
+	final    *pipeline.Verdict
+	public   string
+	deferred string // why no request was sent through the rollout
+}
+
+// chooseProbe finds what to send requests to, nil when nothing is to be sent.
+func chooseProbe(objects []manifest.Object, verify pipeline.Verify) (*watchman, error) {
+	if verify.Off {
+		return nil, nil
+	}
+	if verify.URL != "" {
+		return &watchman{verify: verify}, nil
+	}
+	if verify.Service != "" {
+		return &watchman{service: verify.Service, verify: verify}, nil
+	}
+	var names, exposed []string
+	for _, s := range serving(objects) {
+		names = append(names, s.GetName())
+		if kind, _ := s.Object["spec"].(map[string]any)["type"].(string); kind == "NodePort" || kind == "LoadBalancer" {
+			exposed = append(exposed, s.GetName())
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return nil, nil
+	case len(names) == 1:
+		return &watchman{service: names[0], verify: verify}, nil
+	case len(exposed) == 1:
+		return &watchman{service: exposed[0], verify: verify}, nil
+	}
+	return nil, refuse("the application has several Services (%s) and it is not said which one to measure: "+
+		"set verify.service in the deploy action, or verify.off to measure nothing", strings.Join(names, ", "))
+}
+
+// serving are the Services that send requests to a Deployment's pods.
+func serving(objects []manifest.Object) []manifest.Object {
+	var found []manifest.Object
+	for _, s := range manifest.Services(objects) {
+		for _, d := range manifest.OfKind(objects, "apps", "Deployment") {
+			if manifest.Selects(s.Unstructured, d.Unstructured) {
+				found = append(found, s)
+				break
+			}
+		}
+	}
+	return found
+}
+
+func (w *watchman) name() string {
+	if w.verify.URL != "" {
+		return w.verify.URL
+	}
+	return "Service " + w.service
+}
+
+func (w *watchman) rate() int { return cmp.Or(w.verify.Rate, probe.DefaultRate) }
+
+// begin starts to send requests before anything is changed. When there is
+// nobody yet to answer, or when requests are being lost already, it says so
+// and leaves it to conclude to measure what is left to measure: losses that
+// the deployment did not cause must not keep it from mending them.
+func (w *watchman) begin(ctx context.Context, r *run) error {
+	if w.verify.URL == "" {
+		ready, err := w.readyEndpoints(ctx, r)
+		if err != nil {
+			return err
+		}
+		if ready == 0 {
+			w.deferred = fmt.Sprintf("%s had no ready endpoint before", w.name())
+			r.log.line("probe   %s has no ready endpoint yet: requests are sent once the new pods serve", w.name())
+			return nil
+		}
+	}
+	if err := w.start(ctx, r); err != nil {
+		return err
+	}
+	v := w.collect(ctx, baselineRequests, baselineTime)
+	if v.Lost == 0 && v.Requests > 0 {
+		r.log.line("probe   %d requests to %s answered before the first change", v.Requests, v.Target)
+		return nil
+	}
+	w.mu.Lock()
+	w.prober.Stop()
+	w.prober = nil
+	w.mu.Unlock()
+	w.deferred = fmt.Sprintf("%d of %d requests were lost before the first change (%s)", v.Lost, v.Requests, causes(v))
+	r.log.line("probe   %s: they are not this deployment's, so its requests are counted only once the new pods serve", w.deferred)
+	return nil
+}
+
+// causes names what was lost and why, or what was answered.
+func causes(v pipeline.Verdict) string {
+	var parts []string
+	for cause, n := range v.Losses {
+		parts = append(parts, fmt.Sprintf("%d × %s", n, cause))
+	}
+	if len(parts) == 0 {
+		return "no answer"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (w *watchman) readyEndpoints(ctx context.Context, r *run) (int, error) {
+	slices, err := r.Cluster.EndpointSlices(ctx, r.record.Namespace, w.service)
+	if err != nil {
+		return 0, err
+	}
+	pointers := make([]*discoveryv1.EndpointSlice, len(slices))
+	for i := range slices {
+		pointers[i] = &slices[i]
+	}
+	ready := 0
+	for _, e := range kube.Endpoints(pointers) {
+		if e.Ready {
+			ready++
+		}
+	}
+	return ready, nil
+}
+
+// start finds the way to the Service and begins to send.
+func (w *watchman) start(ctx context.Context, r *run) error {
+	config := probe.Config{URL: w.verify.URL, Rate: w.rate()}
+	via := "by its URL"
+	if w.verify.URL == "" {
+		route, err := w.route(ctx, r)
+		if err != nil {
+			return err
+		}
+		via = "by the " + route.Via
+		config.URL = route.URL + "/" + strings.TrimPrefix(w.verify.Path, "/")
+		if route.Public {
+			w.public = route.URL + "/"
+		}
+		if route.Authorize != nil {
+			config.Transport = proxied(route)
+		}
+	}
+	prober, err := probe.Start(context.WithoutCancel(ctx), config)
+	if err != nil {
+		return refuse("verify: %v", err)
+	}
+	w.mu.Lock()
+	w.prober = prober
+	w.mu.Unlock()
+	r.log.line("probe   GET %s, %s, %d requests/s, half of them on new connections", config.URL, via, w.rate())
+	return nil
+}
+
+// route waits a moment for the data plane: a Service that is new may not be
+// known yet on the node that is asked.
+func (w *watchman) route(ctx context.Context, r *run) (kube.Route, error) {
+	deadline := time.Now().Add(reachTime)
+	for {
+		route, err := r.Cluster.ServiceURL(ctx, r.record.Namespace, w.service)
+		if err != nil || route.Public || !route.Exposed || time.Now().After(deadline) {
+			return route, err
+		}
+		select {
+		case <-ctx.Done():
+			return route, context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// proxied makes the transports of requests through the API server.
+func proxied(route kube.Route) func(bool) http.RoundTripper {
+	return func(keepAlive bool) http.RoundTripper {
+		base := probe.NewTransport(keepAlive)
+		if route.TLS != nil {
+			base.TLSClientConfig = route.TLS.Clone()
+		}
+		outer, err := route.Authorize(base)
+		if err != nil {
+			return broken{err}
+		}
+		return authorized{outer, base}
+	}
+}
+
+// authorized adds credentials to a transport and still lets its connections
+// be closed.
+type authorized struct {
+	http.RoundTripper
+	base *http.Transport
+}
+
+func (a authorized) CloseIdleConnections() { a.base.CloseIdleConnections() }
+
+// broken answers every request with why it cannot be sent.
+type broken struct{ err error }
+
+func (b broken) RoundTrip(*http.Request) (*http.Response, error) { return nil, b.err }
+
+// collect waits until so many requests have met their fate, for a time at
+// most, and returns what has been counted.
+func (w *watchman) collect(ctx context.Context, requests int, atMost time.Duration) pipeline.Verdict {
+	limit := time.After(atMost)
+	for {
+		v := w.snapshot()
+		if v.Requests >= requests {
+			return v
+		}
+		select {
+		case <-ctx.Done():
+			return v
+		case <-limit:
+			return w.snapshot()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (w *watchman) snapshot() pipeline.Verdict {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.prober == nil {
+		return pipeline.Verdict{}
+	}
+	return w.prober.Snapshot()
+}
+
+// guard returns a context that ends as soon as more requests are lost than the
+// budget allows.
+func (w *watchman) guard(ctx context.Context) (guarded context.Context, stop func()) {
+	guarded, cancel := context.WithCancelCause(ctx)
+	go func() {
+		ticker := time.NewTicker(budgetTick)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-guarded.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := w.judge(w.snapshot()); err != nil {
+				cancel(err)
+				return
+			}
+		}
+	}()
+	return guarded, func() { cancel(nil) }
+}
+
+func (w *watchman) judge(v pipeline.Verdict) error {
+	if v.Lost <= w.verify.Budget {
+		return nil
+	}
+	return refuse("%d of %d requests lost (%s), the budget is %d", v.Lost, v.Requests, causes(v), w.verify.Budget)
+}
+
+// conclude sends requests for a moment longer and judges them all. The prober
+// is left running when it says no, to see the revert through.
+func (w *watchman) conclude(ctx context.Context, r *run) error {
+	window := afterRollout
+	if w.deferred != "" {
+		window = firstWindow
+		if err := w.start(ctx, r); err != nil {
+			return err
+		}
+	}
+	w.collect(ctx, 1<<30, window)
+	v := w.snapshot()
+	if err := w.judge(v); err != nil {
+		return err
+	}
+	v = *w.verdict()
+	if err := w.judge(v); err != nil {
+		return err
+	}
+	note := ""
+	if w.deferred != "" {
+		note = " after the rollout (" + w.deferred + ")"
+	}
+	r.log.line("verdict %s%s", v, note)
+	return nil
+}
+
+// verdict stops the prober and returns the final counts, nil when it never
+// ran. Further calls return the same.
+func (w *watchman) verdict() *pipeline.Verdict {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.final == nil && w.prober != nil {
+		v := w.prober.Stop()
+		w.final = &v
+	}
+	return w.final
+}
+
+// drop ends the requests without asking for the verdict.
+func (w *watchman) drop() { w.verdict() }
+
+// url is where the application answers, empty when that is not known.
+func (w *watchman) url() string { return cmp.Or(w.public, w.verify.URL) }

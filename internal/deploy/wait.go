@@ -1,0 +1,245 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/towline/towline/internal/kube"
+)
+
+// lookAgain is how often a wait looks at what is there though nothing has
+// changed: troubles become final by lasting.
+const lookAgain = time.Second
+
+// wait returns when an object, and what it brings about, is as planned. A
+// refusal says why it will not be; it has the failing pod's events and log.
+func (r *run) wait(ctx context.Context, ref kube.Ref, generation int64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changed := make(chan struct{}, 1)
+	notify := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	look, err := r.lookout(ctx, ref, generation, notify)
+	if err != nil {
+		return err
+	}
+	patience := patience{since: map[string]time.Time{}}
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
+	for {
+		s, err := look()
+		if err != nil {
+			return err
+		}
+		if s.Done {
+			r.log.report(ref.Name + ": " + s.Line)
+			return nil
+		}
+		r.log.report(ref.Name + ": " + s.Line)
+		if t, over := patience.over(s.Troubles, time.Now()); over {
+			return refuse("%s: %s%s", ref, t, r.diagnose(ctx, t.Pod, t.Container, t.Previous))
+		}
+		select {
+		case <-changed:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return r.interrupted(ctx, ref, s)
+		}
+	}
+}
+
+// interrupted says what a wait was still waiting for. When its time is over
+// the pod that is not ready speaks for itself.
+func (r *run) interrupted(ctx context.Context, ref kube.Ref, s standing) error {
+	cause := context.Cause(ctx)
+	if !isRefusal(cause) {
+		return fmt.Errorf("wait for %s: %w", ref, cause)
+	}
+	text := ""
+	if refused, ok := cause.(*refusal); ok && refused.deadline { //nolint:errorlint // The cause is set bare.
+		text = r.diagnose(ctx, s.Unready, "", false)
+	}
+	return refuse("%s: %s%s", ref, s.Missing, text)
+}
+
+// patience remembers since when a trouble has lasted.
+type patience struct{ since map[string]time.Time }
+
+// over returns the first trouble that has lasted longer than it may.
+func (p patience) over(troubles []trouble, now time.Time) (trouble, bool) {
+	present := map[string]bool{}
+	for _, t := range troubles {
+		present[t.key()] = true
+		first, known := p.since[t.key()]
+		if !known {
+			first = now
+			p.since[t.key()] = now
+		}
+		if now.Sub(first) >= t.Grace {
+			return t, true
+		}
+	}
+	for key := range p.since {
+		if !present[key] {
+			delete(p.since, key)
+		}
+	}
+	return trouble{}, false
+}
+
+// lookout returns a function that judges the present state of an object.
+func (r *run) lookout(ctx context.Context, ref kube.Ref, generation int64, notify func()) (func() (standing, error), error) {
+	if ref.GVK().GroupKind().String() == "Deployment.apps" {
+		return r.lookoutRollout(ctx, ref, generation, notify)
+	}
+	return r.lookoutHealth(ctx, ref, generation, notify)
+}
+
+func (r *run) lookoutRollout(ctx context.Context, ref kube.Ref, generation int64, notify func()) (func() (standing, error), error) {
+	live, err := r.Cluster.Get(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	var d appsv1.Deployment
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &d); err != nil {
+		return nil, fmt.Errorf("read %s: %w", ref, err)
+	}
+	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
+	if err != nil {
+		return nil, fmt.Errorf("read the selector of %s: %w", ref, err)
+	}
+	services, err := r.servicesOf(ctx, ref.Namespace, d.Spec.Template.Labels)
+	if err != nil {
+		return nil, err
+	}
+	scope := kube.Scope{Namespace: ref.Namespace, Selector: selector.String(), Changed: notify}
+	deployments := r.Cluster.FollowDeployments(ctx, kube.Scope{Namespace: ref.Namespace, Name: ref.Name, Changed: notify})
+	sets, pods := r.Cluster.FollowReplicaSets(ctx, scope), r.Cluster.FollowPods(ctx, scope)
+	slices := map[string]*kube.Follower[*discoveryv1.EndpointSlice]{}
+	for _, name := range services {
+		slices[name] = r.Cluster.FollowEndpointSlices(ctx, ref.Namespace, name, notify)
+	}
+	return func() (standing, error) {
+		for _, err := range []error{deployments.Err(), sets.Err(), pods.Err()} {
+			if err != nil {
+				return standing{}, err
+			}
+		}
+		v := rolloutView{ReplicaSets: sets.Items(), Pods: pods.Items(), Generation: generation, Unschedulable: r.Unschedulable}
+		if items := deployments.Items(); len(items) == 1 {
+			v.Deployment = items[0]
+		}
+		for _, name := range services {
+			if err := slices[name].Err(); err != nil {
+				return standing{}, err
+			}
+			v.Services = append(v.Services, serviceView{Name: name, Endpoints: kube.Endpoints(slices[name].Items())})
+		}
+		return judgeRollout(v), nil
+	}, nil
+}
+
+// servicesOf are the names of the Services that select pods of these labels.
+func (r *run) servicesOf(ctx context.Context, namespace string, pod map[string]string) ([]string, error) {
+	all, err := r.Cluster.Services(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, s := range all {
+		if len(s.Spec.Selector) > 0 && s.Spec.Type != corev1.ServiceTypeExternalName && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(pod)) {
+			names = append(names, s.Name)
+		}
+	}
+	return names, nil
+}
+
+func (r *run) lookoutHealth(ctx context.Context, ref kube.Ref, generation int64, notify func()) (func() (standing, error), error) {
+	object, err := r.Cluster.Follow(ctx, ref, notify)
+	if err != nil {
+		return nil, err
+	}
+	var pods *kube.Follower[*corev1.Pod]
+	return func() (standing, error) {
+		if err := object.Err(); err != nil {
+			return standing{}, err
+		}
+		items := object.Items()
+		if len(items) == 0 || items[0].GetGeneration() < generation {
+			return standing{Line: "waiting for its controller", Missing: "its controller has not seen the change"}, nil
+		}
+		if pods == nil {
+			if selector := podSelector(items[0]); selector != "" {
+				pods = r.Cluster.FollowPods(ctx, kube.Scope{Namespace: ref.Namespace, Selector: selector, Changed: notify})
+			}
+		}
+		var own []*corev1.Pod
+		if pods != nil {
+			own = currentPods(items[0], pods.Items())
+		}
+		return judgeHealth(items[0], own, r.Unschedulable), nil
+	}, nil
+}
+
+// judgeHealth is the standing of an object that is not a Deployment.
+func judgeHealth(o *unstructured.Unstructured, pods []*corev1.Pod, unschedulable time.Duration) standing {
+	health := kube.HealthOf(o)
+	s := standing{Done: health.Status == kube.Current, Line: health.Message, Missing: health.Message, Unready: unready(pods)}
+	if health.Status == kube.Failed {
+		failed := trouble{Reason: health.Message, Pod: s.Unready}
+		return standing{Line: health.Message, Missing: health.Message, Troubles: []trouble{failed}}
+	}
+	if o.GetKind() != "Job" { // A Job counts its crashes itself.
+		s.Troubles = podTroubles(pods, unschedulable)
+	}
+	return s
+}
+
+// podSelector is the selector of a workload's pods, empty when it has none.
+func podSelector(o *unstructured.Unstructured) string {
+	fields, found, err := unstructured.NestedMap(o.Object, "spec", "selector")
+	if err != nil || !found {
+		return ""
+	}
+	var selector metav1.LabelSelector
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &selector); err != nil {
+		return ""
+	}
+	parsed, err := metav1.LabelSelectorAsSelector(&selector)
+	if err != nil || parsed.Empty() {
+		return ""
+	}
+	return parsed.String()
+}
+
+// currentPods are the workload's own pods, and of a StatefulSet only those of
+// the revision that it is going to: an old pod that crashes must not keep its
+// mend from being deployed.
+func currentPods(o *unstructured.Unstructured, pods []*corev1.Pod) []*corev1.Pod {
+	revision, _, err := unstructured.NestedString(o.Object, "status", "updateRevision")
+	var own []*corev1.Pod
+	for _, pod := range pods {
+		owner := metav1.GetControllerOf(pod)
+		if owner == nil || owner.UID != o.GetUID() || pod.DeletionTimestamp != nil {
+			continue
+		}
+		if err == nil && revision != "" && pod.Labels[appsv1.ControllerRevisionHashLabelKey] != revision {
+			continue
+		}
+		own = append(own, pod)
+	}
+	return own
+}
