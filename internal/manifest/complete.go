@@ -94,7 +94,7 @@ func Complete(objs []Object, recipe Recipe) []Change {
 		changes = append(changes, completeReadiness(o, services, recipe)...)
 		changes = append(changes, completePreStop(o, recipe)...)
 		changes = append(changes, completeGrace(o, recipe)...)
-		changes = append(changes, completeStrategy(o)...)
+		changes = append(changes, completeStrategy(objs, o)...)
 	}
 	return append(changes, warnings(objs)...)
 }
@@ -123,7 +123,7 @@ func completeReadiness(o Object, services []Object, recipe Recipe) []Change {
 			if !ok || probed(c) {
 				break
 			}
-			probe, reason := probeOf(s, target, recipe)
+			probe, reason := probeOf(s, port, target, recipe)
 			c.value["readinessProbe"] = probe
 			changes = append(changes, change(o, Completed, c.field+".readinessProbe", nil, probe, reason))
 			break
@@ -141,15 +141,22 @@ func probed(c container) bool {
 // probeOf asks every 2 s and gives up on a pod after 3 failures: a new pod
 // then joins soon after it can serve. A probe of a port cannot know more than
 // that somebody listens.
-func probeOf(service Object, target any, recipe Recipe) (probe map[string]any, reason string) {
+func probeOf(service Object, port map[string]any, target any, recipe Recipe) (probe map[string]any, reason string) {
 	probe = map[string]any{"periodSeconds": int64(2), "timeoutSeconds": int64(2), "failureThreshold": int64(3)}
-	if recipe.ReadinessPath != "" && (recipe.ReadinessService == "" || recipe.ReadinessService == service.GetName()) {
-		path, _, _ := strings.Cut(recipe.ReadinessPath, "#")
-		probe["httpGet"] = map[string]any{"path": path, "port": target}
-		return probe, "Service " + service.GetName() + " must not send requests to a pod that cannot answer yet"
+	if recipe.ReadinessPath == "" || recipe.ReadinessService != "" && recipe.ReadinessService != service.GetName() {
+		probe["tcpSocket"] = map[string]any{"port": target}
+		return probe, "Service " + service.GetName() + " must not send requests to a pod that does not listen yet; an httpGet probe of your own would know more"
 	}
-	probe["tcpSocket"] = map[string]any{"port": target}
-	return probe, "Service " + service.GetName() + " must not send requests to a pod that does not listen yet; an httpGet probe of your own would know more"
+	path, _, _ := strings.Cut(recipe.ReadinessPath, "#")
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	get := map[string]any{"path": path, "port": target}
+	if isHTTPS(port) {
+		get["scheme"] = "HTTPS"
+	}
+	probe["httpGet"] = get
+	return probe, "Service " + service.GetName() + " must not send requests to a pod that cannot answer yet"
 }
 
 // completePreStop lets every container of the pod sleep before it is told to
@@ -217,8 +224,11 @@ func completeGrace(o Object, recipe Recipe) []Change {
 	}
 	fields := []string{"spec", "template", "spec", "terminationGracePeriodSeconds"}
 	need := recipe.grace(preStop)
-	have, written := intAt(o.Object, fields...)
+	value, written := valueAt(o.Object, fields...)
+	have, number := asInt(value)
 	switch {
+	case written && !number:
+		return nil
 	case !written && need > defaultGrace:
 		return complete(o, fmt.Sprintf("preStop of %d s, the longest request and %d s to end; without it there are %d s", preStop, slack, defaultGrace), need, fields...)
 	case written && have <= preStop:
@@ -231,10 +241,9 @@ func completeGrace(o Object, recipe Recipe) []Change {
 }
 
 // completeStrategy makes a rolling update keep every old pod until a new one
-// serves. The strategy of more than four replicas keeps Kubernetes' surge of a
-// quarter, rounded up, for one pod at a time would take long; with fewer it is
-// the same 1.
-func completeStrategy(o Object) []Change {
+// serves. With more than four replicas the surge is Kubernetes' quarter, rounded
+// up, for one pod at a time would take long; with fewer that is the same 1.
+func completeStrategy(objs []Object, o Object) []Change {
 	if t := stringAt(o.Object, "spec", "strategy", "type"); t != "" && t != "RollingUpdate" {
 		return nil // see warnings
 	}
@@ -253,13 +262,13 @@ func completeStrategy(o Object) []Change {
 		changes = append(changes, warn(o, strings.Join(unavailable, "."), haveUnavailable, "old pods end before their successors serve; 0 never does"))
 	}
 	if !wroteSurge {
-		changes = append(changes, complete(o, "new pods start beside the old ones", surgeOf(o), surge...)...)
+		changes = append(changes, complete(o, "new pods start beside the old ones", surgeOf(objs, o), surge...)...)
 	}
 	return changes
 }
 
-func surgeOf(o Object) any {
-	if n, ok := intAt(o.Object, "spec", "replicas"); ok && n > 4 {
+func surgeOf(objs []Object, o Object) any {
+	if n, ok := intAt(o.Object, "spec", "replicas"); ok && n > 4 || scaler(objs, o) {
 		return "25%"
 	}
 	return int64(1)

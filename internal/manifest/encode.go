@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kjson "k8s.io/apimachinery/pkg/util/json"
+	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -34,6 +35,24 @@ func Encode(objs []Object) ([]byte, error) {
 		}
 		b.Write(text)
 		b.WriteByte('\n')
+	}
+	return b.Bytes(), nil
+}
+
+// YAML writes objs for people, as a stream of YAML documents that each name
+// their Source first. For what is read again there is Encode.
+func YAML(objs []Object) ([]byte, error) {
+	var b bytes.Buffer
+	for _, o := range objs {
+		text, err := yaml.Marshal(o.Object)
+		if err != nil {
+			return nil, fmt.Errorf("write %s: %w", Ref(o.Unstructured), err)
+		}
+		b.WriteString(documentStart)
+		if o.Source.File != "" {
+			fmt.Fprintf(&b, "%s%s\n", sourceComment, o.Source)
+		}
+		b.Write(text)
 	}
 	return b.Bytes(), nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // checkFields finds keys of the document that the type behind target does not
-// have. The decoder finds them as well, but cannot tell where they stand.
+// have, and values of another shape. The decoder finds them as well, but cannot tell where they stand.
 func (d *document) checkFields(target any) error {
 	var errs []error
 	d.checkType(d.node, reflect.TypeOf(target), &errs)
@@ -26,8 +26,12 @@ func (d *document) checkType(n *kyaml.Node, t reflect.Type, errs *[]error) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	shape := map[reflect.Kind]kyaml.Kind{reflect.Slice: kyaml.SequenceNode, reflect.Struct: kyaml.MappingNode, reflect.Map: kyaml.MappingNode, reflect.String: kyaml.ScalarNode}
+	want, known := shape[t.Kind()]
 	switch {
-	case reflect.PointerTo(t).Implements(unmarshaler):
+	case reflect.PointerTo(t).Implements(unmarshaler) || n.Tag == "!!null":
+	case known && n.Kind != want:
+		*errs = append(*errs, d.errorFor(n, "must be a "+shapeNames[want], ""))
 	case t.Kind() == reflect.Slice && n.Kind == kyaml.SequenceNode:
 		for _, c := range n.Content {
 			d.checkType(c, t.Elem(), errs)
@@ -44,6 +48,8 @@ func (d *document) checkType(n *kyaml.Node, t reflect.Type, errs *[]error) {
 		}
 	}
 }
+
+var shapeNames = map[kyaml.Kind]string{kyaml.SequenceNode: "list", kyaml.MappingNode: "mapping", kyaml.ScalarNode: "string"}
 
 func fieldHint(key string, fields map[string]reflect.Type) string {
 	var names []string

@@ -79,13 +79,13 @@ func matchImage(key, image string, c container) int {
 	switch {
 	case key == "":
 		return 0
-	case key == repository && repository != "":
-		return 1
-	case key == c.name:
-		return 2
-	case key == lastElement(repository):
-		return 3
 	case c.image() == image && image != "":
+		return 1 // it has it already
+	case key == repository && repository != "":
+		return 2
+	case key == c.name:
+		return 3
+	case key == lastElement(repository):
 		return 4
 	}
 	return 0
@@ -94,12 +94,15 @@ func matchImage(key, image string, c container) int {
 func unmatchedImage(key string, all []placed) error {
 	var names, there []string
 	for _, c := range all {
+		if c.image() == "" {
+			continue
+		}
 		names = append(names, c.name, Repository(c.image()), lastElement(Repository(c.image())))
 		there = append(there, fmt.Sprintf("%s (container %s of %s)", c.image(), c.name, Ref(c.object.Unstructured)))
 	}
 	e := &Error{Message: fmt.Sprintf("no container has the image or the name %q", key)}
 	if len(there) == 0 {
-		e.Hint = "the manifests have no containers"
+		e.Hint = "the manifests have no containers with images"
 		return e
 	}
 	slices.Sort(there)
@@ -124,4 +127,4 @@ func Tag(image string) string {
 
 func lastElement(repository string) string { return repository[strings.LastIndex(repository, "/")+1:] }
 
-var imageReference = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/\[\]-]*(@[a-z0-9]+:[A-Fa-f0-9]{32,})?$`)
+var imageReference = regexp.MustCompile(`^[A-Za-z0-9\[][A-Za-z0-9._:/\[\]-]*(@[a-z0-9]+:[A-Fa-f0-9]{32,})?$`)

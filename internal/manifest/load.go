@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -148,22 +149,28 @@ func joinErrors(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// explainMissing turns the error of a path of the user into what to mend.
+// explainMissing turns the error of a path of the user into what to mend: the
+// first part of it that is not there.
 func explainMissing(t *tree, p string, err error) error {
 	if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	e := &Error{Source: Source{File: p}, Message: "does not exist in the source"}
-	dir := path.Dir(p)
-	names, err := t.list(dir)
-	for err != nil && dir != "." {
-		dir = path.Dir(dir)
-		names, err = t.list(dir)
+	dir, rest := path.Split(p)
+	for dir != "" && !t.isDir(path.Clean(dir)) {
+		var last string
+		dir, last = path.Split(path.Clean(dir))
+		rest = path.Join(last, rest)
 	}
-	if n := nearest(path.Base(p), names); n != "" && dir == path.Dir(p) {
-		e.Hint = fmt.Sprintf("did you mean %q?", path.Join(dir, n))
+	names, err := t.list(path.Clean(dir))
+	if err != nil {
+		return err
+	}
+	missing, rest, _ := strings.Cut(rest, "/")
+	if n := nearest(missing, names); n != "" {
+		e.Hint = fmt.Sprintf("did you mean %q?", path.Join(dir, n, rest))
 	} else if len(names) > 0 {
-		e.Hint = fmt.Sprintf("in %s there are %s", dir, strings.Join(atMost(names, 10), ", "))
+		e.Hint = fmt.Sprintf("%s has %s", cmp.Or(path.Clean("/" + dir)[1:], "the source"), strings.Join(atMost(names, 10), ", "))
 	}
 	return e
 }

@@ -1,66 +1,66 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// listed is an object in one line, for tables.
-func listed(objs []Object) []string {
-	var lines []string
+// unstructuredOf are the objects without their sources.
+func unstructuredOf(objs []Object) []*unstructured.Unstructured {
+	var us []*unstructured.Unstructured
 	for _, o := range objs {
-		lines = append(lines, fmt.Sprintf("%s at %s", Ref(o.Unstructured), o.Source))
+		us = append(us, o.Unstructured)
 	}
-	return lines
+	return us
 }
 
-func TestLoadReadsADirectory(t *testing.T) {
+// listed is an object in a line each, for tables.
+func listed(objs []Object) string {
+	var b strings.Builder
+	for _, o := range objs {
+		fmt.Fprintf(&b, "%s at %s\n", Ref(o.Unstructured), o.Source)
+	}
+	return b.String()
+}
+
+func TestLoad(t *testing.T) {
 	t.Parallel()
-	objs, err := Load("testdata", "plain/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{
-		"ConfigMap/one at plain/list.yml:4",
-		"ConfigMap/two at plain/list.yml:10",
-		"ResourceQuota/quota at plain/quota.json:1",
-		"ServiceAccount/web at plain/quota.json:6",
-		"Deployment/web at plain/web.yaml:2",
-		"Service/web at plain/web.yaml:24",
-	}
-	if diff := cmp.Diff(want, listed(objs)); diff != "" {
-		t.Errorf("objects (-want +got)\n%s", diff)
-	}
+	eachArchive(t, "load", func(t *testing.T, a archive) {
+		objs, err := Load(a.root(t), a.settings["path"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.expect(t, "want.objects", listed(objs))
+	})
 }
 
 func TestLoadBuildsKustomizations(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct {
-		name, path string
-		want       []string
-	}{
-		{"a base", "kustomize/base", []string{
-			"ServiceAccount/the-account at kustomize/base/service.yaml:3",
-			"ConfigMap/the-map-hbf2f2f9c2 at kustomize/base/kustomization.yaml",
-			"Service/the-service at kustomize/base/service.yaml:8",
-			"Deployment/the-deployment at kustomize/base/deployment.yaml:1",
-		}},
-		{"an overlay, by its file", "kustomize/staging/kustomization.yaml", []string{}},
-		{"an overlay with a component, a patch in place and a secret", "kustomize/production", []string{}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			objs, err := Load("testdata", tc.path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, listed(objs)); diff != "" {
-				t.Errorf("objects (-want +got)\n%s", diff)
-			}
-			text, _ := Encode(objs)
-			t.Logf("%s", text)
-		})
-	}
+	eachArchive(t, "kustomize", func(t *testing.T, a archive) {
+		objs, err := Load(a.root(t), a.settings["path"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := YAML(objs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.expect(t, "want.yaml", string(text))
+	})
+}
+
+func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
+	eachArchive(t, "refuse", func(t *testing.T, a archive) {
+		_, err := Load(a.root(t), a.settings["path"])
+		var located *Error
+		if !errors.As(err, &located) {
+			t.Fatalf("error %v, want an *Error", err)
+		}
+		a.expect(t, "want.error", err.Error())
+	})
 }

@@ -65,7 +65,7 @@ func (d *document) sourceOf(n *kyaml.Node) Source {
 // check says what every object needs, before an API server is asked.
 func (d *document) check(m map[string]any, n *kyaml.Node) error {
 	for _, field := range []string{"apiVersion", "kind"} {
-		if err := d.checkString(m, n, field, field); err != nil {
+		if err := d.checkString(m, n, field, describe(m)+" has no "+field); err != nil {
 			return err
 		}
 	}
@@ -84,7 +84,7 @@ func (d *document) check(m map[string]any, n *kyaml.Node) error {
 	if _, ok := metadata["generateName"]; ok && metadata["name"] == nil {
 		return d.errorFor(child(child(n, "metadata"), "generateName"), kind+" has a generateName instead of a name", "give it a name: with a new one each time it could not be updated")
 	}
-	if err := d.checkString(metadata, child(n, "metadata"), "name", "metadata.name"); err != nil {
+	if err := d.checkString(metadata, child(n, "metadata"), "name", kind+" has no metadata.name"); err != nil {
 		return err
 	}
 	name := metadata["name"].(string)
@@ -95,17 +95,21 @@ func (d *document) check(m map[string]any, n *kyaml.Node) error {
 }
 
 // checkString checks that a field that every object needs is there.
-func (d *document) checkString(m map[string]any, n *kyaml.Node, field, name string) error {
+func (d *document) checkString(m map[string]any, n *kyaml.Node, field, missing string) error {
 	switch v := m[field].(type) {
 	case string:
 		if v == "" {
-			return d.errorFor(child(n, field), name+" is empty", "")
+			return d.errorFor(child(n, field), missing+", it is empty", "")
 		}
 		return nil
 	case nil:
-		return d.missing(m, n, field, describe(m)+" has no "+name, "")
+		return d.missing(m, n, field, missing, "")
 	default:
-		return d.errorFor(child(n, field), fmt.Sprintf("%s is a %s, but must be a string", name, kindOfValue(v)), fmt.Sprintf("quote it: %q", fmt.Sprint(v)))
+		hint := ""
+		if written := deref(child(n, field)); written != nil && written.Kind == kyaml.ScalarNode {
+			hint = fmt.Sprintf("quote it: %q", written.Value)
+		}
+		return d.errorFor(child(n, field), fmt.Sprintf("%s is a %s, but must be a string", field, kindOfValue(v)), hint)
 	}
 }
 

@@ -1,5 +1,7 @@
 package manifest
 
+import "strings"
+
 // servicePorts are the ports of a Service.
 func servicePorts(service Object) []any {
 	ports, _ := sliceAt(service.Object, "spec", "ports")
@@ -57,4 +59,9 @@ func declares(port map[string]any, target any) bool {
 		return ok && n == t
 	}
 	return false
+}
+
+// isHTTPS goes by what a port of a Service is called, as ingresses do.
+func isHTTPS(port map[string]any) bool {
+	return strings.EqualFold(stringAt(port, "appProtocol"), "https") || stringAt(port, "name") == "https" || stringAt(port, "targetPort") == "https"
 }

@@ -25,14 +25,17 @@ type survey struct {
 	rootFile string              // the kustomization that was asked for
 	parsed   map[string][]Object // resources, by file
 	seen     map[string]bool     // directories and files that were walked
+	open     []string            // directories that are being walked
 }
 
 // kustomization surveys the kustomization of a directory.
 func (s *survey) kustomization(dir string, depth int) error {
 	if s.seen[dir] {
-		return nil // Kustomize itself tells circles from what is used twice
+		return nil
 	}
 	s.seen[dir] = true
+	s.open = append(s.open, dir)
+	defer func() { s.open = s.open[:len(s.open)-1] }()
 	file, err := s.kustomizationFile(dir)
 	if err != nil {
 		return err
@@ -216,6 +219,8 @@ func (s *survey) reference(d *document, dir string, r reference, depth int) erro
 		return err
 	}
 	switch {
+	case info.IsDir() && slices.Contains(s.open, p):
+		return d.errorFor(at, fmt.Sprintf("%s names %q, which names this kustomization in turn", r.field, r.name), "")
 	case info.IsDir() && (r.kind == resourceEntry || r.kind == directory):
 		return s.kustomization(p, depth+1)
 	case info.IsDir():
@@ -223,8 +228,17 @@ func (s *survey) reference(d *document, dir string, r reference, depth int) erro
 	case r.kind == directory:
 		return d.errorFor(at, fmt.Sprintf("%s names the file %q, but must name directories with a kustomization.yaml", r.field, r.name), "")
 	}
+	if !below(p, dir) {
+		hint := "move it there"
+		if r.kind == resourceEntry {
+			hint += ", or add a kustomization.yaml to its directory and name that instead"
+		}
+		return d.errorFor(at, fmt.Sprintf("%s names %q, but Kustomize reads files only below the directory of the kustomization", r.field, r.name), hint)
+	}
 	return s.file(p, r.kind)
 }
+
+func below(p, dir string) bool { return dir == "." || strings.HasPrefix(p, dir+"/") }
 
 // file surveys a file once. Its size and its YAML are checked here.
 func (s *survey) file(name string, kind referenceKind) error {

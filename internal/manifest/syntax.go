@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -21,6 +22,10 @@ func (d *document) syntaxError(err error) error {
 		line, column := position(d.text, strings.Index(d.text, "{{"))
 		return d.errorAt(line, column, "a template, not YAML", "render it first, for example with helm template; or quote the value when it should stay as it is")
 	}
+	if found := unknownAnchor.FindStringSubmatch(err.Error()); found != nil {
+		line, column := position(d.text, max(0, strings.Index(d.text, "*"+found[1])))
+		return d.errorAt(line, column, fmt.Sprintf("alias *%s stands for nothing", found[1]), "mark what it stands for with &"+found[1]+" before it, or quote the value")
+	}
 	if line, column, message, ok := secondOpinion(d.text); ok {
 		return d.errorAt(line, column, message, "")
 	}
@@ -35,6 +40,8 @@ func (d *document) syntaxError(err error) error {
 }
 
 var lineOf = regexp.MustCompile(`(?s)^(?:error converting YAML to JSON: )?(?:yaml: )?(?:unmarshal errors:\s*)?line ([0-9]+): `)
+
+var unknownAnchor = regexp.MustCompile(`unknown anchor '([^']*)' referenced`)
 
 func secondOpinion(text string) (line, column int, message string, ok bool) {
 	_, err := parser.ParseBytes([]byte(text), 0)

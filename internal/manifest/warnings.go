@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -185,7 +184,7 @@ func imageWarnings(o Object) []Change {
 			continue
 		}
 		changes = append(changes, warn(o, c.field+".image", c.image(),
-			"what %s means changes, so that pods of one revision may run different code: name a version or a digest", cmp.Or(tag, "no tag")))
+			"without a version this is whatever was pushed last, and pods of one revision may run different code: name a version or a digest"))
 	}
 	return changes
 }
