@@ -495,7 +495,7 @@ func TestNewRefuses(t *testing.T) {
 // is safe as a path and goes to the same place in the inner registry.
 func FuzzParse(f *testing.F) {
 	zero := "sha256:" + strings.Repeat("0", 64)
-	for _, seed := range []string{"/v2/", "/v2/_catalog", "/v2/a/b/manifests/latest", "/v2/a/blobs/" + zero, "/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/u-1",
+	for _, seed := range []string{"/v2/", "/v2/_catalog", "/v2/a/b/manifests/latest", "/v2/a/blobs/" + zero, "/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/01234567-89ab-cdef-0123-456789abcdef",
 		"/v2/a/tags/list", "/v2/a/referrers/" + zero, "/v2/a/manifests/b/manifests/c", "/v2/x/blobs/uploads/manifests/latest", "/v2/../x/tags/list", "/v2//tags/list"} {
 		f.Add(seed)
 	}
