@@ -6,6 +6,7 @@ import (
 
 	"github.com/coredns/caddy"
 	_ "github.com/coredns/coredns/core/dnsserver" // registers the "dns" server type
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/forward"
