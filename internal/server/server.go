@@ -80,6 +80,16 @@ func listenError(address string, err error) error {
 // was asked for.
 func (s *Server) Address() string { return s.listeners[0].Addr().String() }
 
+// Addresses are all addresses as they were bound, in the order of
+// Config.Listen.
+func (s *Server) Addresses() []string {
+	var all []string
+	for _, l := range s.listeners {
+		all = append(all, l.Addr().String())
+	}
+	return all
+}
+
 // Start serves until Stop. Long answers, such as a log that is followed, end
 // when ctx does.
 func (s *Server) Start(ctx context.Context) {

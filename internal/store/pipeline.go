@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -122,6 +123,19 @@ func (db *DB) Heads(ctx context.Context, repository string) (map[string]string, 
 		return err
 	})
 	return heads, err
+}
+
+// GetHead is the seen commit of a branch, or "" when it has never been seen.
+func GetHead(ctx context.Context, q Querier, repository, branch string) (string, error) {
+	rows, err := q.Query(ctx, `SELECT commit_id FROM heads WHERE repository = $1 AND branch = $2`, repository, branch)
+	if err != nil {
+		return "", fmt.Errorf("read head %s of %s: %w", branch, repository, err)
+	}
+	var commit string
+	if err := scanOne(rows, &commit); !errors.Is(err, ErrNotFound) {
+		return commit, err
+	}
+	return "", nil
 }
 
 // SetHead records that a branch's commit has been acted on. An empty commit

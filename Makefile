@@ -1,0 +1,61 @@
+# Towline's own commands. "make help" lists them.
+SHELL       := /bin/bash
+BIN         := bin/towline
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# The product is built without cgo, like the local Kubernetes, so that both
+# share the compiler's cache for the packages that both use.
+export CGO_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## install what the demo needs of the system
+	@scripts/deps demo
+
+test-deps: ## install what the tests need of the system
+	@scripts/deps test
+
+build: ## build bin/towline
+	go build -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/towline
+
+demo: deps build ## see the whole of it on a local Kubernetes
+	@$(BIN) demo
+
+demo-down: build ## remove every trace of the demo
+	@$(BIN) demo down
+
+cluster: deps build ## bring up the local Kubernetes that the tests use
+	@$(BIN) cluster up
+
+test: test-deps cluster ## run all tests, end to end on a real Kubernetes too
+	KUBECONFIG="$$($(BIN) cluster kubeconfig)" go test -timeout 30m ./...
+
+test-short: ## run the tests that need no cluster
+	go test $$(go list ./... | grep -vE '/internal/(kube|deploy|localkube|cli)$$|/e2e$$')
+
+race: test-deps ## run the tests that need no cluster with the race detector
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -vE '/internal/(kube|deploy|localkube|cli)$$|/e2e$$')
+
+fuzz: ## fuzz every parser of foreign text, 20 seconds each
+	@scripts/fuzz 20s
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+lint: ## check style and known vulnerabilities
+	@scripts/lint
+
+generate: build ## make the generated files anew
+	$(BIN) pipeline schema > docs/towline.schema.json
+
+verify: generate ## check that generated files, formatting and modules are as committed
+	@test -z "$$(gofmt -l cmd internal examples localkube)" || { gofmt -l cmd internal examples localkube; exit 1; }
+	go mod verify >/dev/null
+	go mod tidy -diff
+	git diff --exit-code -- docs/towline.schema.json
+
+clean: ## remove what was built here
+	rm -rf bin dist
