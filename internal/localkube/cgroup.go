@@ -109,27 +109,42 @@ func parseTrees(mountinfo io.Reader) ([]tree, error) {
 // node is the control group of node n, as the kubelet is told it.
 func (g cgroups) node(n int) string { return path.Join(g.base, nodeName(n)) }
 
-// ensure makes the groups of the supervisor and of the nodes, with all of
-// their controllers.
-func (g cgroups) ensure(nodes int) error {
-	groups := []string{path.Join(g.base, "system")}
+// system is the control group of the supervised processes.
+func (g cgroups) system() string { return path.Join(g.base, "system") }
+
+// exists tells whether something is left of the cluster's groups.
+func (g cgroups) exists() bool {
+	return slices.ContainsFunc(g.trees, func(t tree) bool {
+		_, err := os.Stat(filepath.Join(t.mount, g.base))
+		return err == nil
+	})
+}
+
+// ensureNodes makes the groups of the nodes, with all of their controllers. On
+// v2 that is possible only when no process is in the base itself, so the
+// supervisor enters its own group first.
+func (g cgroups) ensureNodes(nodes int) error {
 	for n := 1; n <= nodes; n++ {
-		groups = append(groups, g.node(n))
-	}
-	for _, t := range g.trees {
-		for _, group := range groups {
-			if err := os.MkdirAll(filepath.Join(t.mount, group), 0o755); err != nil {
-				return fmt.Errorf("create control group: %w", err)
-			}
-			if slices.Contains(t.controllers, "cpuset") {
-				if err := fillCpuset(t.mount, group); err != nil {
-					return err
-				}
-			}
+		if err := g.create(g.node(n)); err != nil {
+			return err
 		}
 	}
 	if g.unified {
 		return enableControllers(g.trees[0].mount, g.base)
+	}
+	return nil
+}
+
+func (g cgroups) create(group string) error {
+	for _, t := range g.trees {
+		if err := os.MkdirAll(filepath.Join(t.mount, group), 0o755); err != nil {
+			return fmt.Errorf("create control group: %w", err)
+		}
+		if slices.Contains(t.controllers, "cpuset") {
+			if err := fillCpuset(t.mount, group); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -192,15 +207,18 @@ func enableControllers(mount, group string) error {
 	return nil
 }
 
-// join moves the calling process into the cluster's group, so that its
-// children are born there. On v1 it moves in two trees only: "pids", by which
-// the processes are found again, and systemd's own, so that the end of the
-// user's session does not end the cluster. What memory and processors the
-// supervisor may have stays as it was.
-func (g cgroups) join() error {
+// enter moves the calling process into the system group, so that its children
+// are born there. On v1 it moves in two trees only: "pids", by which the
+// processes are found again, and systemd's own, so that the end of the user's
+// session does not end the cluster. What memory and processors the supervisor
+// may have stays as it was.
+func (g cgroups) enter() error {
+	if err := g.create(g.system()); err != nil {
+		return err
+	}
 	for _, t := range g.trees {
 		if g.unified || slices.Contains(t.controllers, "pids") || slices.Contains(t.controllers, "name=systemd") {
-			file := filepath.Join(t.mount, g.base, "system", "cgroup.procs")
+			file := filepath.Join(t.mount, g.system(), "cgroup.procs")
 			if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
 				return fmt.Errorf("enter control group: %w", err)
 			}

@@ -46,10 +46,10 @@ func (c *Cluster) Down(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := restoreForwarding(ctx); err != nil {
+	if err := c.removeFiles(); err != nil {
 		return err
 	}
-	if err := c.removeFiles(); err != nil {
+	if err := leaveMachine(ctx); err != nil {
 		return err
 	}
 	c.config.Progress(fmt.Sprintf("cluster %s is down, %.1fs", c.config.Name, time.Since(began).Seconds()))
@@ -128,6 +128,12 @@ func (c *Cluster) killProcesses(ctx context.Context) error {
 // made first: pods' file systems and volumes, and network namespaces.
 func (c *Cluster) unmount() error {
 	roots := []string{c.config.Dir, filepath.Join(runRoot, c.config.Name)}
+	for _, root := range roots {
+		// The kernel names mounts by the path without links.
+		if real, err := filepath.EvalSymlinks(root); err == nil && real != root {
+			roots = append(roots, real)
+		}
+	}
 	for range 10 { // Mounts can be stacked on one point, and propagate.
 		points, err := mountsUnder(roots)
 		if err != nil {
@@ -179,19 +185,14 @@ func unescapeMount(point string) string {
 // removeFiles deletes the cluster's files, the few that components keep at
 // fixed places of the machine among them.
 func (c *Cluster) removeFiles() error {
-	errs := []error{
+	return errors.Join(
 		removeLinksInto("/var/log/containers", c.config.Dir),
 		removeMatches("/var/lib/cni/results", c.paths.cniName()+"-"),
 		os.RemoveAll(filepath.Join(runRoot, c.config.Name)),
 		os.RemoveAll(c.config.Dir),
 		os.RemoveAll(c.paths.supervisorLock()),
 		os.RemoveAll(c.paths.lock()), // last: until then others must wait
-	}
-	// These are shared with other clusters, and go when they are empty.
-	for _, dir := range []string{"/var/log/containers", "/var/lib/cni/results", "/var/lib/cni"} {
-		_ = os.Remove(dir)
-	}
-	return errors.Join(errs...)
+	)
 }
 
 // removeLinksInto deletes the links in dir that lead into the other directory:

@@ -25,7 +25,8 @@ type meter struct {
 	weight     map[string]int64 // of each package not yet compiled
 	total      int64
 	done       int64
-	packages   int // in all
+	program    string // being compiled
+	packages   int    // in all
 	compiled   int
 	downloaded int
 }
@@ -148,14 +149,24 @@ func (m *meter) line(elapsed time.Duration) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clock := elapsed.Round(time.Second)
-	if m.compiled == 0 {
+	switch {
+	case m.program == "":
 		return fmt.Sprintf("compiling Kubernetes: %d modules downloaded, %s", m.downloaded, clock)
+	case m.compiled < 50:
+		return fmt.Sprintf("compiling Kubernetes: linking %s from Go's build cache, %s", m.program, clock)
 	}
-	text := fmt.Sprintf("compiling Kubernetes: %d of at most %d packages, %s", m.compiled, m.packages, clock)
+	text := fmt.Sprintf("compiling Kubernetes: %s, %d of at most %d packages, %s", m.program, m.compiled, m.packages, clock)
 	// The first few per cent say little about the rest.
 	if share := float64(m.done) / float64(m.total); share > 0.05 {
 		left := time.Duration(float64(elapsed) * (1 - share) / share)
-		text += fmt.Sprintf(", about %s left", left.Round(10*time.Second))
+		text += fmt.Sprintf(", at most %s left", left.Round(10*time.Second))
 	}
 	return text
+}
+
+// begin says which program the next packages are for.
+func (m *meter) begin(program string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.program = program
 }

@@ -146,6 +146,10 @@ func requireKernel() []Requirement {
 	if err != nil {
 		lack(err.Error(), "a container must be privileged to run a local cluster")
 	}
+	// Kubelets have one fixed directory, in which each removes what it finds.
+	if _, err := os.Stat("/var/lib/kubelet/config.yaml"); err == nil {
+		lack("this machine is a node of another Kubernetes (it has /var/lib/kubelet/config.yaml)", "use that cluster by its kubeconfig, or another machine")
+	}
 	if _, err := detectCgroups(""); err != nil {
 		lack("control groups cannot be used ("+err.Error()+")", "mount them, see docs/local-cluster.md")
 	}

@@ -155,24 +155,33 @@ func enableForwarding() error {
 	return sysctl("net/ipv4/ip_forward", "1")
 }
 
-// restoreForwarding undoes enableForwarding once the last cluster's bridge is
-// gone.
-func restoreForwarding(ctx context.Context) error {
+// leaveMachine undoes, once the last cluster's bridge is gone, what the
+// clusters share: the forwarding switch and the kubelets' fixed directory.
+func leaveMachine(ctx context.Context) error {
 	guard, err := lock(ctx, slotsLock, func() {})
 	if err != nil {
 		return err
 	}
 	defer guard.Close()
-	if _, err := os.Stat(forwardingMark); err != nil {
-		return nil
-	}
 	for slot := range slots {
 		if _, err := netlink.LinkByName(newLayout(slot).bridge()); err == nil {
 			return nil
 		}
 	}
-	if err := sysctl("net/ipv4/ip_forward", "0"); err != nil {
+	if err := removeMatches("/var/lib/kubelet/device-plugins", "kubelet"); err != nil {
 		return err
 	}
-	return os.Remove(forwardingMark)
+	for _, dir := range []string{"/var/lib/kubelet/device-plugins", "/var/lib/kubelet", "/var/log/containers", "/var/lib/cni/results", "/var/lib/cni"} {
+		_ = os.Remove(dir) // Only if it is empty.
+	}
+	if _, err := os.Stat(forwardingMark); err == nil {
+		if err := errors.Join(sysctl("net/ipv4/ip_forward", "0"), os.Remove(forwardingMark)); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(slotsLock); err != nil {
+		return err
+	}
+	_ = os.Remove(runRoot) // Only if it is empty.
+	return nil
 }

@@ -82,10 +82,7 @@ func (s *supervisor) clearField() error {
 	if err != nil {
 		return err
 	}
-	if err := groups.ensure(0); err != nil {
-		return err
-	}
-	if err := groups.join(); err != nil {
+	if err := groups.enter(); err != nil {
 		return err
 	}
 	deadline := time.Now().Add(10 * time.Second)
@@ -153,7 +150,7 @@ func (s *supervisor) reach(ctx context.Context, wanted state) error {
 		return err
 	}
 	p := plan{state: wanted, layout: newLayout(wanted.Slot), paths: s.cluster.paths, cgroups: groups}
-	if err := groups.ensure(wanted.Nodes); err != nil {
+	if err := groups.ensureNodes(wanted.Nodes); err != nil {
 		return err
 	}
 	for _, dir := range []string{"pki", "log", "etcd"} {

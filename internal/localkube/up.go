@@ -162,13 +162,14 @@ func (c *Cluster) launchSupervisor() error {
 }
 
 // supervisorCommand is the configured command, in a scope of its own where
-// systemd hands out cgroup v2.
+// systemd hands out cgroup v2. While pods of a killed supervisor live, so does
+// the scope, which the new supervisor then enters by itself.
 func (c *Cluster) supervisorCommand() ([]string, error) {
 	groups, err := detectCgroups(c.config.Name)
 	if err != nil {
 		return nil, err
 	}
-	if !groups.unified || !underSystemd() {
+	if !groups.unified || !underSystemd() || groups.exists() {
 		return c.config.Supervisor, nil
 	}
 	return append([]string{
