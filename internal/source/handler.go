@@ -9,6 +9,7 @@ import (
 	"net/http/cgi"
 	"net/url"
 	"regexp"
+	"sync/atomic"
 	"time"
 )
 
@@ -58,12 +59,15 @@ func (r *Repositories) serve(w http.ResponseWriter, req *http.Request) {
 	if q.service == receivePack && !q.advertise {
 		r.tidySoon(q.repository)
 	}
-	conn.drain(drainLimit)
+	conn.drain()
 }
 
-// drainLimit is how much of a push that git has refused half-way is still read,
-// so that the pusher's git comes to read why. Beyond it the connection ends.
-const drainLimit = 64 << 20
+// The bytes of a push that git has refused half-way which are still read, so
+// that the pusher's git comes to read why, and the longest wait for the next.
+const (
+	drainLimit = 64 << 20
+	drainIdle  = 2 * time.Second
+)
 
 // cgiEnviron is what http-backend and the hook need to know besides settings.
 func (r *Repositories) cgiEnviron(q request, req *http.Request) []string {
@@ -116,8 +120,9 @@ type connection struct {
 	idle    time.Duration
 	finish  bool
 
-	ended  bool // reading; the goroutine that feeds git is done before drain asks
-	broken bool // writing
+	refused atomic.Bool // git has answered with an error
+	ended   bool        // reading; the goroutine that feeds git is done before drain asks
+	broken  bool        // writing
 }
 
 // newConnection prepares the connection for an exchange in which git answers
@@ -133,15 +138,33 @@ func newConnection(w http.ResponseWriter, body io.ReadCloser, idle time.Duration
 
 // Read is called by the goroutine that feeds git.
 func (c *connection) Read(p []byte) (int, error) {
-	_ = c.control.SetReadDeadline(time.Now().Add(c.idle))
+	_ = c.control.SetReadDeadline(time.Now().Add(c.patience()))
 	n, err := c.body.Read(p)
-	if err != nil {
+	if err == io.EOF {
 		// From here on net/http watches the connection for its end; that may
 		// take as long as git works.
 		_ = c.control.SetReadDeadline(time.Time{})
 		c.ended = true
 	}
 	return n, err
+}
+
+// patience is how long to wait for the client's next bytes. A client that sees
+// an error stops sending and waits for the end of the answer.
+func (c *connection) patience() time.Duration {
+	if c.refused.Load() {
+		return min(c.idle, drainIdle)
+	}
+	return c.idle
+}
+
+// WriteHeader notes an error, and lets no Read that is under way wait longer.
+func (c *connection) WriteHeader(status int) {
+	if status >= http.StatusBadRequest {
+		c.refused.Store(true)
+		_ = c.control.SetReadDeadline(time.Now().Add(c.patience()))
+	}
+	c.ResponseWriter.WriteHeader(status)
 }
 
 // Close leaves the body open: net/http closes it.
@@ -166,14 +189,16 @@ func (c *connection) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// drain reads what git left of the body, at most limit bytes. If there is more
-// it ends the connection: net/http cannot use it again, and closing a full
-// duplex body that has not been read to its end makes net/http 1.26 panic.
-func (c *connection) drain(limit int64) {
+// drain reads what git left of the body, within limits. A body whose end is
+// not reached costs the connection: net/http cannot use it again, would wait
+// for the rest without a limit, and panics if it then finds the end (1.26).
+func (c *connection) drain() {
 	if c.ended {
 		return
 	}
-	if _, err := io.CopyN(io.Discard, c, limit); err == nil {
+	c.refused.Store(true)
+	_, _ = io.CopyN(io.Discard, c, drainLimit)
+	if !c.ended {
 		panic(http.ErrAbortHandler)
 	}
 }

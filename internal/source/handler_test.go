@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -169,6 +171,62 @@ func rawGet(t *testing.T, url, path string) (int, string) {
 	res := must[*http.Response](t)(http.ReadResponse(bufio.NewReader(conn), nil))
 	defer res.Body.Close()
 	return res.StatusCode, string(must[[]byte](t)(io.ReadAll(res.Body)))
+}
+
+func TestHandlerEndsWhatGitRefusesHalfWay(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a client that sends on can read why", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, nil, nil)
+		s.create(t, "web")
+		conn := rawPush(t, s.url, "application/x-git-receive-pack-request")
+		chunk := strings.Repeat("x", 1<<20)
+		for range 20 {
+			if _, err := fmt.Fprintf(conn, "%x\r\n%s\r\n", len(chunk), chunk); err != nil {
+				t.Fatalf("the server hung up: %v", err)
+			}
+		}
+		fmt.Fprint(conn, "0\r\n\r\n")
+		// git itself may say nothing of such a body, but the answer is whole.
+		for range 2 {
+			res := must[*http.Response](t)(http.ReadResponse(bufio.NewReader(conn), nil))
+			_ = must[[]byte](t)(io.ReadAll(res.Body))
+			if res.StatusCode != http.StatusOK {
+				t.Errorf("status %s", res.Status)
+			}
+			// The connection can be used again.
+			fmt.Fprint(conn, "GET /git/web.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: towline\r\n\r\n")
+		}
+	})
+
+	t.Run("a client that waits for the end of an error gets it", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, nil, nil)
+		s.create(t, "web")
+		conn := rawPush(t, s.url, "text/plain")
+		fmt.Fprint(conn, "4\r\n0000\r\n")
+		res := must[*http.Response](t)(http.ReadResponse(bufio.NewReader(conn), nil))
+		if res.StatusCode != http.StatusUnsupportedMediaType {
+			t.Errorf("status %s", res.Status)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := io.Copy(io.Discard, res.Body)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error("the answer does not end")
+		}
+	})
+}
+
+// rawPush begins a push with a chunked body.
+func rawPush(t *testing.T, url, contentType string) net.Conn {
+	t.Helper()
+	conn := must[net.Conn](t)(net.Dial("tcp", strings.TrimPrefix(url, "http://")))
+	t.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "POST /git/web.git/git-receive-pack HTTP/1.1\r\nHost: towline\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n", contentType)
+	return conn
 }
 
 func TestHandlerReadsGzip(t *testing.T) {

@@ -244,7 +244,6 @@ func TestPushWithoutAnAnswer(t *testing.T) {
 			if req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, receivePack) {
 				req.Body = &cutBody{req.Body, 1000}
 				req.ContentLength = -1
-				defer panic(http.ErrAbortHandler) // what the rest of the connection would do
 			}
 			s.Handler().ServeHTTP(w, req)
 		}))
@@ -325,6 +324,53 @@ func TestConcurrentPushes(t *testing.T) {
 	}
 	if heads := must[map[string]string](t)(s.Heads(t.Context(), "web")); len(heads) != pushers+1 {
 		t.Errorf("there are %d branches, want %d", len(heads), pushers+1)
+	}
+}
+
+func TestAnswersForOneRepositoryComeOneAtATime(t *testing.T) {
+	t.Parallel()
+	leave := make(chan struct{})
+	var inside, calls atomic.Int32
+	s := setup(t, nil, func(context.Context, Push) []string {
+		if inside.Add(1) > 1 {
+			t.Error("two answers for one repository at a time")
+		}
+		defer inside.Add(-1)
+		calls.Add(1)
+		<-leave
+		return nil
+	})
+	c := work(t, s.create(t, "web"))
+	var wg sync.WaitGroup
+	for _, branch := range []string{"one", "two"} {
+		wg.Go(func() {
+			if out, err := c.try("push", "origin", "main:"+branch); err != nil {
+				t.Errorf("push: %v\n%s", err, out)
+			}
+		})
+	}
+	await(t, "both pushes to be told", func() bool {
+		s.inOrder.mu.Lock()
+		defer s.inOrder.mu.Unlock()
+		l := s.inOrder.locks["web"]
+		return l != nil && l.users == 2
+	})
+	close(leave)
+	wg.Wait()
+	if calls.Load() != 2 {
+		t.Errorf("%d answers", calls.Load())
+	}
+}
+
+// await polls a condition for at most 30 s.
+func await(t *testing.T, what string, met func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !met() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 30 s for %s", what)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
