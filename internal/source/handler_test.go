@@ -181,22 +181,25 @@ func TestHandlerEndsWhatGitRefusesHalfWay(t *testing.T) {
 		s := setup(t, nil, nil)
 		s.create(t, "web")
 		conn := rawPush(t, s.url, "application/x-git-receive-pack-request")
-		chunk := strings.Repeat("x", 1<<20)
-		for range 20 {
-			if _, err := fmt.Fprintf(conn, "%x\r\n%s\r\n", len(chunk), chunk); err != nil {
+		line := strings.Repeat("0", 40) + " " + strings.Repeat("1", 40) + " refs/heads/main\x00report-status side-band-64k"
+		send := func(data string) {
+			t.Helper()
+			if _, err := fmt.Fprintf(conn, "%x\r\n%s\r\n", len(data), data); err != nil {
 				t.Fatalf("the server hung up: %v", err)
 			}
 		}
+		send(fmt.Sprintf("%04x%s0000", len(line)+4, line))
+		for range 20 {
+			send(strings.Repeat("this is no pack ", 1<<16))
+		}
 		fmt.Fprint(conn, "0\r\n\r\n")
-		// git itself may say nothing of such a body, but the answer is whole.
-		for range 2 {
-			res := must[*http.Response](t)(http.ReadResponse(bufio.NewReader(conn), nil))
-			_ = must[[]byte](t)(io.ReadAll(res.Body))
-			if res.StatusCode != http.StatusOK {
-				t.Errorf("status %s", res.Status)
-			}
-			// The connection can be used again.
-			fmt.Fprint(conn, "GET /git/web.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: towline\r\n\r\n")
+		in := bufio.NewReader(conn)
+		res := must[*http.Response](t)(http.ReadResponse(in, nil))
+		wantContains(t, string(must[[]byte](t)(io.ReadAll(res.Body))), "pack signature mismatch")
+		// The connection can be used again.
+		fmt.Fprint(conn, "GET /git/web.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: towline\r\n\r\n")
+		if res = must[*http.Response](t)(http.ReadResponse(in, nil)); res.StatusCode != http.StatusOK {
+			t.Errorf("status %s", res.Status)
 		}
 	})
 

@@ -340,6 +340,8 @@ func TestAnswersForOneRepositoryComeOneAtATime(t *testing.T) {
 		<-leave
 		return nil
 	})
+	end := sync.OnceFunc(func() { close(leave) })
+	t.Cleanup(end)
 	c := work(t, s.create(t, "web"))
 	var wg sync.WaitGroup
 	for _, branch := range []string{"one", "two"} {
@@ -355,7 +357,7 @@ func TestAnswersForOneRepositoryComeOneAtATime(t *testing.T) {
 		l := s.inOrder.locks["web"]
 		return l != nil && l.users == 2
 	})
-	close(leave)
+	end()
 	wg.Wait()
 	if calls.Load() != 2 {
 		t.Errorf("%d answers", calls.Load())
@@ -403,23 +405,4 @@ func TestPushLimits(t *testing.T) {
 		commit := c.object("commit", "tree "+tree+"\nauthor A <a@b.c> 1 +0000\ncommitter A <a@b.c> 1 +0000\n\nBad\n")
 		wantContains(t, c.refused("push", "origin", commit+":refs/heads/main"), "hasDotgit")
 	})
-}
-
-func TestTidyKeepsWhatNoRefReaches(t *testing.T) {
-	t.Parallel()
-	s := setup(t, nil, nil)
-	url := s.create(t, "web")
-	c := work(t, url)
-	old := c.git("rev-parse", "HEAD")
-	c.git("push", "origin", "main")
-	c.git("commit", "--quiet", "--amend", "--message", "Replace")
-	c.git("push", "--force", "origin", "main")
-	if err := s.run(t.Context(), command{name: "web", args: []string{"gc", "--quiet"}}); err != nil {
-		t.Fatal(err)
-	}
-	for _, commit := range []string{old, c.git("rev-parse", "HEAD")} {
-		if _, err := s.Revision(t.Context(), "web", commit); err != nil {
-			t.Error(err)
-		}
-	}
 }
