@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
@@ -20,9 +21,15 @@ func closedByPeer(c net.Conn) bool {
 	}
 	closed := false
 	err = raw.Control(func(fd uintptr) {
-		var b [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		closed = n == 0 && err == nil || err != nil && err != syscall.EAGAIN && err != syscall.EINTR
+		var next [5]byte
+		n, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
+		case err != nil, n == 0:
+			closed = true
+		default:
+			closed = alert(next)
+		}
 	})
 	return closed || err != nil
 }

@@ -3,6 +3,7 @@ package probe
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -144,7 +145,7 @@ func TestAHealthyServerLosesNothing(t *testing.T) {
 	if int(received.Load()) != v.Requests {
 		t.Errorf("server received %d requests, prober counted %d", received.Load(), v.Requests)
 	}
-	if kept := int(conns.Load()) - v.Fresh.Requests; kept < 1 || kept > 3*keptConnections(400) {
+	if kept := int(conns.Load()) - v.Fresh.Requests; kept < 1 || kept >= v.KeepAlive.Requests {
 		t.Errorf("keep-alive lane opened %d connections for %d requests", kept, v.KeepAlive.Requests)
 	}
 	if v.P50Ms <= 0 || v.P99Ms < v.P50Ms || v.Target != s.URL+"/healthz?x=1" {
@@ -294,23 +295,46 @@ func TestNoRequestIsSentTwice(t *testing.T) {
 
 func TestAKeptConnectionThatWasClosedIdleIsNotUsed(t *testing.T) {
 	t.Parallel()
-	closed := make(chan struct{})
-	url := listen(t, func(c *net.TCPConn) {
-		if readRequest(bufio.NewReader(c)) == nil {
-			_, _ = io.WriteString(c, ok) // and close, without having said so
-			c.Close()
-			closed <- struct{}{}
-		}
-	})
-	p, err := newProber(Config{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := range 500 {
-		if a := p.ask(t.Context(), p.kept[0]); a.lost() || a.status != 200 {
-			t.Fatalf("request %d: %+v", n, a)
-		}
-		<-closed
+	for _, c := range []struct {
+		name    string
+		version uint16 // of TLS
+	}{{"in the clear", 0}, {"with TLS 1.2", tls.VersionTLS12}, {"with TLS 1.3", tls.VersionTLS13}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			closed := make(chan struct{})
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				c, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.WriteString(c, ok) // and close, without having said so
+				c.Close()
+				closed <- struct{}{}
+			}))
+			start := s.Start
+			if c.version != 0 {
+				s.TLS = &tls.Config{MaxVersion: c.version}
+				start = s.StartTLS
+			}
+			start()
+			t.Cleanup(s.Close)
+
+			p, err := newProber(Config{URL: s.URL, Transport: func(keepAlive bool) http.RoundTripper {
+				transport := NewTransport(keepAlive)
+				transport.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+				return transport
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := range 300 {
+				if a := p.ask(t.Context(), p.kept[0]); a.lost() || a.status != 200 {
+					t.Fatalf("request %d: %+v", n, a)
+				}
+				<-closed
+			}
+		})
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // NewTransport is a transport that goes straight to the target, over HTTP/1.1,
 // on a new connection for each request or on kept ones. Callers may set its
-// TLSClientConfig.
+// TLSClientConfig before the first request; a clone of it would not heed that.
 //
 // A kept connection that the server has closed while it was idle is not used
 // again. net/http notices that a moment late, so each connection is looked at
@@ -22,14 +22,14 @@ import (
 // this, where no byte of the request has left the machine, is ever sent on a
 // second connection. Any later failure is a loss.
 func NewTransport(keepAlive bool) *http.Transport {
-	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second}
-	return &http.Transport{
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, addr)
+	dialer := &net.Dialer{KeepAlive: 15 * time.Second}
+	t := &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			return &conn{Conn: c}, nil
+			return &conn{Conn: c, socket: c}, nil
 		},
 		// A map that is not nil turns HTTP/2 off, whose streams would share
 		// one connection and so hide what happens to the others.
@@ -38,8 +38,38 @@ func NewTransport(keepAlive bool) *http.Transport {
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: 1,
 		IdleConnTimeout:     90 * time.Second,
-		TLSHandshakeTimeout: 30 * time.Second,
 	}
+	// TLS is begun here and not in net/http, since what counts as written to a
+	// conn must be the request and not TLS's own records.
+	t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		secure, err := handshake(ctx, c, address, t.TLSClientConfig)
+		if err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		return &conn{Conn: secure, socket: c}, nil
+	}
+	return t
+}
+
+func handshake(ctx context.Context, c net.Conn, address string, config *tls.Config) (net.Conn, error) {
+	if config == nil {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		config = config.Clone()
+		config.ServerName = host
+	}
+	secure := tls.Client(c, config)
+	return secure, secure.HandshakeContext(ctx)
 }
 
 // errClosed says that the server had closed a kept connection before the
@@ -52,6 +82,7 @@ var errClosed = errors.New("server closed idle connection")
 // a request.
 type conn struct {
 	net.Conn
+	socket   net.Conn // below TLS
 	written  atomic.Int64
 	answered atomic.Bool // data was read since the last write
 }
@@ -65,12 +96,20 @@ func (c *conn) Read(b []byte) (int, error) {
 }
 
 func (c *conn) Write(b []byte) (int, error) {
-	if c.answered.CompareAndSwap(true, false) && closedByPeer(c.Conn) {
+	if c.answered.CompareAndSwap(true, false) && closedByPeer(c.socket) {
 		return 0, errClosed
 	}
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
 	return n, err
+}
+
+// alert says whether a TLS record with this header is an alert, with which a
+// server says that it closes the connection. TLS 1.3 hides the kind of a
+// record, but only an alert is two bytes long with its type and tag.
+func alert(header [5]byte) bool {
+	const alertType, hiddenType = 21, 23
+	return header[0] == alertType || header[0] == hiddenType && header[3] == 0 && header[4] == 2+1+16
 }
 
 // usage follows which connection a request got and whether any byte of it was
@@ -84,11 +123,7 @@ type gotConn struct {
 
 func (u *usage) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		raw := info.Conn
-		if t, ok := raw.(*tls.Conn); ok {
-			raw = t.NetConn()
-		}
-		if c, ok := raw.(*conn); ok && info.Reused {
+		if c, ok := info.Conn.(*conn); ok && info.Reused {
 			u.got.Store(&gotConn{conn: c, before: c.written.Load()})
 		}
 	}}
