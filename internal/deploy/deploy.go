@@ -101,8 +101,8 @@ type Request struct {
 	// as they are.
 	AsWritten bool
 
-	Log      io.Writer         // the runbook, in whole lines
-	Progress func(line string) // one line, replaced often
+	Log      io.Writer         `json:"-"` // the runbook, in whole lines
+	Progress func(line string) `json:"-"` // one line, replaced often
 }
 
 // RollbackRequest asks for an earlier revision.

@@ -239,7 +239,7 @@ func (j *journal) save(ctx context.Context, e *entry) error {
 		return fmt.Errorf("encode revision %d: %w", e.revision(), err)
 	}
 	data := map[string][]byte{recordKey: text}
-	secret, err := j.cluster.PatchSecret(ctx, e.secret, data, nil)
+	secret, err := j.cluster.PatchSecret(ctx, e.secret, data)
 	if kube.IsStale(err) {
 		// The answer to a write that went through may have been lost.
 		current, listErr := j.cluster.Secrets(ctx, j.namespace, appLabel+"="+j.app+","+revisionLabel+"="+strconv.Itoa(e.revision()))

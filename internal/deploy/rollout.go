@@ -49,7 +49,7 @@ func judgeRollout(v rolloutView) standing {
 	d := v.Deployment
 	switch {
 	case d == nil:
-		return standing{Line: "waiting for the Deployment", Missing: "the Deployment is not there"}
+		return standing{Missing: "the Deployment is not there"}
 	case d.Generation < v.Generation || d.Status.ObservedGeneration < d.Generation:
 		return standing{Line: "waiting for the Deployment's controller", Missing: "the controller has not seen the change"}
 	case d.Spec.Paused:

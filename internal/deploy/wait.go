@@ -44,11 +44,12 @@ func (r *run) wait(ctx context.Context, ref kube.Ref, generation int64) error {
 		if err != nil {
 			return err
 		}
-		if s.Done {
+		if s.Line != "" {
 			r.log.report(ref.Name + ": " + s.Line)
+		}
+		if s.Done {
 			return nil
 		}
-		r.log.report(ref.Name + ": " + s.Line)
 		if t, over := patience.over(s.Troubles, time.Now()); over {
 			return refuse("%s: %s%s", ref, t, r.diagnose(ctx, t.Pod, t.Container, t.Previous))
 		}

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,11 +19,12 @@ import (
 
 // ApplyOptions change what Apply does.
 type ApplyOptions struct {
-	DryRun bool // the API server checks everything and keeps nothing
-	Force  bool // take over fields that another manager owns
+	DryRun  bool   // the API server checks everything and keeps nothing
+	Force   bool   // take over fields that another manager owns
+	Manager string // default FieldManager
 }
 
-// Apply sends the object as a server-side apply under FieldManager and returns
+// Apply sends the object as a server-side apply and returns
 // it as the cluster then has it. When the object carries a resourceVersion, a
 // live object with another one is refused (see IsStale). A field that another
 // manager owns is a *ConflictError, unless Force is set.
@@ -35,7 +37,7 @@ func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, opt
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", RefOf(obj), err)
 	}
-	patch := metav1.PatchOptions{FieldManager: FieldManager, Force: &options.Force, FieldValidation: metav1.FieldValidationStrict}
+	patch := metav1.PatchOptions{FieldManager: cmp.Or(options.Manager, FieldManager), Force: &options.Force, FieldValidation: metav1.FieldValidationStrict}
 	if options.DryRun {
 		patch.DryRun = []string{metav1.DryRunAll}
 	}

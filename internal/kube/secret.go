@@ -32,13 +32,10 @@ func (c *Cluster) CreateSecret(ctx context.Context, secret *corev1.Secret) (*cor
 	return created, nil
 }
 
-// PatchSecret replaces some labels and data keys of a Secret, provided that it
-// still has the resourceVersion given; otherwise see IsStale.
-func (c *Cluster) PatchSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte, labels map[string]string) (*corev1.Secret, error) {
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": secret.ResourceVersion, "labels": labels},
-		"data":     data,
-	})
+// PatchSecret replaces some data keys of a Secret, provided that it still has
+// the resourceVersion given; otherwise see IsStale.
+func (c *Cluster) PatchSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte) (*corev1.Secret, error) {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": secret.ResourceVersion}, "data": data})
 	if err != nil {
 		return nil, fmt.Errorf("encode secret %s: %w", secret.Name, err)
 	}

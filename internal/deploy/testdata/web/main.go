@@ -1,0 +1,73 @@
+// web is the application that the tests deploy. MODE says how it behaves:
+//
+//	graceful  when it is told to end, asks its clients to close their
+//	          connections for a second, and answers what is in flight
+//	naive     exits at once when it is told to end
+//	crash     says why and exits with 1 at once
+//	unready   runs, but its readiness probe never succeeds
+//	broken    runs and is ready, but answers every request with 500
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+func main() {
+	mode := os.Getenv("MODE")
+	fmt.Println("web", os.Getenv("VERSION"), "starts in mode", mode)
+	if mode == "crash" {
+		fmt.Println("boom: no database")
+		os.Exit(1)
+	}
+	work, _ := time.ParseDuration(os.Getenv("WORK"))
+	start, _ := time.ParseDuration(os.Getenv("STARTUP"))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if mode == "unready" {
+			http.Error(w, "still warming up", http.StatusServiceUnavailable)
+		}
+	})
+	var ending atomic.Bool
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		if ending.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		time.Sleep(work)
+		if mode == "broken" {
+			http.Error(w, "broken", http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprintln(w, os.Getenv("VERSION"))
+	})
+	server := &http.Server{Addr: ":8080", Handler: mux}
+	ended := make(chan struct{})
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-signals
+		if mode == "naive" {
+			os.Exit(0)
+		}
+		// Shutdown closes idle connections at once, and a request that is on
+		// its way on one of them would be lost.
+		ending.Store(true)
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		_ = server.Shutdown(ctx)
+		close(ended)
+	}()
+	time.Sleep(start)
+	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	<-ended
+}

@@ -1,0 +1,78 @@
+// Package kubetest gives tests the cluster that $KUBECONFIG names, and a
+// namespace of their own on it.
+package kubetest
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towline/towline/internal/kube"
+)
+
+// Connect returns the cluster of $KUBECONFIG. A test without one fails: it
+// would show nothing.
+func Connect(t testing.TB) *kube.Cluster {
+	t.Helper()
+	path := os.Getenv("KUBECONFIG")
+	if path == "" {
+		t.Fatal("this test needs a Kubernetes cluster: run it by `make test`, or bring one up with `towline cluster up` and set KUBECONFIG to what `towline cluster kubeconfig` prints")
+	}
+	cluster, err := kube.Connect(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cluster.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return cluster
+}
+
+// Namespace creates a namespace for one test, which is deleted at its end.
+func Namespace(t testing.TB, cluster *kube.Cluster) string {
+	t.Helper()
+	name := Name(t)
+	if _, err := cluster.EnsureNamespace(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// Name returns a random name of a namespace that does not exist yet. If it
+// does at the end of the test, it is deleted.
+func Name(t testing.TB) string {
+	t.Helper()
+	name := "test-" + strings.ToLower(rand.Text()[:10])
+	t.Cleanup(func() {
+		cluster, err := kube.Connect(os.Getenv("KUBECONFIG"), "")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+		defer cancel()
+		if err := cluster.Delete(ctx, kube.Ref{APIVersion: "v1", Kind: "Namespace", Name: name}, ""); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
+}
+
+// Eventually calls check until it returns nil, for a minute at most.
+func Eventually(t testing.TB, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still not so after a minute: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
