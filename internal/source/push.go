@@ -18,7 +18,7 @@ type Push struct {
 type Update struct {
 	Ref string `json:"ref"`           // such as refs/heads/main
 	Old string `json:"old,omitempty"` // object before; empty when the ref is new
-	New string `json:"new,omitempty"` // object now; empty when the ref is deleted
+	New string `json:"new,omitempty"` // object now (see Answer); empty when the ref is deleted
 }
 
 // Branch returns the branch that the update moves, or ok == false when the ref

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -181,10 +182,10 @@ func TestPushWithoutAnAnswer(t *testing.T) {
 
 	t.Run("a server that does not answer costs the pusher a moment and nothing else", func(t *testing.T) {
 		t.Parallel()
-		gone := make(chan struct{})
+		leave, left := make(chan struct{}), make(chan error)
 		s := setup(t, func(c *Config) { c.HookTimeout = 300 * time.Millisecond }, func(ctx context.Context, _ Push) []string {
-			<-ctx.Done()
-			close(gone)
+			<-leave
+			left <- ctx.Err()
 			return nil
 		})
 		c := work(t, s.create(t, "web"))
@@ -194,7 +195,11 @@ func TestPushWithoutAnAnswer(t *testing.T) {
 		if diff := cmp.Diff(map[string]string{"main": c.git("rev-parse", "HEAD")}, heads); diff != "" {
 			t.Errorf("heads (-want +got):\n%s", diff)
 		}
-		<-gone
+		// The server's work goes on when the pusher has gone.
+		close(leave)
+		if err := <-left; err != nil {
+			t.Errorf("the work was broken off: %v", err)
+		}
 	})
 
 	t.Run("a server that has stopped listening is named", func(t *testing.T) {
@@ -361,6 +366,38 @@ func TestAnswersForOneRepositoryComeOneAtATime(t *testing.T) {
 	wg.Wait()
 	if calls.Load() != 2 {
 		t.Errorf("%d answers", calls.Load())
+	}
+}
+
+func TestAnOvertakenPushIsToldAsTheBranchStands(t *testing.T) {
+	t.Parallel()
+	zero, one, two := "", strings.Repeat("1", 40), strings.Repeat("2", 40)
+	updates := []Update{
+		{Ref: "refs/heads/main", Old: zero, New: one},
+		{Ref: "refs/heads/gone", Old: zero, New: one},
+		{Ref: "refs/heads/back", Old: one, New: zero},
+		{Ref: "refs/tags/v1", Old: zero, New: one},
+	}
+	want := []Update{
+		{Ref: "refs/heads/main", Old: zero, New: two},
+		{Ref: "refs/heads/gone", Old: zero, New: zero},
+		{Ref: "refs/heads/back", Old: one, New: two},
+		{Ref: "refs/tags/v1", Old: zero, New: one},
+	}
+	if diff := cmp.Diff(want, standing(updates, map[string]string{"main": two, "back": two})); diff != "" {
+		t.Errorf("updates (-want +got):\n%s", diff)
+	}
+
+	s := setup(t, nil, nil)
+	c := work(t, s.create(t, "web"))
+	late := Push{Repository: "web", Updates: []Update{{Ref: "refs/heads/main", New: c.git("rev-parse", "HEAD")}}}
+	newest := c.commit("README", "hi\n", "Overtake")
+	c.git("push", "origin", "main")
+	s.pushed(t)
+	body := must[[]byte](t)(json.Marshal(late))
+	must[[]string](t)(post(t.Context(), s.life.socketPath(), body))
+	if got := s.pushed(t).Updates[0].New; got != newest {
+		t.Errorf("told of %s, want %s", got, newest)
 	}
 }
 

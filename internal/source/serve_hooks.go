@@ -11,18 +11,22 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Answer takes up a push and returns what the pusher is to read, a line each.
 // It is called for several repositories at once, but for one repository one
-// call at a time. Of two pushes that overlap, the later may be told first, and
-// a push may be told never (the server died, the hook could not run): so take
-// the Push as a sign that Heads has changed, and Heads as the truth. The
-// context ends when the pusher no longer waits; work that must go on is the
-// callee's to detach from it.
+// call at a time, and each branch is told as it stands then: of two pushes that
+// overlap the later may be told first, and the second call then tells the same
+// commit again, never an older one. A push may be told never (the server died,
+// the hook could not run), so what must not be missed is to be found by Heads
+// as well. The context does not end when the pusher goes away, only after
+// answerLimit or when Stop has waited long enough.
 type Answer func(ctx context.Context, push Push) []string
+
+const answerLimit = 2 * time.Minute
 
 // lifetime is what runs between Start and Stop.
 type lifetime struct {
@@ -30,12 +34,17 @@ type lifetime struct {
 	socket string // of the hook; empty until the first Start
 	scrap  string // directory to remove at Stop, if the socket needed one
 	server *http.Server
-	ctx    context.Context
-	cancel context.CancelCauseFunc
 	work   sync.WaitGroup
 	busy   map[string]bool // repositories that are being tidied or wait for it
 	tidy   sync.Mutex      // one repository at a time
+
+	// The contexts of what runs, and their ends: tidying is broken off as soon
+	// as Stop is called, answers only when Stop has waited long enough.
+	tidying, answering       context.Context
+	endTidying, endAnswering context.CancelCauseFunc
 }
+
+var errStopping = errors.New("the server stops")
 
 func (l *lifetime) socketPath() string {
 	l.mu.Lock()
@@ -66,7 +75,8 @@ func (r *Repositories) Start(fn Answer) error {
 	if err := os.Chmod(l.socket, 0o600); err != nil {
 		return errors.Join(fmt.Errorf("start repositories: %w", err), listener.Close())
 	}
-	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.tidying, l.endTidying = context.WithCancelCause(context.Background())
+	l.answering, l.endAnswering = context.WithCancelCause(context.Background())
 	l.busy = map[string]bool{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /push", func(w http.ResponseWriter, req *http.Request) { r.serveHook(w, req, fn) })
@@ -113,8 +123,9 @@ func (r *Repositories) Stop(ctx context.Context) error {
 	if server == nil {
 		return nil
 	}
-	l.cancel(errors.New("the server stops"))
+	l.endTidying(errStopping)
 	err := server.Shutdown(ctx)
+	l.endAnswering(errStopping)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stop repositories: %w", err), server.Close())
 	}
@@ -136,13 +147,36 @@ func (r *Repositories) serveHook(w http.ResponseWriter, req *http.Request, fn An
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return
 	}
-	release := r.inOrder.hold(push.Repository)
-	defer release()
-	start := time.Now()
-	lines := fn(req.Context(), push)
-	r.log.Info("repository pushed", "repository", push.Repository, "refs", len(push.Updates), "seconds", time.Since(start).Seconds())
+	lines := r.answer(push, fn)
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(answer{Lines: lines}); err != nil {
 		r.log.Debug("the pusher left before the answer", "repository", push.Repository, "error", err)
 	}
+}
+
+func (r *Repositories) answer(push Push, fn Answer) []string {
+	release := r.inOrder.hold(push.Repository)
+	defer release()
+	ctx, cancel := context.WithTimeout(r.life.answering, answerLimit)
+	defer cancel()
+	start := time.Now()
+	if heads, err := r.Heads(ctx, push.Repository); err == nil {
+		push.Updates = standing(push.Updates, heads)
+	} else {
+		r.log.Warn("a push is told as it came, which is wrong if another overtook it", "repository", push.Repository, "error", err)
+	}
+	lines := fn(ctx, push)
+	r.log.Info("repository pushed", "repository", push.Repository, "refs", len(push.Updates), "seconds", time.Since(start).Seconds())
+	return lines
+}
+
+// standing is the updates with each branch at the commit where it stands.
+func standing(updates []Update, heads map[string]string) []Update {
+	now := slices.Clone(updates)
+	for i, u := range now {
+		if branch, ok := u.Branch(); ok {
+			now[i].New = heads[branch]
+		}
+	}
+	return now
 }

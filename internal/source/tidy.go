@@ -18,7 +18,7 @@ func (r *Repositories) tidySoon(name string) {
 		return
 	}
 	l.busy[name] = true
-	ctx := l.ctx
+	ctx := l.tidying
 	l.work.Go(func() {
 		l.tidy.Lock()
 		defer l.tidy.Unlock()
