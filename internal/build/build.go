@@ -1,0 +1,122 @@
+// Package build carries out the third part of the flow: the phases of a
+// buildspec, run on a Backend, with databases of their own beside them. Its
+// Action unpacks the source, plans the build, has a backend run it, reads the
+// test reports and packs the artifact. It knows neither the engine that calls
+// it nor where artifacts are kept.
+package build
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Backend runs builds somewhere: as processes of this machine (Host), later as
+// Pods.
+//
+// Run may be called for several builds at once, each with a directory of its
+// own. It returns when the build has ended; Ended says how, also when commands
+// failed or the time was up. An error means that the build could not be run.
+// When Run returns without ErrShutdown, no process and no database of the build
+// is left, and the files that it made are below Build.Source.
+//
+// When ctx ends with the cause pipeline.ErrShutdown the build goes on without
+// Run, which returns that cause at once; called with the same Build again, also
+// by another process, Run finds the build again, wherever it stands by then.
+// When ctx ends for any other cause Run stops the build and returns the cause.
+type Backend interface {
+	Run(ctx context.Context, b Build) (Ended, error)
+}
+
+// Build is what a backend runs.
+type Build struct {
+	Pipeline string `json:"pipeline"` // builds of one pipeline share caches
+	Key      string `json:"key"`      // the same when the same build is run again
+
+	Shell    string `json:"shell,omitempty"`    // program that runs the commands, "" for sh
+	Separate bool   `json:"separate,omitempty"` // each command in a shell of its own
+	// Phases run in this order, by the rules of Phase.
+	Phases []Phase `json:"phases"`
+	// Env is set first. What the backend adds (directories, caches, the
+	// services' addresses) replaces it, and Override replaces that.
+	Env      map[string]string `json:"env,omitempty"`
+	Override map[string]string `json:"override,omitempty"`
+	// Services are started empty before the first phase, in this order.
+	Services []Service `json:"services,omitempty"`
+	// Exported are the variables whose values are wanted at the end.
+	Exported []string `json:"exported,omitempty"`
+	// Expand are texts in which the shell replaces variables at the end, as
+	// between double quotes.
+	Expand  []string      `json:"expand,omitempty"`
+	Timeout time.Duration `json:"timeout"`
+	// Inputs are further artifacts by name, each unpacked below Dir/in.
+	Inputs []string `json:"inputs,omitempty"`
+
+	// Dir belongs to this build and is the same when it is run again. The
+	// backend may keep what it needs in it beside what is there.
+	Dir string `json:"-"`
+	// Source is the directory below Dir where the commands begin.
+	Source string `json:"-"`
+	// Log takes whole lines; LogFile is the file behind it, for a process that
+	// outlives this one, in the form of report.Log.
+	Log     io.Writer `json:"-"`
+	LogFile string    `json:"-"`
+	// Restore makes Source and the inputs again as they were before the build.
+	// A backend that must run a lost build once more calls it first.
+	Restore func(ctx context.Context) error `json:"-"`
+}
+
+// Phase is a list of commands. A command that fails ends the list; Finally runs
+// then too. A phase has failed when a command of either failed.
+type Phase struct {
+	Name     string   `json:"name"`
+	Commands []string `json:"commands,omitempty"`
+	Finally  []string `json:"finally,omitempty"`
+	// GoOn lets the next phase run although this one failed. Without it
+	// nothing runs after a failure.
+	GoOn bool `json:"goOn,omitempty"`
+}
+
+// Service is a database of the build's own.
+type Service struct {
+	Name   string `json:"name"`
+	Engine string `json:"engine"` // postgres
+}
+
+// Ended is how a build ended.
+type Ended struct {
+	Phases []PhaseEnd `json:"phases,omitempty"` // those that ran
+	// TimedOut names the phase that ran when the time was up.
+	TimedOut string            `json:"timedOut,omitempty"`
+	Exported map[string]string `json:"exported,omitempty"`
+	Expanded []string          `json:"expanded,omitempty"` // as Build.Expand
+	// Services are the databases as people call them: PostgreSQL 15.
+	Services []string `json:"services,omitempty"`
+	Seconds  float64  `json:"seconds"`
+}
+
+// PhaseEnd is how a phase ended.
+type PhaseEnd struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+	// Failure is nil when all commands succeeded.
+	Failure *Failure `json:"failure,omitempty"`
+}
+
+// Failure is the first command of a phase that failed.
+type Failure struct {
+	Command string `json:"command"`
+	Exit    int    `json:"exit"` // 128 and the signal when one ended it
+	// Tail are the last lines that the command printed.
+	Tail []string `json:"tail,omitempty"`
+}
+
+// Failed is the first phase that failed.
+func (e Ended) Failed() (PhaseEnd, bool) {
+	for _, p := range e.Phases {
+		if p.Failure != nil {
+			return p, true
+		}
+	}
+	return PhaseEnd{}, false
+}

@@ -1,0 +1,298 @@
+//go:build linux
+
+package build
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/towline/towline/internal/pipeline"
+)
+
+const (
+	// waitEvery is how often a waiting Run looks whether the runner still
+	// holds its lock: one system call.
+	waitEvery = 20 * time.Millisecond
+	// stopWithin is how long a runner may take to end what it started before
+	// it is ended itself.
+	stopWithin = 15 * time.Second
+	// mostRuns is how often a build is run when its runner dies: a second time
+	// for a machine that was restarted, no third for a build that kills it.
+	mostRuns = 2
+)
+
+// HostConfig says how builds run on this machine.
+type HostConfig struct {
+	// Runner is the command line of a process that calls RunnerMain with the
+	// one argument that is appended to it.
+	Runner []string
+	// CacheDir keeps the caches of the tools, a directory per pipeline, and
+	// the templates of databases.
+	CacheDir string
+	// UID is the first of 1000 user and group IDs that belong to nobody else.
+	// Where Towline is root the builds of each pipeline get one. Default 64200.
+	UID int
+	// Plain leaves out the namespaces, as where the system forbids them. Where
+	// Towline is root the builds of all pipelines run as nobody then.
+	Plain bool
+	// Environ is the server's environment, of which builds get the search path
+	// and the settings for proxies. Default os.Environ().
+	Environ []string
+	Log     *slog.Logger
+}
+
+// Host is the Backend that runs builds as processes of this machine. Each build
+// has a runner, a process of its own session that outlives the server: it runs
+// the phases, writes the log and leaves its result in the build's directory.
+//
+// Where Towline is root, the runner is the first process of a PID namespace, so
+// that nothing of a build can outlive it, and the commands run as a user of the
+// pipeline's own. Otherwise they run as Towline's user, and after a lost runner
+// a process that has left its session and emptied its environment may stay. In
+// both cases the commands see the file system and the network of the machine:
+// the host is not isolated.
+type Host struct {
+	config HostConfig
+	plain  atomic.Bool // also set when namespaces turn out to be forbidden
+	users  sync.Mutex  // held while a pipeline gets its user ID
+}
+
+var _ Backend = (*Host)(nil)
+
+// NewHost makes the cache directory and returns the backend.
+func NewHost(config HostConfig) (*Host, error) {
+	if len(config.Runner) == 0 || config.CacheDir == "" {
+		return nil, errors.New("configure the host backend: Runner and CacheDir are needed")
+	}
+	if config.UID == 0 {
+		config.UID = firstUID
+	}
+	if config.Environ == nil {
+		config.Environ = os.Environ()
+	}
+	config.Log = cmp.Or(config.Log, slog.New(slog.DiscardHandler))
+	dir, err := filepath.Abs(config.CacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("configure the host backend: %w", err)
+	}
+	config.CacheDir = dir
+	for _, d := range []string{dir, filepath.Join(dir, "pipelines"), filepath.Join(dir, "postgres")} {
+		if err := os.MkdirAll(d, 0o711); err != nil {
+			return nil, fmt.Errorf("configure the host backend: %w", err)
+		}
+	}
+	h := &Host{config: config}
+	h.plain.Store(config.Plain || os.Geteuid() != 0)
+	return h, nil
+}
+
+// Run runs the build, or finds it running or ended when it was begun before.
+func (h *Host) Run(ctx context.Context, b Build) (Ended, error) {
+	files := buildFiles{dir: b.Dir}
+	for starts := 0; ; starts++ {
+		lock, err := files.lock()
+		if err != nil {
+			return Ended{}, err
+		}
+		if lock == nil { // a runner lives
+			if err := h.wait(ctx, files, 0); err != nil {
+				return Ended{}, err
+			}
+			continue
+		}
+		ended, done, err := h.next(ctx, b, files, lock, starts)
+		if err != nil || done {
+			return ended, err
+		}
+	}
+}
+
+// next does what is to be done while no runner lives: takes the result, or
+// starts a runner and waits for it. It closes lock.
+func (h *Host) next(ctx context.Context, b Build, files buildFiles, lock *os.File, starts int) (Ended, bool, error) {
+	defer lock.Close()
+	if result, ok, err := files.result(); err != nil || ok {
+		return result.Ended, true, errors.Join(err, result.err())
+	}
+	if ctx.Err() != nil {
+		return Ended{}, true, context.Cause(ctx)
+	}
+	last, err := files.runner()
+	if err != nil {
+		return Ended{}, true, err
+	}
+	if last.Run > 0 {
+		if err := h.recover(ctx, b, files, last); err != nil {
+			return Ended{}, true, err
+		}
+	}
+	if last.Run >= mostRuns || starts > mostRuns {
+		return Ended{}, true, fmt.Errorf("run build %s: its runner ended %d times without a result%s", b.Key, max(last.Run, starts), files.lastWords())
+	}
+	pid, err := h.start(b, files, lock, last.Run+1)
+	if err != nil {
+		return Ended{}, true, err
+	}
+	_ = lock.Close() // from here on the lock is the runner's alone
+	return Ended{}, false, h.wait(ctx, files, pid)
+}
+
+// recover removes what a lost runner left, and restores the source.
+func (h *Host) recover(ctx context.Context, b Build, files buildFiles, last runnerFile) error {
+	waitGone(last)
+	if err := sweep(files.marker(), last.PID); err != nil {
+		return fmt.Errorf("end what is left of build %s: %w", b.Key, err)
+	}
+	if err := files.clean(); err != nil {
+		return err
+	}
+	if last.Run >= mostRuns {
+		return nil
+	}
+	h.config.Log.WarnContext(ctx, "run a build again whose runner was lost", "build", b.Key)
+	fmt.Fprintf(b.Log, "host backend: the process that ran this build has died (killed, or the machine was restarted); the build begins again\n")
+	if err := b.Restore(ctx); err != nil {
+		return fmt.Errorf("restore the source: %w", err)
+	}
+	return nil
+}
+
+// start starts a runner, which holds lock from before its first instruction to
+// its last, so that there never are two. It returns the runner's process ID.
+func (h *Host) start(b Build, files buildFiles, lock *os.File, run int) (int, error) {
+	boxed := !h.plain.Load()
+	user, cache, err := h.user(b.Pipeline, boxed)
+	if err != nil {
+		return 0, err
+	}
+	in := instructions{
+		Build: b, Dir: b.Dir, Source: b.Source, LogFile: b.LogFile,
+		Cache: cache, Templates: filepath.Join(h.config.CacheDir, "postgres"),
+		User: user, Boxed: boxed, Run: run, Marker: files.marker(), Environ: passed(h.config.Environ),
+	}
+	if err := files.instruct(in); err != nil {
+		return 0, err
+	}
+	words, err := os.OpenFile(files.path(wordsFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, fmt.Errorf("start the build's runner: %w", err)
+	}
+	defer words.Close()
+	cmd := exec.Command(h.config.Runner[0], append(h.config.Runner[1:len(h.config.Runner):len(h.config.Runner)], b.Dir)...)
+	cmd.Dir, cmd.Env = b.Dir, passed(h.config.Environ)
+	cmd.Stdout, cmd.Stderr = words, words
+	cmd.ExtraFiles = []*os.File{lock}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if boxed {
+		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC
+	}
+	if err := cmd.Start(); err != nil {
+		if boxed && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOSPC)) {
+			h.unbox(err.Error())
+			return h.start(b, files, lock, run)
+		}
+		return 0, fmt.Errorf("start the build's runner: %w", err)
+	}
+	pid := cmd.Process.Pid
+	// The runner is waited for by its lock, as by a server that did not start
+	// it, and reaped then.
+	_ = cmd.Process.Release()
+	return pid, nil
+}
+
+// unbox remembers that this system refuses namespaces.
+func (h *Host) unbox(why string) {
+	h.plain.Store(true)
+	h.config.Log.Warn("builds run without namespaces", "reason", why)
+}
+
+// wait returns when the runner has ended. Child is its process ID when this
+// process started it, else 0.
+func (h *Host) wait(ctx context.Context, files buildFiles, child int) error {
+	tick := time.NewTicker(waitEvery)
+	defer tick.Stop()
+	for {
+		held, err := files.held()
+		if err != nil {
+			return err
+		}
+		if !held {
+			h.reap(files, child)
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			cause := context.Cause(ctx)
+			if errors.Is(cause, pipeline.ErrShutdown) {
+				return cause
+			}
+			return errors.Join(cause, h.stop(files, child))
+		}
+	}
+}
+
+// reap takes the exit status of a runner that has ended and says whether it
+// could not make its namespaces.
+func (h *Host) reap(files buildFiles, child int) {
+	pid, options := child, 0
+	if pid == 0 {
+		// Started by an earlier call, in this process perhaps.
+		last, err := files.runner()
+		if err != nil || last.PID == 0 {
+			return
+		}
+		waitGone(last)
+		pid, options = last.PID, unix.WNOHANG
+	}
+	var status unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(pid, &status, options, nil); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if child != 0 && status.ExitStatus() == exitUnboxed {
+		h.unbox(strings.TrimSpace(files.lastWords()))
+	}
+}
+
+// stop ends a running build with everything that it started: first by asking
+// the runner, then by killing it.
+func (h *Host) stop(files buildFiles, child int) error {
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		sent := false
+		for deadline := time.Now().Add(stopWithin); time.Now().Before(deadline); time.Sleep(waitEvery) {
+			held, err := files.held()
+			if err != nil {
+				return err
+			}
+			last, err := files.runner()
+			if err != nil {
+				return err
+			}
+			if !held {
+				h.reap(files, child)
+				return errors.Join(sweep(files.marker(), last.PID), files.clean())
+			}
+			// A runner that was only just started has not written its record
+			// and could not act on a signal yet.
+			if !sent && last.alive() {
+				sent = unix.Kill(last.PID, signal) == nil
+			}
+		}
+	}
+	return errors.New("stop the build: its runner does not end")
+}

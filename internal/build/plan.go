@@ -1,0 +1,127 @@
+package build
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/towline/towline/internal/buildspec"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// defaultTimeout is how long a build may take when nobody says.
+const defaultTimeout = time.Hour
+
+// plan is a build and what is done with its files afterwards. It is kept beside
+// the build, since the commands may change the buildspec they came from.
+type plan struct {
+	Build     Build               `json:"build"`
+	Artifacts buildspec.Artifacts `json:"artifacts"`
+	Reports   []buildspec.Report  `json:"reports,omitempty"`
+}
+
+// synthesize makes the buildspec of an action that lists its commands itself.
+func synthesize(c pipeline.Build) buildspec.Spec {
+	s := buildspec.Spec{
+		Version:   "0.2",
+		Phases:    []buildspec.Phase{{Name: "build", Commands: c.Commands}},
+		Artifacts: buildspec.Artifacts{Files: c.Artifacts},
+	}
+	if len(c.Reports) > 0 {
+		s.Reports = []buildspec.Report{{Name: "tests", Files: c.Reports}}
+	}
+	return s
+}
+
+// newPlan makes the plan of a job. It is pure.
+func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, started time.Time) (plan, error) {
+	timeout := defaultTimeout
+	if config.Timeout != "" {
+		d, err := time.ParseDuration(config.Timeout)
+		if err != nil || d <= 0 {
+			return plan{}, fmt.Errorf("timeout %q is not a duration such as 20m", config.Timeout)
+		}
+		timeout = d
+	}
+	b := Build{
+		Pipeline: job.Pipeline,
+		Key:      job.Key(),
+		Shell:    spec.Env.Shell,
+		Separate: spec.Version == "0.1",
+		Phases:   phases(spec.Phases),
+		Env:      environment(job, spec.Env.Variables, started),
+		Override: config.Env,
+		Exported: spec.Env.Exported,
+		Expand:   []string{spec.Artifacts.BaseDirectory, spec.Artifacts.Name},
+		Timeout:  timeout,
+	}
+	for _, r := range spec.Reports {
+		b.Expand = append(b.Expand, r.BaseDirectory)
+	}
+	for _, name := range slices.Sorted(maps.Keys(config.Services)) {
+		service := config.Services[name]
+		if service.Engine != "postgres" {
+			return plan{}, fmt.Errorf("service %q asks for engine %q; there is postgres", name, service.Engine)
+		}
+		b.Services = append(b.Services, Service{Name: name, Engine: service.Engine})
+	}
+	for _, a := range job.Inputs[min(1, len(job.Inputs)):] {
+		b.Inputs = append(b.Inputs, a.Name)
+	}
+	return plan{Build: b, Artifacts: spec.Artifacts, Reports: spec.Reports}, nil
+}
+
+// phases gives each phase CodeBuild's transitions: post_build runs after a
+// failed build phase, nothing else runs after a failure, on-failure says
+// otherwise.
+func phases(of []buildspec.Phase) []Phase {
+	var out []Phase
+	for _, p := range of {
+		out = append(out, Phase{
+			Name:     p.Name,
+			Commands: p.Commands,
+			Finally:  p.Finally,
+			GoOn:     p.OnFailure == buildspec.Continue || p.Name == "build" && p.OnFailure == "",
+		})
+	}
+	return out
+}
+
+// environment is CodeBuild's environment of a build as far as it has a meaning
+// here. The prefix CODEBUILD_ is reserved, so these win over the buildspec's.
+func environment(job pipeline.Job, vars map[string]string, started time.Time) map[string]string {
+	env := maps.Clone(vars)
+	if env == nil {
+		env = map[string]string{}
+	}
+	maps.Copy(env, map[string]string{
+		"CI":                                "true",
+		"TOWLINE_PIPELINE":                  job.Pipeline,
+		"TOWLINE_EXECUTION":                 job.Execution,
+		"CODEBUILD_BUILD_ID":                job.Pipeline + ":" + job.Key(),
+		"CODEBUILD_BUILD_NUMBER":            strconv.Itoa(job.Number),
+		"CODEBUILD_BUILD_SUCCEEDING":        "1",
+		"CODEBUILD_INITIATOR":               "codepipeline/" + job.Pipeline,
+		"CODEBUILD_RESOLVED_SOURCE_VERSION": job.Revision.Commit,
+		"CODEBUILD_SOURCE_VERSION":          cmp.Or(job.Revision.Commit, job.Revision.Branch),
+		"CODEBUILD_SOURCE_REPO_URL":         job.Revision.Repository,
+		"CODEBUILD_START_TIME":              strconv.FormatInt(started.UnixMilli(), 10),
+		"CODEBUILD_WEBHOOK_HEAD_REF":        "refs/heads/" + job.Revision.Branch,
+		"CODEBUILD_WEBHOOK_TRIGGER":         "branch/" + job.Revision.Branch,
+	})
+	return env
+}
+
+// variable turns a name into one that a shell takes: "app-jar" is app_jar.
+func variable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, name)
+}

@@ -1,0 +1,283 @@
+//go:build linux
+
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/towline/towline/internal/report"
+)
+
+// The exit codes of a runner. Its result is in a file; these are for the server
+// that started it.
+const (
+	exitDone    = 0
+	exitBroken  = 1  // no result could be written
+	exitUnboxed = 75 // namespaces are forbidden here: nothing was begun
+)
+
+// lockFD is where a runner finds the lock that its parent took for it.
+const lockFD = 3
+
+// errStopped ends a build because its runner was told to.
+var errStopped = errors.New("the build was stopped")
+
+// RunnerMain runs the build of dir, as Host.Run left it there, and returns the
+// exit code. It is for a process that does nothing else.
+func RunnerMain(ctx context.Context, dir string) int {
+	unix.CloseOnExec(lockFD)
+	if err := runBuild(ctx, buildFiles{dir: dir}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		if errors.Is(err, errUnboxed) {
+			return exitUnboxed
+		}
+		return exitBroken
+	}
+	return exitDone
+}
+
+func runBuild(ctx context.Context, files buildFiles) error {
+	var in instructions
+	if ok, err := files.read(instructionsFile, &in); err != nil || !ok {
+		return errors.Join(err, errors.New("this command is started by Towline itself, with the directory of a build"))
+	}
+	// Caught and not ignored: the commands would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
+	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer cancel()
+	me, err := self()
+	if err != nil {
+		return err
+	}
+	places, err := enter(in)
+	if err != nil {
+		return err
+	}
+	me.Run = in.Run
+	if err := files.write(runnerRecord, me); err != nil {
+		return err
+	}
+	log, err := report.OpenLog(in.LogFile)
+	if err != nil {
+		return err
+	}
+	r := &runner{in: in, places: places, log: log}
+	ended, err := r.run(ctx)
+	if errors.Is(err, errStopped) {
+		// Who stopped it knows, and nobody reads a result.
+		return errors.Join(files.clean(), log.Close())
+	}
+	res := result{Ended: ended}
+	if err != nil {
+		res.Fault = err.Error()
+	}
+	if err := errors.Join(files.clean(), log.Close()); err != nil && res.Fault == "" {
+		res.Fault = err.Error()
+	}
+	return files.write(resultFile, res)
+}
+
+// self is this process as the server sees it: asked before /proc shows the
+// process IDs of a namespace.
+func self() (runnerFile, error) {
+	p, ok := readProcess("self")
+	if !ok {
+		return runnerFile{}, errors.New("read /proc/self/stat: the host backend needs /proc")
+	}
+	return runnerFile{PID: p.pid, Start: p.start}, nil
+}
+
+// runner runs one build.
+type runner struct {
+	in     instructions
+	places places
+	log    *report.Log
+	out    *output
+}
+
+// run runs the whole build. When it returns nothing of it is left but its
+// files. The error is a fault, or errStopped.
+func (r *runner) run(ctx context.Context) (ended Ended, err error) {
+	started := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, r.in.Build.Timeout)
+	defer cancel()
+	limit()
+	if r.out, err = newOutput(r.log); err != nil {
+		return Ended{}, err
+	}
+	stopReaping := reapOrphans()
+	ended, err = r.build(ctx)
+	if ended.TimedOut != "" {
+		r.out.printf("host backend: the build took longer than %v and is ended", r.in.Build.Timeout)
+	}
+	stopReaping()
+	if killing := killAll(descendants); killing != nil {
+		err = errors.Join(err, fmt.Errorf("end the build's processes: %w", killing))
+	}
+	err = errors.Join(err, r.out.close(), leave(r.in, r.places))
+	ended.Seconds = time.Since(started).Seconds()
+	switch {
+	case ended.TimedOut != "":
+		return ended, nil
+	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return ended, errStopped
+	}
+	return ended, err
+}
+
+// build starts the services, runs the phases and stops the services.
+func (r *runner) build(ctx context.Context) (Ended, error) {
+	as := "as user " + strconv.Itoa(r.in.User) + ", with the machine's files and network"
+	if r.in.User < 0 {
+		as = "as Towline's own user"
+	}
+	_ = r.log.Printf("host backend: not isolated: the commands run on this machine %s", as)
+	env := r.environment()
+	var ended Ended
+	for i, s := range r.in.Build.Services {
+		db, err := r.startPostgres(ctx, s)
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			ended.TimedOut = "start of service " + s.Name
+		}
+		if err != nil {
+			return ended, fmt.Errorf("start service %s: %w", s.Name, err)
+		}
+		defer db.stop()
+		maps.Copy(env, db.variables(s.Name, i == 0, len(r.in.Build.Services) > 1))
+		ended.Services = append(ended.Services, db.title())
+		_ = r.log.Printf("service %s: %s is ready on 127.0.0.1:%d (%v)", s.Name, db.title(), db.port, db.took.Round(time.Millisecond))
+	}
+	maps.Copy(env, r.in.Build.Override)
+	p := phaseRunner{runner: r, env: env, ended: &ended}
+	err := p.run(ctx)
+	return ended, err
+}
+
+// environment is the environment of the commands without the services.
+func (r *runner) environment() map[string]string {
+	env := map[string]string{}
+	for _, v := range r.in.Environ {
+		name, value, _ := strings.Cut(v, "=")
+		env[name] = value
+	}
+	home, cache := r.places.home, r.places.cache
+	maps.Copy(env, map[string]string{
+		"HOME":              home,
+		"USER":              "build",
+		"LOGNAME":           "build",
+		"LANG":              "C.UTF-8",
+		"TMPDIR":            r.places.temp,
+		"XDG_CACHE_HOME":    cache,
+		"GOCACHE":           filepath.Join(cache, "go-build"),
+		"GOMODCACHE":        filepath.Join(cache, "go-mod"),
+		"GOFLAGS":           "-modcacherw",
+		"npm_config_cache":  filepath.Join(cache, "npm"),
+		"YARN_CACHE_FOLDER": filepath.Join(cache, "yarn"),
+		"GRADLE_USER_HOME":  filepath.Join(cache, "gradle"),
+		"MAVEN_OPTS":        "-Dmaven.repo.local=" + filepath.Join(cache, "maven"),
+		"PIP_CACHE_DIR":     filepath.Join(cache, "pip"),
+	})
+	maps.Copy(env, r.in.Build.Env)
+	env[markerVariable] = r.in.Marker
+	env["CODEBUILD_SRC_DIR"] = r.places.source
+	for _, name := range r.in.Build.Inputs {
+		env["CODEBUILD_SRC_DIR_"+variable(name)] = filepath.Join(r.places.inputs, name)
+	}
+	return env
+}
+
+// markerVariable is how the processes of a build are known when the runner that
+// started them is lost.
+const markerVariable = "TOWLINE_BUILD_MARKER"
+
+// passed are the variables of the server that its builds get too: where the
+// programs are, and how to reach the network.
+func passed(environ []string) []string {
+	keep := map[string]bool{}
+	for _, name := range []string{
+		"PATH", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "ALL_PROXY", "all_proxy",
+		"GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOTOOLCHAIN", "SSL_CERT_FILE", "SSL_CERT_DIR", "JAVA_HOME",
+		"npm_config_registry", "PIP_INDEX_URL",
+	} {
+		keep[name] = true
+	}
+	kept := []string{}
+	path := false
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if keep[name] {
+			kept = append(kept, v)
+			path = path || name == "PATH"
+		}
+	}
+	if !path {
+		kept = append(kept, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	}
+	return kept
+}
+
+// limit bounds what each process of the build may use. Core files of crashing
+// tests would fill the disk; the number of open files is what servers allow.
+func limit() {
+	_ = syscall.Setrlimit(unix.RLIMIT_CORE, &syscall.Rlimit{})
+	var files syscall.Rlimit
+	if syscall.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
+		files.Cur = min(files.Max, 65536)
+		_ = syscall.Setrlimit(unix.RLIMIT_NOFILE, &files)
+	}
+}
+
+// reapOrphans takes the exit status of processes whose parents have ended, once
+// a second: they are this process's children then and would stay as zombies.
+// It returns a function that ends this.
+func reapOrphans() (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		old := map[int]bool{}
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				old = reapSince(old)
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// reapSince reaps those children that were zombies a second ago already, which
+// nobody else waits for, and returns those that are zombies now.
+func reapSince(old map[int]bool) map[int]bool {
+	all, err := processes()
+	if err != nil {
+		return nil
+	}
+	zombies := map[int]bool{}
+	for _, p := range all {
+		if p.parent != os.Getpid() || p.state != 'Z' {
+			continue
+		}
+		if old[p.pid] {
+			_, _ = unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
+			continue
+		}
+		zombies[p.pid] = true
+	}
+	return zombies
+}

@@ -1,0 +1,94 @@
+//go:build linux
+
+package build
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const (
+	firstUID  = 64200
+	countUIDs = 1000
+	nobody    = 65534
+)
+
+// user returns the user ID of a pipeline's builds, -1 for Towline's own, and
+// the directory of their caches. The owner of that directory is where the ID is
+// kept, so that the caches stay readable from build to build.
+func (h *Host) user(name string, boxed bool) (uid int, cache string, err error) {
+	h.users.Lock()
+	defer h.users.Unlock()
+	pipelines := filepath.Join(h.config.CacheDir, "pipelines")
+	cache = filepath.Join(pipelines, url.PathEscape(name))
+	if name == "" || name == "." || name == ".." {
+		return 0, "", fmt.Errorf("a pipeline cannot be named %q", name)
+	}
+	err = os.Mkdir(cache, 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return 0, "", fmt.Errorf("make the pipeline's cache: %w", err)
+	}
+	if os.Geteuid() != 0 {
+		return -1, cache, nil
+	}
+	now, taken, err := owners(pipelines, filepath.Base(cache))
+	if err != nil {
+		return 0, "", fmt.Errorf("look at the owners of the pipelines' caches: %w", err)
+	}
+	last := h.config.UID + countUIDs
+	switch {
+	case !boxed && now == nobody, boxed && now >= h.config.UID && now < last:
+		return now, cache, nil
+	case !boxed:
+		return nobody, cache, own(cache, nobody)
+	}
+	for uid := h.config.UID; uid < last; uid++ {
+		if !taken[uid] {
+			return uid, cache, own(cache, uid)
+		}
+	}
+	return 0, "", fmt.Errorf("all %d user IDs from %d on belong to a pipeline; remove the caches of old ones in %s", countUIDs, h.config.UID, pipelines)
+}
+
+// owners are the user IDs that own the entries of dir, and that of one entry.
+func owners(dir, entry string) (one int, all map[int]bool, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	all = map[int]bool{}
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		uid := int(info.Sys().(*syscall.Stat_t).Uid)
+		all[uid] = true
+		if e.Name() == entry {
+			one = uid
+		}
+	}
+	return one, all, nil
+}
+
+// own gives a tree to a user. Links are not followed.
+func own(dir string, uid int) error {
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, uid, uid)
+	})
+	if err != nil {
+		return fmt.Errorf("give %s to user %d: %w", dir, uid, err)
+	}
+	return nil
+}
