@@ -32,7 +32,6 @@ var heavy = map[string]string{
 	"database/sql":     "store",
 	"github.com/dbos-inc/dbos-transact-golang": "engine",
 	"github.com/distribution/distribution/v3":  "registry",
-	"github.com/google/go-containerregistry":   "image",
 	"sigs.k8s.io/kustomize":                    "manifest",
 	"github.com/spf13/cobra":                   "cli",
 	"github.com/danielgtaylor/huma/v2":         "server",

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -27,6 +29,7 @@ func (s *Server) api() http.Handler {
 	settings.OpenAPIPath, settings.DocsPath, settings.SchemasPath = "/api/v1/openapi", "", "/api/v1/schemas"
 	// Answers are the types of package client, without a $schema link.
 	settings.CreateHooks = nil
+	settings.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	api := humago.New(mux, settings)
 	group := huma.NewGroup(api, "/api/v1")
 
@@ -42,6 +45,19 @@ func (s *Server) api() http.Handler {
 	sse.Register(group, huma.Operation{OperationID: "watch-execution", Method: http.MethodGet, Path: "/executions/{id}/watch"},
 		map[string]any{"execution": client.Execution{}}, s.watchExecution)
 	return mux
+}
+
+// schemaName keeps the API's own types apart from the nouns that they hold:
+// Execution is the client's, PipelineExecution the state machine's.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if strings.HasSuffix(t.PkgPath(), "/pipeline") {
+		return "Pipeline" + name
+	}
+	return name
 }
 
 // fail maps an error of the rooms below to an answer.

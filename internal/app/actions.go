@@ -1,0 +1,37 @@
+package app
+
+import (
+	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/deploy"
+	"github.com/towline/towline/internal/engine"
+	"github.com/towline/towline/internal/image"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/source"
+)
+
+// actions is the main job, in the order of its flow: what each kind of action
+// in a pipeline does, and with what.
+//
+//	git push ─▶ Source ─▶ Build (test) ─▶ Build (package) ─▶ Image ─▶ Deploy ─▶ verdict
+func (a *App) actions() map[kind]engine.Action {
+	return map[kind]engine.Action{
+		// A commit becomes an artifact: its files.
+		{pipeline.CategorySource, "Git"}: source.Action{Repositories: a.repositories, Artifacts: a.artifacts},
+
+		// The files are tested, against a real database if they ask for one,
+		// and packaged: an artifact again.
+		{pipeline.CategoryBuild, "Buildspec"}: &build.Action{Backend: a.host, Artifacts: a.artifacts},
+
+		// The package becomes an image in a registry, known by its digest.
+		{pipeline.CategoryBuild, "Image"}: &image.Action{Artifacts: a.artifacts, Registry: a.imageRegistry()},
+
+		// The image becomes a running release, and what was lost is counted.
+		{pipeline.CategoryDeploy, "Kubernetes"}: &deploy.Action{Artifacts: a.artifacts, Connect: a.cluster},
+	}
+}
+
+// kind is what tells one kind of action from another.
+type kind struct {
+	category pipeline.Category
+	provider string
+}

@@ -1,0 +1,199 @@
+// Package app introduces the rooms to each other: it is the one place where a
+// server is put together and taken apart again. It makes no decisions of its
+// own, but for what a push leads to (push.go).
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/towline/towline/internal/artifact"
+	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/engine"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/registry"
+	"github.com/towline/towline/internal/report"
+	"github.com/towline/towline/internal/server"
+	"github.com/towline/towline/internal/source"
+	"github.com/towline/towline/internal/store"
+)
+
+// stopWithin is how long a stopping server waits for requests and for actions
+// to let go.
+const stopWithin = 20 * time.Second
+
+// Nodes is a cluster on this machine whose nodes pull from the embedded
+// registry.
+type Nodes interface {
+	// HostAddress is this machine's address on the cluster's network.
+	HostAddress() (string, error)
+	// TrustRegistry makes the nodes pull images named host/... from url with
+	// that Authorization header.
+	TrustRegistry(ctx context.Context, host, url, authorization string) error
+}
+
+// Options are what a server gets from the program that runs it.
+type Options struct {
+	Server  config.Server
+	Version string
+	// Executable is the program whose hidden commands are the git hook and
+	// the build runner.
+	Executable string
+	// Nodes may be nil.
+	Nodes  Nodes
+	Logger *slog.Logger
+}
+
+// App is one server, put together.
+type App struct {
+	options Options
+	lock    *os.File
+	tokens  config.Tokens
+
+	store        *store.DB
+	artifacts    *artifact.Store
+	repositories *source.Repositories
+	registry     *registry.Registry
+	host         *build.Host
+	engine       *engine.Engine
+	server       *server.Server
+}
+
+// Open takes the data directory and the addresses and prepares all rooms.
+// Nothing runs until Start. What it took is given back when it fails.
+func Open(ctx context.Context, options Options) (*App, error) {
+	if err := options.Server.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{options: options}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) error {
+	data := a.options.Server.Data
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	var err error
+	if a.lock, err = lock(data); err != nil {
+		return err
+	}
+	if a.tokens, err = config.MakeTokens(data); err != nil {
+		return err
+	}
+	if a.store, err = store.Open(ctx, data); err != nil {
+		return err
+	}
+	if a.artifacts, err = artifact.Open(ctx, filepath.Join(data, "artifacts")); err != nil {
+		return err
+	}
+	a.repositories, err = source.New(ctx, source.Config{
+		Dir: filepath.Join(data, "git"), Hook: []string{a.options.Executable, "hook", "post-receive"},
+		CreateHint: "create it with: towline repository create NAME", Logger: a.options.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.registry, err = registry.New(registry.Config{
+		Dir: filepath.Join(data, "registry"), Authorize: server.RegistryAccess(a.tokens), Logger: a.options.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	if a.host, err = a.hostBackend(); err != nil {
+		return err
+	}
+	// The actions are looked up when the first one runs: they need to know the
+	// port that the server got.
+	actions := sync.OnceValue(a.actions)
+	a.engine, err = engine.New(ctx, engine.Config{
+		Store: a.store, Dir: data, Now: time.Now, Logger: a.options.Logger,
+		Action: func(t pipeline.ActionType) (engine.Action, bool) {
+			action, ok := actions()[kind{t.Category, t.Provider}]
+			return action, ok
+		},
+		OpenLog: func(path string) (io.WriteCloser, error) { return report.OpenLog(path) },
+	})
+	if err != nil {
+		return err
+	}
+	return a.openServer()
+}
+
+func (a *App) openServer() error {
+	listen := a.options.Server.Listen
+	if a.options.Nodes != nil {
+		address, err := a.nodesAddress()
+		if err != nil {
+			return err
+		}
+		listen = append(listen[:len(listen):len(listen)], address)
+	}
+	var err error
+	a.server, err = server.New(server.Config{
+		Listen: listen, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
+		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
+	})
+	return err
+}
+
+// Start serves, resumes what was unfinished and acts on pushes that came in
+// while nobody listened.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.repositories.Start(a.pushed); err != nil {
+		return err
+	}
+	if err := a.engine.Start(ctx); err != nil {
+		return err
+	}
+	a.server.Start(ctx)
+	if err := a.trustNodes(ctx); err != nil {
+		// Deployments elsewhere work all the same.
+		a.options.Logger.Warn("let the local cluster's nodes pull from the registry", "error", err)
+	}
+	if err := config.WriteEndpoint(a.options.Server.Data, config.Endpoint{URL: a.URL(), PID: os.Getpid()}); err != nil {
+		return err
+	}
+	return a.catchUp(ctx)
+}
+
+// URL is where clients on this machine reach the server.
+func (a *App) URL() string { return config.URL(a.server.Address()) }
+
+// Stop takes no more work, interrupts what runs so that it goes on at the next
+// start, and gives everything back.
+func (a *App) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	return errors.Join(
+		a.server.Stop(ctx),
+		a.repositories.Stop(ctx),
+		a.engine.Stop(stopWithin),
+		a.close(),
+	)
+}
+
+func (a *App) close() error {
+	var errs []error
+	if a.registry != nil {
+		errs = append(errs, a.registry.Close())
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Close())
+	}
+	return errors.Join(errs...)
+}

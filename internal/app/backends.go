@@ -1,0 +1,23 @@
+package app
+
+import (
+	"path/filepath"
+
+	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/kube"
+)
+
+// hostBackend runs builds on this machine, in processes of this program that
+// outlive the server.
+func (a *App) hostBackend() (*build.Host, error) {
+	return build.NewHost(build.HostConfig{
+		Runner:   []string{a.options.Executable, "build-runner"},
+		CacheDir: filepath.Join(a.options.Server.Data, "cache"),
+		Log:      a.options.Logger,
+	})
+}
+
+// cluster connects to the cluster of a context of the server's kubeconfig.
+func (a *App) cluster(name string) (*kube.Cluster, error) {
+	return kube.Connect(a.options.Server.Kubeconfig, name)
+}

@@ -1,0 +1,152 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/towline/towline/internal/definition"
+	"github.com/towline/towline/internal/engine"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/source"
+	"github.com/towline/towline/internal/store"
+)
+
+// errSeen ends the transaction of a push that has been acted on already.
+var errSeen = errors.New("this push has been acted on")
+
+// pushed acts on what a push moved and returns what the pusher should read.
+func (a *App) pushed(ctx context.Context, push source.Push) []string {
+	var lines []string
+	for _, update := range push.Updates {
+		branch, ok := update.Branch()
+		if !ok {
+			continue
+		}
+		head := store.Head{Repository: push.Repository, Branch: branch, Commit: update.New}
+		lines = append(lines, a.moved(ctx, head)...)
+	}
+	return lines
+}
+
+// moved acts on one branch's new commit. Acting twice on the same commit of
+// the same branch does nothing.
+func (a *App) moved(ctx context.Context, head store.Head) []string {
+	lines, err := a.act(ctx, head)
+	switch {
+	case errors.Is(err, errSeen):
+		return nil
+	case err != nil:
+		a.options.Logger.Error("act on push", "repository", head.Repository, "branch", head.Branch, "commit", head.Commit, "error", err)
+		return append(lines, "error: "+err.Error(), "the commit is stored; it is tried again when the server starts")
+	}
+	return lines
+}
+
+func (a *App) act(ctx context.Context, head store.Head) ([]string, error) {
+	if head.Commit == "" {
+		return nil, a.see(ctx, head)
+	}
+	text, err := a.repositories.ReadFile(ctx, head.Repository, head.Commit, definition.FileName)
+	if errors.Is(err, source.ErrNotFound) {
+		return []string{fmt.Sprintf("%s has no %s on %s: nothing runs", head.Repository, definition.FileName, head.Branch)}, a.see(ctx, head)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := definition.Parse(text, head.Repository)
+	var problems definition.Problems
+	if errors.As(err, &problems) {
+		lines := []string{"nothing runs:"}
+		for _, problem := range problems {
+			lines = append(lines, "  "+problem.String())
+		}
+		return append(lines, "mend it and push again; check first with: towline pipeline validate"), a.see(ctx, head)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !watches(p, head.Branch) {
+		line := fmt.Sprintf("no pipeline watches branch %s: %s watches %s", head.Branch, p.Name, strings.Join(p.On.Push.Branches, ", "))
+		return []string{line}, a.see(ctx, head)
+	}
+	return a.begin(ctx, p, head)
+}
+
+// begin starts an execution, and records with it the definition and that the
+// push has been acted on.
+func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head store.Head) ([]string, error) {
+	revision, err := a.repositories.Revision(ctx, head.Repository, head.Commit)
+	if err != nil {
+		return nil, err
+	}
+	revision.Branch = head.Branch
+	execution, err := a.engine.StartExecution(ctx, engine.StartRequest{
+		Pipeline: p.Name, Revision: revision, Trigger: pipeline.Trigger{Type: "Push", Detail: head.Branch},
+		Also: func(ctx context.Context, q store.Querier) error {
+			if err := setUnseen(ctx, q, head); err != nil {
+				return err
+			}
+			return store.PutPipeline(ctx, q, p, head.Repository, time.Now())
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []string{
+		fmt.Sprintf("%s #%d started for %s", p.Name, execution.Number, revision.Short()),
+		fmt.Sprintf("follow it with: towline logs -f %s", execution.ID),
+	}, nil
+}
+
+func watches(p pipeline.Pipeline, branch string) bool {
+	return slices.ContainsFunc(p.On.Push.Branches, func(glob string) bool {
+		ok, _ := path.Match(glob, branch)
+		return ok
+	})
+}
+
+func (a *App) see(ctx context.Context, head store.Head) error {
+	return a.store.Update(ctx, func(q store.Querier) error { return setUnseen(ctx, q, head) })
+}
+
+func setUnseen(ctx context.Context, q store.Querier, head store.Head) error {
+	seen, err := store.GetHead(ctx, q, head.Repository, head.Branch)
+	if err != nil {
+		return err
+	}
+	if seen == head.Commit {
+		return errSeen
+	}
+	return store.SetHead(ctx, q, head)
+}
+
+// catchUp acts on the branches that moved while no server could act on them.
+func (a *App) catchUp(ctx context.Context) error {
+	names, err := a.repositories.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		now, err := a.repositories.Heads(ctx, name)
+		if err != nil {
+			return err
+		}
+		seen, err := a.store.Heads(ctx, name)
+		if err != nil {
+			return err
+		}
+		for branch, commit := range now {
+			if seen[branch] != commit {
+				for _, line := range a.moved(ctx, store.Head{Repository: name, Branch: branch, Commit: commit}) {
+					a.options.Logger.Info("push from before the start", "repository", name, "branch", branch, "outcome", line)
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towline/towline/internal/localkube"
+)
+
+func (c *command) clusterCommand() *cobra.Command {
+	var settings localkube.Config
+	cmd := &cobra.Command{
+		Use:   "cluster",
+		Short: "Bring up and take down a real Kubernetes on this machine",
+		Long: `Bring up and take down a real Kubernetes on this machine, for trying things
+out and for tests. It is compiled from Go modules: the first time takes 12 to 15
+minutes on two cores, later starts half a minute. It needs root.`,
+	}
+	cmd.PersistentFlags().StringVar(&settings.Name, "name", localkube.DefaultName, "name of the cluster")
+	up := &cobra.Command{
+		Use:   "up",
+		Short: "Bring the cluster up, or repair it, and wait until it is ready",
+		Example: `  towline cluster up
+  towline cluster up --nodes 3
+  export KUBECONFIG=$(towline cluster kubeconfig)`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cluster, err := c.cluster(settings)
+			if err != nil {
+				return err
+			}
+			return cluster.Up(cmd.Context())
+		},
+	}
+	up.Flags().IntVar(&settings.Nodes, "nodes", 1, "number of nodes; 0 makes a control plane only")
+	up.Flags().StringVar(&settings.Source, "source", "", "localkube directory of Towline's source tree, default the one this program was built from")
+	cmd.AddCommand(up,
+		&cobra.Command{
+			Use: "down", Short: "Take the cluster down and remove every trace of it but the compiled binaries",
+			Example: "  towline cluster down", Args: exactly(),
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				cluster, err := c.cluster(settings)
+				if err != nil {
+					return err
+				}
+				return cluster.Down(cmd.Context())
+			},
+		},
+		&cobra.Command{
+			Use: "status", Short: "Show the cluster's processes and nodes",
+			Example: "  towline cluster status", Args: exactly(),
+			RunE: func(cmd *cobra.Command, _ []string) error { return c.clusterStatus(cmd, settings) },
+		},
+		&cobra.Command{
+			Use: "kubeconfig", Short: "Print the path of the cluster's kubeconfig",
+			Example: "  kubectl --kubeconfig $(towline cluster kubeconfig) get pods -A", Args: exactly(),
+			RunE: func(*cobra.Command, []string) error {
+				cluster, err := c.cluster(settings)
+				if err != nil {
+					return err
+				}
+				if _, err := os.Stat(cluster.Kubeconfig()); err != nil {
+					return fmt.Errorf("the cluster is not up: bring it up with \"towline cluster up\"")
+				}
+				fmt.Fprintln(c.Out, cluster.Kubeconfig())
+				return nil
+			},
+		},
+		&cobra.Command{
+			Use: "supervise", Hidden: true, Args: exactly(),
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				cluster, err := c.cluster(settings)
+				if err != nil {
+					return err
+				}
+				return cluster.Supervise(cmd.Context())
+			},
+		},
+	)
+	return cmd
+}
+
+// cluster is the local cluster, which tells its progress on standard error.
+func (c *command) cluster(settings localkube.Config) (*localkube.Cluster, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	settings.Supervisor = []string{exe, "cluster", "supervise", "--name", settings.Name}
+	settings.Progress = func(line string) { fmt.Fprintln(c.Err, line) }
+	return localkube.New(settings)
+}
+
+func (c *command) clusterStatus(cmd *cobra.Command, settings localkube.Config) error {
+	cluster, err := c.cluster(settings)
+	if err != nil {
+		return err
+	}
+	status, err := cluster.Status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if c.output == "json" {
+		return c.printJSON(status)
+	}
+	var rows [][]string
+	for _, component := range status.Components {
+		rows = append(rows, []string{component.Name, strconv.Itoa(component.PID), strconv.Itoa(component.Restarts), component.Log})
+	}
+	return c.table([]string{"COMPONENT", "PID", "RESTARTS", "LOG"}, rows)
+}

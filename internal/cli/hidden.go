@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/source"
+)
+
+// hookCommand is what git's post-receive hook runs.
+func (c *command) hookCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "hook post-receive", Hidden: true, Args: exactly("post-receive"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return exited(source.HookMain(cmd.Context(), c.In, c.Out))
+		},
+	}
+}
+
+// gitCredentialCommand is a credential helper for git: it gives the token of
+// the server that the command line finds, and keeps nothing.
+func (c *command) gitCredentialCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "git-credential OPERATION", Hidden: true, Args: exactly("OPERATION"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if args[0] != "get" {
+				return nil
+			}
+			endpoint, token, err := config.ReadEndpoint(c.data)
+			if err != nil {
+				endpoint, token, err = config.ReadEndpoint(demoData(c.data))
+			}
+			if err != nil {
+				return err
+			}
+			asked, err := io.ReadAll(io.LimitReader(c.In, 64<<10))
+			if err != nil {
+				return err
+			}
+			// The token is for this server alone.
+			if at, err := url.Parse(endpoint.URL); err == nil && strings.Contains(string(asked)+"\n", "host="+at.Host+"\n") {
+				fmt.Fprintf(c.Out, "username=towline\npassword=%s\n", token)
+			}
+			return nil
+		},
+	}
+}
+
+// buildRunnerCommand is the process that runs a build while the server may
+// come and go.
+func (c *command) buildRunnerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "build-runner DIR", Hidden: true, Args: exactly("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return exited(build.RunnerMain(cmd.Context(), args[0]))
+		},
+	}
+}
+
+func exited(code int) error {
+	if code == exitOK {
+		return nil
+	}
+	return exitCode(code)
+}
+
+// executable is the path of this program, for the processes that it starts.
+func executable() (string, error) { return os.Executable() }

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/towline/towline/internal/app"
+	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/localkube"
+)
+
+func (c *command) serverCommand() *cobra.Command {
+	settings := config.Default()
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run the server: git, pipelines, artifacts and registry on one port",
+		Long: `Run the server: git, pipelines, artifacts and registry on one port, with all
+state in one data directory. The first start makes an admin token, which the
+command line on this machine finds by itself. A local cluster that is up gets
+access to the registry.
+
+The server stops on an interrupt; what was running goes on at the next start.`,
+		Example: `  towline server
+  towline server --data /srv/towline --listen 10.0.0.5:8480
+  towline server --kubeconfig ~/.kube/config --registry ghcr.io/acme`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings.Data = c.data
+			return c.serve(cmd.Context(), settings, verbose)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&settings.Listen, "listen", settings.Listen, "address to serve on, HOST:PORT; may be repeated")
+	flags.StringVar(&settings.Kubeconfig, "kubeconfig", "", "kubeconfig whose contexts are the clusters, default the usual one, else the local cluster's")
+	flags.StringVar(&settings.Registry, "registry", "", "registry for images with a bare name, default the embedded one")
+	flags.BoolVarP(&verbose, "verbose", "v", false, "log details")
+	return cmd
+}
+
+func (c *command) serve(ctx context.Context, settings config.Server, verbose bool) error {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	logger := slog.New(slog.NewTextHandler(c.Err, &slog.HandlerOptions{Level: level}))
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	settings.Kubeconfig = kubeconfig(settings.Kubeconfig)
+	options := app.Options{Server: settings, Version: c.Version, Executable: exe, Logger: logger}
+	if cluster, up := localCluster(ctx); up {
+		options.Nodes = cluster
+	}
+	a, err := app.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	// The server's own life is longer than ctx: Stop ends it in order.
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if err := a.Start(running); err != nil {
+		return fmt.Errorf("start: %w", firstOf(err, a.Stop(ctx)))
+	}
+	logger.Info("serving", "url", a.URL(), "data", settings.Data, "version", c.Version)
+	<-ctx.Done()
+	logger.Info("stopping")
+	cancel()
+	return a.Stop(ctx)
+}
+
+func firstOf(err, later error) error {
+	if later != nil {
+		return fmt.Errorf("%w (and stopping: %w)", err, later)
+	}
+	return err
+}
+
+// kubeconfig is the file to use: the one given, the usual one when there is
+// any (then ""), else the local cluster's.
+func kubeconfig(given string) string {
+	if given != "" || os.Getenv("KUBECONFIG") != "" {
+		return given
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		if _, err := os.Stat(filepath.Join(home, ".kube", "config")); err == nil {
+			return ""
+		}
+	}
+	cluster, err := localkube.New(localkube.Config{})
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(cluster.Kubeconfig()); err != nil {
+		return ""
+	}
+	return cluster.Kubeconfig()
+}
+
+// localCluster returns the local cluster when it is up.
+func localCluster(context.Context) (*localkube.Cluster, bool) {
+	cluster, err := localkube.New(localkube.Config{})
+	if err != nil {
+		return nil, false
+	}
+	_, err = cluster.HostAddress()
+	return cluster, err == nil
+}
