@@ -122,13 +122,13 @@ const pauseImage = "local.towline/pause:1"
 
 // writeNodeFiles writes the configuration of node n's components.
 func (p plan) writeNodeFiles(n int) error {
-	for _, dir := range []string{p.paths.node(n, "cni"), p.paths.node(n, "kubelet"), p.certsD(), filepath.Join(p.run(n), "s")} {
+	for _, dir := range []string{p.paths.node(n, "cni"), p.paths.node(n, "kubelet"), p.certsD(), p.run(n), p.shims(n)} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return err
 		}
 	}
 	values := map[string]any{
-		"Name": nodeName(n), "Dir": p.paths.node(n), "Run": p.run(n), "Socket": p.containerdSocket(n), "Binaries": p.Binaries,
+		"Name": nodeName(n), "Dir": p.paths.node(n), "Run": p.run(n), "Shims": p.shims(n), "Socket": p.containerdSocket(n), "Binaries": p.Binaries,
 		"CertsD": p.certsD(), "PauseImage": pauseImage, "Snapshotter": snapshotter(p.dir), "CNIName": p.cniName(),
 		"NodePods": p.nodePods(n), "Pods": p.pods(), "Address": p.layout.node(n), "DNS": p.dnsService(),
 		"Certificate": p.pki(nodeName(n)), "CA": p.pki("ca.crt"), "Cgroup": p.cgroups.node(n), "Kubeconfig": p.kubeconfig(userProxy),

@@ -191,8 +191,17 @@ func (c *Cluster) removeFiles() error {
 		os.RemoveAll(filepath.Join(runRoot, c.config.Name)),
 		os.RemoveAll(c.config.Dir),
 		os.RemoveAll(c.paths.supervisorLock()),
+		removeEmpty(filepath.Dir(c.config.Dir), defaultRoot),
 		os.RemoveAll(c.paths.lock()), // last: until then others must wait
 	)
+}
+
+// removeEmpty removes the directory if it is that one and empty.
+func removeEmpty(dir, only string) error {
+	if dir == only {
+		_ = os.Remove(dir) // It fails if other clusters are in it.
+	}
+	return nil
 }
 
 // removeLinksInto deletes the links in dir that lead into the other directory:

@@ -28,12 +28,15 @@ import (
 // DefaultName is the name of the cluster that commands mean when none is given.
 const DefaultName = "towline"
 
+// defaultRoot is where clusters' state directories are by default.
+const defaultRoot = "/var/lib/towline/clusters"
+
 // maxNodes bounds the nodes of one cluster: each takes 330 MB of memory.
 const maxNodes = 20
 
 // Config says which cluster, and where its files go.
 type Config struct {
-	// Name distinguishes clusters on one machine: a DNS label of at most 20
+	// Name distinguishes clusters on one machine: a DNS label of at most 16
 	// characters. Default: DefaultName.
 	Name string
 	// Dir is the state directory. Default: /var/lib/towline/clusters/NAME.
@@ -88,14 +91,14 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrNotUp is wrapped by methods that need a cluster which was brought up.
 var ErrNotUp = errors.New("the cluster is not up")
 
-var nameForm = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,18}[a-z0-9])?$`)
+var nameForm = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,14}[a-z0-9])?$`)
 
 // New checks the configuration and fills in its defaults. It touches nothing.
 func New(config Config) (*Cluster, error) {
 	config.Name = cmp.Or(config.Name, DefaultName)
 	if !nameForm.MatchString(config.Name) {
 		return nil, &Error{
-			Message: fmt.Sprintf("cluster name %q is not a DNS label of at most 20 characters", config.Name),
+			Message: fmt.Sprintf("cluster name %q is not a DNS label of at most 16 characters", config.Name),
 			Hint:    "use lower-case letters, digits and hyphens, beginning with a letter",
 		}
 	}
@@ -105,7 +108,7 @@ func New(config Config) (*Cluster, error) {
 			Hint:    fmt.Sprintf("ask for 0 to %d nodes", maxNodes),
 		}
 	}
-	config.Dir = cmp.Or(config.Dir, filepath.Join("/var/lib/towline/clusters", config.Name))
+	config.Dir = cmp.Or(config.Dir, filepath.Join(defaultRoot, config.Name))
 	dir, err := filepath.Abs(config.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster's directory: %w", err)

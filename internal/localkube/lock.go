@@ -43,6 +43,17 @@ func tryLock(path string) (*os.File, error) {
 	return f, nil
 }
 
+// isLocked tells whether another process holds the lock. Unlike tryLock it
+// leaves no file behind where there was none.
+func isLocked(path string) bool {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
 func sameFile(f *os.File, path string) bool {
 	ours, err := f.Stat()
 	if err != nil {

@@ -35,6 +35,10 @@ func (c *Cluster) Supervise(ctx context.Context) error {
 	}
 	defer held.Close()
 	s := &supervisor{cluster: c, processes: map[string]*process{}, seen: report{PID: os.Getpid(), Started: time.Now()}}
+	if wanted, err := c.readState(); err == nil {
+		s.seen.Binaries = wanted.Binaries // It does not change while this process lives.
+	}
+	s.publish()
 	defer s.stopAll()
 	if err := s.clearField(); err != nil {
 		return err
@@ -66,6 +70,7 @@ func (c *Cluster) holdSupervisorLock(ctx context.Context) (*os.File, error) {
 // supervisor owns the processes of one cluster.
 type supervisor struct {
 	cluster *Cluster
+	writing sync.Mutex // held while a report is made and written, so that none overtakes a newer one
 
 	mu        sync.Mutex
 	processes map[string]*process // by component
@@ -133,7 +138,7 @@ func (s *supervisor) converge(ctx context.Context) {
 		err = s.reach(ctx, wanted)
 	}
 	s.mu.Lock()
-	s.seen.Generation, s.seen.Binaries, s.seen.Fault = wanted.Generation, wanted.Binaries, ""
+	s.seen.Generation, s.seen.Fault = wanted.Generation, ""
 	if err != nil {
 		s.seen.Fault = err.Error()
 		s.cluster.config.Logger.Error("bring up cluster", "error", err)
@@ -245,6 +250,9 @@ func (s *supervisor) startNode(ctx context.Context, p plan, n int, control <-cha
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if err := p.reachable(ctx, n); err != nil {
+		return err
+	}
 	s.start(ctx, p.kubelet(n))
 	s.start(ctx, p.kubeProxy(n))
 	return nil
@@ -319,11 +327,14 @@ func (s *supervisor) components() []Component {
 
 // publish writes the report for Up and Status to read.
 func (s *supervisor) publish() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	components := s.components()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.seen.Components = components
-	if err := writeJSON(s.cluster.paths.status(), s.seen); err != nil {
+	seen := s.seen
+	s.mu.Unlock()
+	if err := writeJSON(s.cluster.paths.status(), seen); err != nil {
 		s.cluster.config.Logger.Warn("write report", "error", err)
 	}
 }

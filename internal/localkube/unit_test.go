@@ -30,7 +30,7 @@ func TestNewChecksTheConfiguration(t *testing.T) {
 	}{
 		{"the default", Config{}, ""},
 		{"a name that leaves the directory", Config{Name: "../x"}, "lower-case letters"},
-		{"a name that is too long for a file of sockets", Config{Name: "abcdefghijklmnopqrstu"}, "20 characters"},
+		{"a name that is too long for a file of sockets", Config{Name: "abcdefghijklmnopq"}, "16 characters"},
 		{"a negative number of nodes", Config{Nodes: -1}, "0 to 20"},
 		{"too many nodes", Config{Nodes: 21}, "0 to 20"},
 	}
@@ -57,6 +57,9 @@ func TestLayoutsOfAllSlotsAreApart(t *testing.T) {
 				}
 			}
 			taken = append(taken, r)
+		}
+		if dir := newPaths("abcdefghijklmnop", "").shims(maxNodes); len(dir) > 38 {
+			t.Errorf("containerd refuses %q for the sockets of shims", dir)
 		}
 		if len(l.veth(maxNodes)) > 15 {
 			t.Errorf("the link name %q is longer than Linux allows", l.veth(maxNodes))

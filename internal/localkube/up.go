@@ -101,20 +101,34 @@ func (c *Cluster) want(ctx context.Context, binaries string) (state, error) {
 }
 
 // supervisor returns the supervisor's last report, and whether it is alive.
+// One that has only just started may not have reported yet.
 func (c *Cluster) supervisor() (report, bool) {
+	alive := isLocked(c.paths.supervisorLock())
 	var r report
-	readErr := readJSON(c.paths.status(), &r)
-	held, err := tryLock(c.paths.supervisorLock())
-	if err == nil {
-		held.Close()
+	if err := readJSON(c.paths.status(), &r); err != nil {
+		return report{}, alive
 	}
-	return r, readErr == nil && errors.Is(err, errLocked)
+	return r, alive
+}
+
+// introduced waits until a supervisor that is alive has said its process ID.
+func (c *Cluster) introduced(ctx context.Context) (report, bool) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_ = poll(ctx, 50*time.Millisecond, func(context.Context) error {
+		if r, alive := c.supervisor(); alive && r.PID == 0 {
+			return errStarting
+		}
+		return nil
+	})
+	r, alive := c.supervisor()
+	return r, alive && r.PID != 0
 }
 
 // ensureSupervisor tells the supervisor to look at the wanted state, or starts
 // one. One that runs older binaries is replaced; pods live on meanwhile.
 func (c *Cluster) ensureSupervisor(ctx context.Context, wanted state) error {
-	r, alive := c.supervisor()
+	r, alive := c.introduced(ctx)
 	if alive && r.Binaries == wanted.Binaries {
 		c.config.Progress(fmt.Sprintf("cluster %s is running; checking it", c.config.Name))
 		return syscall.Kill(r.PID, syscall.SIGHUP)
@@ -222,7 +236,7 @@ func (c *Cluster) awaitSupervisor(ctx context.Context, generation int) error {
 	err := poll(ctx, 100*time.Millisecond, func(context.Context) error {
 		r, alive := c.supervisor()
 		switch {
-		case alive && r.Generation >= generation:
+		case alive && r.PID != 0 && r.Generation >= generation:
 			return nil
 		case !alive && time.Now().After(quiet):
 			return nil

@@ -1,0 +1,489 @@
+package localkube
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
+)
+
+// TestMain lets the test binary be the supervisor, as the towline binary is
+// outside of tests.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "supervise" {
+		c, err := New(Config{Name: os.Args[2], Dir: os.Args[3], Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		if err == nil {
+			err = c.Supervise(context.Background())
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// testCluster is a cluster of the test's own, gone when the test ends.
+func testCluster(t *testing.T, name string, nodes int) *Cluster {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test starts containers: run it as root")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join("/var/lib/towline/test", name)
+	c := newCluster(t, Config{
+		Name: name, Dir: dir, Nodes: nodes, Supervisor: []string{exe, "supervise", name, dir},
+		Progress: func(line string) { t.Log(line) },
+	})
+	down := func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
+		defer cancel()
+		if err := c.Down(ctx); err != nil {
+			t.Errorf("down: %v", err)
+		}
+		_ = os.Remove("/var/lib/towline/test")
+	}
+	down() // A killed test may have left its cluster.
+	t.Cleanup(func() {
+		if t.Failed() {
+			showLogs(t, c)
+		}
+		down()
+	})
+	return c
+}
+
+func showLogs(t *testing.T, c *Cluster) {
+	t.Helper()
+	status, err := c.Status(context.WithoutCancel(t.Context()))
+	t.Logf("status: %+v, %v", status, err)
+	logs, _ := filepath.Glob(c.paths.in("log", "*.log"))
+	for _, log := range logs {
+		text, _ := os.ReadFile(log)
+		t.Logf("%s:\n%s", log, text[max(0, len(text)-2000):])
+	}
+}
+
+// eventually waits for what another process is about to do.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	if err := poll(ctx, 200*time.Millisecond, func(context.Context) error { return check() }); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func kubectl(t *testing.T, c *Cluster, stdin string, args ...string) (string, error) {
+	t.Helper()
+	binary, err := c.Kubectl()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"--kubeconfig", c.Kubeconfig(), "--context", c.config.Name}, args...)...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+func mustKubectl(t *testing.T, c *Cluster, stdin string, args ...string) string {
+	t.Helper()
+	out, err := kubectl(t, c, stdin, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestCluster takes one cluster through its life. The parts build on each
+// other, since each start costs half a minute.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	c := testCluster(t, "test-life", 1)
+	if left := leftovers(t, c, remains{}); len(left) > 0 {
+		t.Fatalf("before the test: %v", left)
+	}
+	if err := upTwiceAtOnce(t, c); err != nil {
+		t.Fatal(err)
+	}
+	image := trustedImage(t, c)
+	mustKubectl(t, c, pod("server", "node1", image, "listen::8080")+service, "apply", "-f", "-")
+	mustKubectl(t, c, "", "wait", "--for=condition=Ready", "pod/server", "--timeout=120s")
+	uid := mustKubectl(t, c, "", "get", "pod", "server", "-o", "jsonpath={.metadata.uid} {.status.podIP} {.status.containerStatuses[0].restartCount}")
+	ip := strings.Fields(uid)[1]
+
+	t.Run("this machine reaches Services", func(t *testing.T) {
+		address := mustKubectl(t, c, "", "get", "service", "server", "-o", "jsonpath={.spec.clusterIP}:80")
+		eventually(t, "dial "+address, func() error { return greet(address) })
+	})
+	t.Run("a killed component is started again", func(t *testing.T) {
+		for _, name := range []string{"kube-scheduler", "node1/containerd"} {
+			before := component(t, c, name)
+			if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, name+" starts again", func() error {
+				if now := component(t, c, name); now.PID == 0 || now.PID == before.PID || now.Restarts != before.Restarts+1 {
+					return fmt.Errorf("component is %+v", now)
+				}
+				return nil
+			})
+		}
+	})
+	t.Run("after kill -9 of the supervisor Up mends the cluster and pods live on", func(t *testing.T) {
+		killSupervisor(t, c)
+		if status := mustStatus(t, c); status.Healthy || !strings.Contains(strings.Join(status.Problems, " "), "supervisor does not run") {
+			t.Errorf("status without supervisor = %+v", status)
+		}
+		if err := c.Up(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustKubectl(t, c, "", "get", "pod", "server", "-o", "jsonpath={.metadata.uid} {.status.podIP} {.status.containerStatuses[0].restartCount}"); got != uid {
+			t.Errorf("the pod was %s and is %s", uid, got)
+		}
+		if err := greet(net.JoinHostPort(ip, "8080")); err != nil {
+			t.Errorf("the pod does not answer: %v", err)
+		}
+	})
+	t.Run("a larger Up adds a node whose pods reach the others by address and name", func(t *testing.T) {
+		larger := *c
+		larger.config.Nodes = 2
+		if err := larger.Up(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l := layoutOf(t, c)
+		mustKubectl(t, c, pod("client", "node2", image,
+			"dial:"+ip+":8080",
+			fmt.Sprintf("resolve:kubernetes.default=%s", l.apiService()),
+			"resolve:"+strings.ReplaceAll(ip, ".", "-")+".default.pod.cluster.local="+ip,
+			"dial:server.default.svc.cluster.local:80", "dial:server:80",
+		), "apply", "-f", "-")
+		eventually(t, "the client ends", func() error {
+			phase := mustKubectl(t, c, "", "get", "pod", "client", "-o", "jsonpath={.status.phase}")
+			if phase != "Succeeded" && phase != "Failed" {
+				return fmt.Errorf("the client is %s", phase)
+			}
+			return nil
+		})
+		out := mustKubectl(t, c, "", "logs", "client")
+		if strings.Count(out, " ok\n") != 5 {
+			t.Errorf("the client says:\n%s", out)
+		}
+		if addresses, err := c.NodeAddresses(); err != nil || len(addresses) != 2 {
+			t.Errorf("NodeAddresses = %v, %v, want two", addresses, err)
+		}
+	})
+	t.Run("Down leaves nothing behind, twice", func(t *testing.T) {
+		r := remainsOf(t, c)
+		if kinds := leftoverKinds(leftovers(t, c, r)); len(kinds) != 8 {
+			t.Fatalf("while the cluster is up, leftovers finds only %v: it could not show a fault", kinds)
+		}
+		for range 2 {
+			if err := c.Down(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "nothing is left", func() error {
+				if left := leftovers(t, c, r); len(left) > 0 {
+					return fmt.Errorf("%d leftovers: %.2000s", len(left), strings.Join(left, "\n"))
+				}
+				return nil
+			})
+		}
+	})
+}
+
+// TestControlPlane is about clusters without nodes, which are quick to start.
+func TestControlPlane(t *testing.T) {
+	t.Parallel()
+	c := testCluster(t, "test-control", 0)
+
+	t.Run("Up after a start that was cut off brings it up, and Down removes it", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		halfway := *c
+		halfway.config.Progress = func(line string) {
+			if strings.HasPrefix(line, "starting cluster") {
+				cancel()
+			}
+		}
+		if err := halfway.Up(ctx); !errors.Is(err, context.Canceled) && err != nil {
+			t.Logf("the cut-off Up: %v", err)
+		}
+		eventually(t, "the supervisor starts etcd", func() error {
+			r, _ := c.supervisor()
+			if r.started("etcd").IsZero() {
+				return errors.New("no etcd")
+			}
+			return nil
+		})
+		killSupervisor(t, c)
+		if err := c.Up(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustKubectl(t, c, "", "get", "serviceaccount", "default")
+		if status := mustStatus(t, c); !status.Healthy || len(status.Nodes) != 0 {
+			t.Errorf("status = %+v, want healthy without nodes", status)
+		}
+	})
+	t.Run("the API server is known by its certificate and lets nobody in without one", func(t *testing.T) {
+		if text := read(t, c.Kubeconfig()); strings.Contains(text, "insecure") || !strings.Contains(text, "certificate-authority-data") {
+			t.Error("the kubeconfig does not verify the API server")
+		}
+		if info, err := os.Stat(c.Kubeconfig()); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("the kubeconfig has mode %v, %v, want 0600", info.Mode(), err)
+		}
+		if out, err := kubectl(t, c, "", "get", "secrets", "-A", "--as", "towline:coredns"); err == nil {
+			t.Errorf("CoreDNS may read secrets: %s", out)
+		}
+		l := layoutOf(t, c)
+		anonymous, err := newAPI(l.etcd(), c.paths.pki("etcd-ca.crt"), c.paths.pki("admin.crt"), c.paths.pki("admin.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := anonymous.get(t.Context(), "/health", nil); err == nil {
+			t.Error("etcd answers to a certificate of the API server's users")
+		}
+	})
+	t.Run("a firewall between node and API server is named, and Up goes on once it is open", func(t *testing.T) {
+		bridge := layoutOf(t, c).bridge()
+		table := "table ip firewall_of_" + bridge
+		if err := nft(table + " { chain input { type filter hook input priority 0; iifname " + bridge + " drop; }; }\n"); err != nil {
+			t.Fatalf("nft (package nftables): %v", err)
+		}
+		open := func() error { return nft("add " + table + "\ndelete " + table + "\n") }
+		t.Cleanup(func() { _ = open() })
+		larger := *c
+		larger.config.Nodes = 1
+		if err := larger.Up(t.Context()); err == nil || !strings.Contains(err.Error(), "ufw allow in on "+bridge) {
+			t.Errorf("Up behind a firewall = %v, want the command that opens it", err)
+		}
+		if err := open(); err != nil {
+			t.Fatal(err)
+		}
+		if err := larger.Up(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("a second supervisor is refused", func(t *testing.T) {
+		if err := c.Supervise(t.Context()); err == nil || !strings.Contains(err.Error(), "has a supervisor already") {
+			t.Errorf("Supervise = %v", err)
+		}
+	})
+	t.Run("Down removes a cluster whose state was lost", func(t *testing.T) {
+		r := remainsOf(t, c)
+		killSupervisor(t, c)
+		if err := errors.Join(os.Remove(c.paths.state()), os.Remove(c.paths.status())); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Down(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left := leftovers(t, c, r); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+	t.Run("what needs a cluster says that there is none", func(t *testing.T) {
+		_, err := c.HostAddress()
+		if !errors.Is(err, ErrNotUp) || !strings.Contains(err.Error(), "towline cluster up") {
+			t.Errorf("HostAddress = %v", err)
+		}
+		if err := c.TrustRegistry(t.Context(), "r.local", "http://10.78.0.1:1", ""); !errors.Is(err, ErrNotUp) {
+			t.Errorf("TrustRegistry = %v", err)
+		}
+		if status := mustStatus(t, c); status.Up {
+			t.Errorf("status = %+v", status)
+		}
+	})
+}
+
+// TestUpNamesAllThatIsMissing changes the environment, so it runs alone.
+func TestUpNamesAllThatIsMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	c := newCluster(t, Config{Name: "test-missing", Dir: t.TempDir(), Supervisor: []string{"none"}})
+	err := c.Up(t.Context())
+	var missing *MissingError
+	if !errors.As(err, &missing) {
+		t.Fatalf("Up = %v, want a MissingError", err)
+	}
+	for _, want := range []string{"nft is not on PATH", "nftables", "go is not on PATH", "https://go.dev/dl"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+	if _, err := os.Stat(c.paths.state()); err == nil {
+		t.Error("Up wrote a state although it cannot go on")
+	}
+}
+
+func upTwiceAtOnce(t *testing.T, c *Cluster) error {
+	t.Helper()
+	var both errgroup.Group
+	for range 2 {
+		both.Go(func() error { return c.Up(t.Context()) })
+	}
+	if err := both.Wait(); err != nil {
+		return err
+	}
+	if status := mustStatus(t, c); !status.Healthy || len(status.Components) != 8 {
+		return fmt.Errorf("status after two Ups = %+v, want 8 healthy components", status)
+	}
+	return nil
+}
+
+// trustedImage pushes netcheck to a registry on the cluster's network that
+// asks for a password, and returns a name that nodes can pull it by.
+func trustedImage(t *testing.T, c *Cluster) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "netcheck")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/netcheck")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build netcheck: %v: %s", err, out)
+	}
+	image, err := programImage(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := c.HostAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := "Basic " + base64.StdEncoding.EncodeToString([]byte("node:secret"))
+	inner := registry.New()
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != header {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	ref, err := name.NewTag(listener.Addr().String()+"/netcheck:1", name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, image, remote.WithAuth(&authn.Basic{Username: "node", Password: "secret"})); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.TrustRegistry(t.Context(), "images.test", "http://"+listener.Addr().String(), header); err != nil {
+		t.Fatal(err)
+	}
+	return "images.test/netcheck:1"
+}
+
+// pod is a pod of netcheck pinned to a node, under the strictest of
+// Kubernetes' own pod security rules.
+func pod(name, node, image string, args ...string) string {
+	return fmt.Sprintf(`
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: %[1]s, labels: {app: %[1]s}}
+spec:
+  nodeName: %[2]s
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: netcheck
+    image: %[3]s
+    args: ["%[4]s"]
+    resources: {limits: {memory: 64Mi, cpu: 500m}}
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+`, name, node, image, strings.Join(args, `", "`))
+}
+
+const service = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: server}
+spec: {selector: {app: server}, ports: [{port: 80, targetPort: 8080}]}
+`
+
+func greet(address string) error {
+	conn, err := net.DialTimeout("tcp", address, 2*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	text := make([]byte, 6)
+	if _, err := conn.Read(text); err != nil || string(text) != "hello\n" {
+		return fmt.Errorf("%s says %q, %v", address, text, err)
+	}
+	return nil
+}
+
+func killSupervisor(t *testing.T, c *Cluster) {
+	t.Helper()
+	r, alive := c.supervisor()
+	if !alive {
+		t.Fatal("no supervisor runs")
+	}
+	if err := syscall.Kill(r.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the supervisor is gone", func() error {
+		if _, alive := c.supervisor(); alive {
+			return errors.New("it lives")
+		}
+		return nil
+	})
+}
+
+func component(t *testing.T, c *Cluster, name string) Component {
+	t.Helper()
+	for _, component := range mustStatus(t, c).Components {
+		if component.Name == name {
+			return component
+		}
+	}
+	t.Fatalf("there is no component %s", name)
+	return Component{}
+}
+
+func mustStatus(t *testing.T, c *Cluster) Status {
+	t.Helper()
+	status, err := c.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status
+}
+
+func layoutOf(t *testing.T, c *Cluster) layout {
+	t.Helper()
+	s, err := c.readState()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newLayout(s.Slot)
+}
