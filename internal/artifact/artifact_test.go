@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"gocloud.dev/blob/memblob"
@@ -158,6 +159,18 @@ func TestPackIsDeterministic(t *testing.T) {
 	must(t, err)
 	if one == three {
 		t.Error("a changed mode left the digest as it was")
+	}
+	r, size, err := s.Open(t.Context(), one)
+	must(t, err)
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	must(t, err)
+	zr, err := zip.NewReader(bytes.NewReader(b), size)
+	must(t, err)
+	for _, f := range zr.File {
+		if want := time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC); !f.Modified.Equal(want) {
+			t.Errorf("%s is of %s; want %s", f.Name, f.Modified, want)
+		}
 	}
 }
 

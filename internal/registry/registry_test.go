@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -527,60 +526,6 @@ func FuzzParse(f *testing.F) {
 		// The inner registry names the repository when it does not know it.
 		if strings.Contains(w.Body.String(), "NAME_UNKNOWN") && !strings.Contains(w.Body.String(), `"`+to.repository+`"`) {
 			t.Fatalf("%q: inner registry speaks of another repository: %s", path, w.Body)
-		}
-	})
-}
-
-// BenchmarkPushPull moves an image of 4 layers of 25 MiB, new each time.
-func BenchmarkPushPull(b *testing.B) {
-	s := setup(b, b.TempDir())
-	images := func() v1.Image {
-		adds := []v1.Layer{}
-		for range 4 {
-			data := make([]byte, 25<<20)
-			var seed [32]byte
-			for i := range seed {
-				seed[i] = byte(rand.Uint32())
-			}
-			rand.NewChaCha8(seed).Read(data)
-			adds = append(adds, static.NewLayer(data, types.OCILayer))
-		}
-		img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), adds...)
-		must(b, err)
-		_, err = img.Digest()
-		must(b, err)
-		return img
-	}
-	b.Run("push", func(b *testing.B) {
-		b.SetBytes(100 << 20)
-		for i := range b.N {
-			b.StopTimer()
-			img := images()
-			b.StartTimer()
-			must(b, remote.Write(s.ref(fmt.Sprintf("web:%d", i)), img, token(adminToken)))
-		}
-	})
-	b.Run("push again", func(b *testing.B) {
-		img := images()
-		must(b, remote.Write(s.ref("web:again"), img, token(adminToken)))
-		for b.Loop() {
-			must(b, remote.Write(s.ref("web:again"), img, token(adminToken)))
-		}
-	})
-	b.Run("pull", func(b *testing.B) {
-		must(b, remote.Write(s.ref("web:pull"), images(), token(adminToken)))
-		b.SetBytes(100 << 20)
-		for b.Loop() {
-			img, err := remote.Image(s.ref("web:pull"), token(pullToken))
-			must(b, err)
-			layers, err := img.Layers()
-			must(b, err)
-			for _, l := range layers {
-				r, err := l.Compressed()
-				must(b, err)
-				_, err = io.Copy(io.Discard, r)
-				must(b, errors.Join(err, r.Close()))
-			}
 		}
 	})
 }
