@@ -2,23 +2,77 @@ package build_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/report"
 )
 
-// runnerCommand makes the test binary the runner of a build.
-const runnerCommand = "build-runner"
+// The commands that make the test binary another process: the runner of a
+// build, and a server that runs one action.
+const (
+	runnerCommand = "build-runner"
+	serverCommand = "build-server"
+)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 {
 		switch os.Args[1] {
 		case runnerCommand:
 			os.Exit(build.RunnerMain(context.Background(), os.Args[2]))
+		case serverCommand:
+			if err := serve(os.Args[2]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// order is what a server process of a test is to do. It is JSON.
+type order struct {
+	Store, Cache string
+	Plain        bool
+	Job          pipeline.Job
+}
+
+// serve runs the action of an order and prints its result.
+func serve(text string) error {
+	var o order
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return err
+	}
+	result, err := o.run(context.Background())
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(result)
+}
+
+func (o order) run(ctx context.Context) (pipeline.Result, error) {
+	store, err := artifact.Open(ctx, o.Store)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	defer store.Close()
+	host, err := build.NewHost(build.HostConfig{Runner: []string{os.Args[0], runnerCommand}, CacheDir: o.Cache, Plain: o.Plain})
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	log, err := report.OpenLog(o.Job.LogFile)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	defer log.Close()
+	o.Job.Log = log
+	return build.Action{Backend: host, Artifacts: store}.Run(ctx, o.Job)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -366,6 +367,15 @@ func gone(t *testing.T, b build.Build) {
 	if left := Leftovers(t, word); len(left) > 0 {
 		t.Errorf("processes are left:\n%s", strings.Join(left, "\n"))
 	}
+	port, err := os.ReadFile(filepath.Join(b.Source, "port"))
+	if err != nil {
+		return // a build without a database
+	}
+	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strings.TrimSpace(string(port))))
+	if err == nil {
+		_ = conn.Close()
+		t.Error("the database still listens")
+	}
 }
 
 func marked(b build.Build) build.Build {
@@ -388,7 +398,7 @@ func (s suite) timeout(t *testing.T) {
 
 func (s suite) stop(t *testing.T) {
 	t.Parallel()
-	b := marked(New(t, holder, "trap 'echo cleaning up; exit 1' TERM; echo here; sleep 1000 & wait"))
+	b := marked(New(t, "echo $PGPORT > port", holder, "trap 'echo cleaning up; exit 1' TERM; echo here; sleep 1000 & wait"))
 	b.Services = []build.Service{{Name: "db", Engine: "postgres"}}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopped := errors.New("stopped by somebody")
@@ -463,6 +473,7 @@ func (s suite) database(t *testing.T) {
 		`echo "the password is $PGPASSWORD" "$DATABASE_URL"`,
 		`echo "${CACHE_PGPORT:+two} $([ "$MAIN_PGPORT" = "$PGPORT" ] && echo first) $([ "$CACHE_PGPORT" != "$PGPORT" ] && echo other)"`,
 		`psql -XAtc 'select nonsense'; true`,
+		`echo $PGPORT > port`,
 	))
 	b.Services = []build.Service{{Name: "main", Engine: "postgres"}, {Name: "cache", Engine: "postgres"}}
 	b.Exported = []string{"PGPASSWORD", "PGPORT"}
