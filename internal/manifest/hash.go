@@ -17,9 +17,10 @@ const HashAnnotation = "towline.dev/config-hash"
 // changed configuration rolls the pods. Jobs and bare Pods are left alone:
 // their templates cannot change.
 //
-// The hash tells equal contents from different ones and does not give a secret
-// away: it is of the whole contents of all of them together. Run it after
-// SetNamespace, for names are looked up in the workload's namespace.
+// As with the names that Kustomize generates, who may read the workload can
+// check a guess of all the contents against the hash, but learns nothing else.
+// Run it after SetNamespace, for names are looked up in the workload's
+// namespace.
 func HashConfigs(objs []Object) []Change {
 	var changes []Change
 	for _, o := range Workloads(objs) {

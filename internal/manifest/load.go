@@ -132,13 +132,20 @@ func refuseDuplicates(objs []Object) error {
 	for _, o := range objs {
 		id := IDOf(o.Unstructured)
 		if f, ok := first[id]; ok {
-			errs = append(errs, &Error{Source: o.Source, Message: Ref(o.Unstructured) + " is there twice",
-				Hint: fmt.Sprintf("remove it here or at %s", f.Source)})
+			errs = append(errs, twice(o, f, id))
 			continue
 		}
 		first[id] = o
 	}
 	return joinErrors(errs)
+}
+
+func twice(o, first Object, id ID) error {
+	e := &Error{Source: o.Source, Message: id.String() + " is there twice", Hint: "remove one of them"}
+	if first.Source.File != "" {
+		e.Hint = fmt.Sprintf("remove it here or at %s", first.Source)
+	}
+	return e
 }
 
 // joinErrors joins at most maxErrors, for nobody reads more.

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +15,7 @@ type Scope func(schema.GroupVersionKind) (namespaced, known bool)
 // SetNamespace puts the objects that live in namespaces and name none into
 // namespace. An object that names another one is an error, unless that one is
 // among allowed ("*" allows all). A namespace on an object that lives in none
-// is removed, as kubectl does.
+// is removed, as kubectl does. Two objects that become one are an error.
 //
 // What scope does not know, or all kinds when scope is nil, is looked up among
 // the kinds of Kubernetes itself and the CustomResourceDefinitions of objs;
@@ -24,27 +23,32 @@ type Scope func(schema.GroupVersionKind) (namespaced, known bool)
 func SetNamespace(objs []Object, namespace string, scope Scope, allowed ...string) error {
 	var errs []error
 	defined := definedScopes(objs)
-	namespaced := make([]bool, len(objs))
+	becomes := make([]ID, len(objs))
+	first := map[ID]Object{}
 	for i, o := range objs {
-		lives, known := lookUpScope(o.GroupVersionKind(), scope, defined)
-		namespaced[i] = lives && known
-		ns := o.GetNamespace()
-		if !lives && known || ns == "" || ns == namespace || slices.Contains(allowed, ns) || slices.Contains(allowed, "*") {
-			continue
+		id := IDOf(o.Unstructured)
+		namespaced, known := lookUpScope(o.GroupVersionKind(), scope, defined)
+		switch {
+		case known && !namespaced:
+			id.Namespace = ""
+		case id.Namespace == "" && known:
+			id.Namespace = namespace
+		case id.Namespace != "" && id.Namespace != namespace && !slices.Contains(allowed, id.Namespace) && !slices.Contains(allowed, "*"):
+			errs = append(errs, &Error{Source: o.Source,
+				Message: fmt.Sprintf("%s names a namespace other than %q, which it is deployed to", id, namespace),
+				Hint:    "remove metadata.namespace from the manifest, or deploy it with an action of its own whose namespace is " + id.Namespace})
 		}
-		errs = append(errs, &Error{Source: o.Source,
-			Message: fmt.Sprintf("%s names a namespace other than %q, which it is deployed to", Ref(o.Unstructured), namespace),
-			Hint:    "remove metadata.namespace from the manifest, or deploy it with an action of its own whose namespace is " + ns})
+		if other, ok := first[id]; ok {
+			errs = append(errs, twice(o, other, id))
+		}
+		first[id], becomes[i] = o, id
 	}
 	if len(errs) > 0 {
-		return errors.Join(errs...)
+		return joinErrors(errs)
 	}
 	for i, o := range objs {
-		if lives, known := lookUpScope(o.GroupVersionKind(), scope, defined); known && !lives {
-			o.SetNamespace("")
-		}
-		if namespaced[i] && o.GetNamespace() == "" {
-			o.SetNamespace(namespace)
+		if o.GetNamespace() != becomes[i].Namespace {
+			o.SetNamespace(becomes[i].Namespace)
 		}
 	}
 	return nil

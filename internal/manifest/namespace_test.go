@@ -85,3 +85,12 @@ func TestSetNamespaceRefusesOtherNamespaces(t *testing.T) {
 		}
 	}
 }
+
+func TestSetNamespaceRefusesTwoThatBecomeOne(t *testing.T) {
+	t.Parallel()
+	objs := parsed(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}\n")
+	err := SetNamespace(objs, "shop", nil)
+	if diff := cmp.Diff("in.yaml:3: ConfigMap/a in namespace shop is there twice: remove it here or at in.yaml:1", message(err)); diff != "" {
+		t.Errorf("error (-want +got)\n%s", diff)
+	}
+}

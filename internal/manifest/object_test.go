@@ -19,6 +19,7 @@ func TestSelects(t *testing.T) {
 		{"all labels of the selector", service("{name: a, namespace: shop}", "{selector: {app: web}}") + deployment, true},
 		{"one label that differs", service("{name: a, namespace: shop}", "{selector: {app: web, tier: back}}") + deployment, false},
 		{"a label that the pods lack", service("{name: a, namespace: shop}", "{selector: {app: web, track: x}}") + deployment, false},
+		{"an empty value that the pods lack", service("{name: a, namespace: shop}", "{selector: {app: web, track: \"\"}}") + deployment, false},
 		{"another namespace", service("{name: a}", "{selector: {app: web}}") + deployment, false},
 		{"no selector", service("{name: a, namespace: shop}", "{ports: []}") + deployment, false},
 		{"an empty selector", service("{name: a, namespace: shop}", "{selector: {}}") + deployment, false},

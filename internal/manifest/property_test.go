@@ -87,7 +87,7 @@ func drawApp() *rapid.Generator[[]Object] {
 			cs = append(cs, c)
 		}
 		pod := map[string]any{"containers": cs}
-		maybe(t, pod, "terminationGracePeriodSeconds", int64(0), int64(5), int64(31), int64(600), "30", nil)
+		maybe(t, pod, "terminationGracePeriodSeconds", int64(0), int64(5), int64(15), int64(31), int64(40), int64(600), "30", nil)
 		rolling := map[string]any{}
 		maybe(t, rolling, "maxUnavailable", int64(0), int64(1), "25%", "0%", nil)
 		maybe(t, rolling, "maxSurge", int64(0), int64(1), "25%", "0%", nil)

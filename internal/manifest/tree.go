@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // tree is the source as far as manifests may read it: regular files, below
@@ -55,9 +56,18 @@ func (t *tree) read(name string) ([]byte, error) {
 	if text, ok := t.kept[name]; ok {
 		return text, nil
 	}
-	info, err := t.stat(name)
-	if err != nil {
+	if _, err := t.stat(name); err != nil {
 		return nil, err
+	}
+	// Without O_NONBLOCK, opening a named pipe waits for a writer.
+	f, err := t.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, &Error{Source: Source{File: name}, Message: "is no regular file"}
@@ -66,11 +76,6 @@ func (t *tree) read(name string) ([]byte, error) {
 	if info.Size() > limit {
 		return nil, tooLarge(name)
 	}
-	f, err := t.root.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)

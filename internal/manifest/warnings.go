@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -138,7 +139,7 @@ func deploymentWarnings(objs []Object, o Object) []Change {
 		changes = append(changes, warn(o, "", nil, "no PodDisruptionBudget of these manifests selects its pods: a node that is drained may end all of them at once"))
 	}
 	if scaled && written {
-		changes = append(changes, warn(o, "spec.replicas", replicas, "its HorizontalPodAutoscaler sets the replicas too, and each deployment sets them back: leave them out"))
+		changes = append(changes, warn(o, "spec.replicas", replicas, "its autoscaler sets the replicas too, and each deployment sets them back: leave them out"))
 	}
 	for _, c := range containers(o.Unstructured) {
 		ports, _ := sliceAt(c.value, "ports")
@@ -151,15 +152,15 @@ func deploymentWarnings(objs []Object, o Object) []Change {
 	return changes
 }
 
-// scaler reports whether an autoscaler of objs has the workload as its target.
+// scaler reports whether an autoscaler of objs, of Kubernetes or of KEDA, has
+// the workload as its target. KEDA's are about Deployments unless they say.
 func scaler(objs []Object, o Object) bool {
-	for _, h := range OfKind(objs, "autoscaling", "HorizontalPodAutoscaler") {
-		ref, _ := mapAt(h.Object, "spec", "scaleTargetRef")
-		if h.GetNamespace() == o.GetNamespace() && stringAt(ref, "kind") == o.GetKind() && stringAt(ref, "name") == o.GetName() {
-			return true
-		}
-	}
-	return false
+	scalers := append(OfKind(objs, "autoscaling", "HorizontalPodAutoscaler"), OfKind(objs, "keda.sh", "ScaledObject")...)
+	return slices.ContainsFunc(scalers, func(s Object) bool {
+		ref, _ := mapAt(s.Object, "spec", "scaleTargetRef")
+		kind := cmp.Or(stringAt(ref, "kind"), "Deployment")
+		return s.GetNamespace() == o.GetNamespace() && kind == o.GetKind() && stringAt(ref, "name") == o.GetName()
+	})
 }
 
 // budgeted reports whether a PodDisruptionBudget of objs is about the
