@@ -93,7 +93,7 @@ type Request struct {
 	Manifests string // path below Root
 	Images    map[string]string
 	Strategy  string        // default rolling
-	Timeout   time.Duration // of the rollout, default DefaultTimeout; a revert has as much again
+	Timeout   time.Duration // of the rollout, default DefaultTimeout; a revert has as much again, at least three minutes
 	Verify    pipeline.Verify
 	Commit    string
 	Execution string

@@ -176,7 +176,7 @@ func TestAFieldThatSomeoneElseSetIsNamedWithItsOwner(t *testing.T) {
 	b.deployWell(t, b.request())
 	b.applyAs(t, "anna", strings.Replace(webService, "{app: web}", "{app: other}", 1))
 	d := b.deploy(t, b.request())
-	if d.Outcome != pipeline.Failed || !strings.Contains(d.Message, `.spec.selector.app`) || !strings.Contains(d.Message, `"anna"`) {
+	if d.Outcome != pipeline.Failed || !strings.Contains(d.Message, `.spec.selector is owned by "anna"`) {
 		t.Errorf("outcome %s: %s", d.Outcome, d.Message)
 	}
 }

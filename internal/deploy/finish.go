@@ -3,11 +3,15 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
 )
+
+// shortestRevert is the least time that a revert gets.
+const shortestRevert = 3 * time.Minute
 
 // succeed closes the revision as the one that runs.
 func (r *run) succeed(ctx context.Context) error {
@@ -60,7 +64,7 @@ func (r *run) revert(ctx context.Context, why error) error {
 		r.record.Message += "\nThere is no earlier revision to go back to: the objects are left in the cluster for a look. " +
 			"The next deployment replaces them; `kubectl -n " + r.record.Namespace + " delete deployments,services -l " + appLabel + "=" + r.record.App + "` removes them."
 	} else {
-		r.log.line("revert  to revision %d, within %s", back.revision(), r.timeout)
+		r.log.line("revert  to revision %d, within %s", back.revision(), r.revertTimeout())
 		err = r.goBack(ctx, back)
 	}
 	if r.probe != nil {
@@ -84,6 +88,10 @@ func (r *run) revert(ctx context.Context, why error) error {
 	return nil
 }
 
+// revertTimeout is how long a revert may take. A short timeout of the rollout
+// must not leave the cluster between two revisions.
+func (r *run) revertTimeout() time.Duration { return max(r.timeout, shortestRevert) }
+
 func refsOf(objects []manifest.Object) []kube.Ref {
 	var refs []kube.Ref
 	for _, o := range objects {
@@ -95,7 +103,7 @@ func refsOf(objects []manifest.Object) []kube.Ref {
 // goBack applies an earlier revision's objects, under the sequence of the
 // present one, and waits for them.
 func (r *run) goBack(ctx context.Context, back *entry) error {
-	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &refusal{message: fmt.Sprintf("the revert took longer than %s", r.timeout), deadline: true})
+	limited, cancel := context.WithTimeoutCause(ctx, r.revertTimeout(), &refusal{message: fmt.Sprintf("the revert took longer than %s", r.revertTimeout()), deadline: true})
 	defer cancel()
 	objects, err := back.objects()
 	if err != nil {

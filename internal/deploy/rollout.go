@@ -158,7 +158,10 @@ func missing(d *appsv1.Deployment, want, ready, old int) string {
 	case int(status.AvailableReplicas) != want:
 		return fmt.Sprintf("%d of %d replicas are available", status.AvailableReplicas, want)
 	case int(status.Replicas) != want || old > 0:
-		return fmt.Sprintf("%d old pods are still there", max(old, int(status.Replicas)-want))
+		if left := max(old, int(status.Replicas)-want); left != 1 {
+			return fmt.Sprintf("%d old pods are still there", left)
+		}
+		return "1 old pod is still there"
 	}
 	return ""
 }

@@ -36,6 +36,7 @@ type watchman struct {
 	prober   *probe.Prober
 	final    *pipeline.Verdict
 	public   string
+	armed    bool   // losses are the deployment's from now on
 	deferred string // why no request was sent through the rollout
 }
 
@@ -113,6 +114,7 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 	}
 	v := w.collect(ctx, baselineRequests, baselineTime)
 	if v.Lost == 0 && v.Requests > 0 {
+		w.arm()
 		r.log.line("probe   %d requests to %s answered before the first change", v.Requests, v.Target)
 		return nil
 	}
@@ -271,13 +273,31 @@ func (w *watchman) guard(ctx context.Context) (guarded context.Context, stop fun
 				return
 			case <-ticker.C:
 			}
-			if err := w.judge(w.snapshot()); err != nil {
+			if err := w.breach(); err != nil {
 				cancel(err)
 				return
 			}
 		}
 	}()
 	return guarded, func() { cancel(nil) }
+}
+
+// arm makes the losses count.
+func (w *watchman) arm() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.armed = true
+}
+
+// breach says that more is lost than the budget allows, once losses count.
+func (w *watchman) breach() error {
+	w.mu.Lock()
+	armed := w.armed
+	w.mu.Unlock()
+	if !armed {
+		return nil
+	}
+	return w.judge(w.snapshot())
 }
 
 func (w *watchman) judge(v pipeline.Verdict) error {
@@ -296,6 +316,7 @@ func (w *watchman) conclude(ctx context.Context, r *run) error {
 		if err := w.start(ctx, r); err != nil {
 			return err
 		}
+		w.arm()
 	}
 	w.collect(ctx, 1<<30, window)
 	v := w.snapshot()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,11 +59,18 @@ func Transient(err error) bool {
 func Refused(err error) bool {
 	var conflict *ConflictError
 	var unknown *UnknownKindError
-	if errors.As(err, &conflict) || errors.As(err, &unknown) {
+	if errors.As(err, &conflict) || errors.As(err, &unknown) || unlikeSchema(err) {
 		return true
 	}
 	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) || apierrors.IsConflict(err) ||
 		apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) || apierrors.IsRequestEntityTooLargeError(err)
+}
+
+// unlikeSchema tells that an apply named a field that the kind does not have:
+// the API server answers 500 without a reason then.
+func unlikeSchema(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && strings.Contains(status.Status().Message, "typed patch object")
 }
 
 // IsNotFound tells whether an error says that an object is not there.
