@@ -25,8 +25,8 @@ func (s *Store) put(ctx context.Context, write func(io.Writer) error) (digest st
 		return "", 0, s.explain(err)
 	}
 	defer func() {
-		f.Close()
-		os.Remove(f.Name()) // gone already when it was renamed
+		_ = f.Close()
+		_ = os.Remove(f.Name()) // gone already when it was renamed
 	}()
 	sum := sha256.New()
 	buffered := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<18)

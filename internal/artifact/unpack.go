@@ -62,11 +62,11 @@ func (s *Store) verified(ctx context.Context, digest string) (*os.File, int64, e
 	}
 	size, err := io.Copy(to, r)
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, 0, s.explain(err)
 	}
 	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != digest {
-		f.Close()
+		_ = f.Close()
 		return nil, 0, fmt.Errorf("the stored bytes are damaged: their digest is %s; run the action that made the artifact again", got)
 	}
 	return f, size, nil

@@ -174,7 +174,7 @@ func inputNames(job pipeline.Job) string {
 
 // say adds a line to the action's log.
 func (m *making) say(format string, args ...any) {
-	fmt.Fprintf(m.job.Log, format+"\n", args...) // a log that is lost is reported by its owner
+	_, _ = fmt.Fprintf(m.job.Log, format+"\n", args...) // a log that is lost is reported by its owner
 }
 
 func (m *making) progress(format string, args ...any) {

@@ -170,7 +170,7 @@ func (r *Registry) listReferrers(w http.ResponseWriter, req *http.Request, to ro
 		r.explainFault(w, req, to, http.StatusInternalServerError, err.Error())
 		return
 	}
-	w.Write(body) // the client is gone when this fails
+	_, _ = w.Write(body) // the client is gone when this fails
 }
 
 // answer is a response kept in memory.
@@ -198,5 +198,5 @@ func (a *answer) Write(p []byte) (int, error) {
 func (a *answer) copyTo(w http.ResponseWriter) {
 	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
-	w.Write(a.body.Bytes()) // the client is gone when this fails
+	_, _ = w.Write(a.body.Bytes()) // the client is gone when this fails
 }

@@ -81,7 +81,7 @@ func (x *referrers) replace(name string, body []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			x.root.Remove(temp) // gone already when the rename was done
+			_ = x.root.Remove(temp) // gone already when the rename was done
 		}
 	}()
 	_, err = f.Write(body)

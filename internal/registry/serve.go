@@ -100,7 +100,7 @@ func (r *Registry) explainFault(w http.ResponseWriter, req *http.Request, to rou
 	r.log.ErrorContext(req.Context(), "serve image registry", "method", req.Method,
 		"repository", to.repository, "status", status, "diskFull", full, "detail", detail)
 	r.dropUpload(req.Context(), to)
-	io.CopyN(io.Discard, req.Body, drained) // as far as it comes
+	_, _ = io.CopyN(io.Discard, req.Body, drained) // as far as it comes
 	header := w.Header()
 	for name := range header {
 		if strings.HasPrefix(name, "Docker-Upload") || name == "Location" || name == "Range" || name == "Content-Length" {
@@ -128,5 +128,5 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 	if err != nil {
 		panic(fmt.Sprintf("encode two strings: %v", err))
 	}
-	w.Write(body) // the client is gone when this fails
+	_, _ = w.Write(body) // the client is gone when this fails
 }
