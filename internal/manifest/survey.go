@@ -111,6 +111,9 @@ func decodeKustomization(file string, text []byte) (*document, types.Kustomizati
 		return nil, k, d.errorFor(nil, strings.TrimPrefix(err.Error(), "invalid Kustomization: "), "")
 	}
 	k.FixKustomization()
+	if wrong := k.EnforceFields(); len(wrong) > 0 {
+		return nil, k, d.errorFor(firstOf(d.node, "apiVersion", "kind"), strings.Join(wrong, "; "), "")
+	}
 	return d, k, nil
 }
 
