@@ -44,7 +44,7 @@ func (m *making) bases(ctx context.Context) ([]base, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read base %s: %w", m.cfg.Base, err)
 		}
-		m.say("base %s@%s, %s, %d layers", m.cfg.Base, b.digest, b.platform, len(layers))
+		m.say("base %s@%s, %s, %s", m.cfg.Base, b.digest, b.platform, count(len(layers), "layer"))
 	}
 	return found, nil
 }

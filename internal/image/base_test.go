@@ -73,7 +73,7 @@ func TestOnABaseInARegistry(t *testing.T) {
 			if got := [2]types.MediaType{m.MediaType, m.Layers[1].MediaType}; got != wantMedia {
 				t.Errorf("media types %v; want %v", got, wantMedia)
 			}
-			if !strings.Contains(text, "base "+ref.String()+"@"+onDigest.String()+", linux/amd64, 1 layers") {
+			if !strings.Contains(text, "base "+ref.String()+"@"+onDigest.String()+", linux/amd64, 1 layer\n") {
 				t.Errorf("the log does not name the base:\n%s", text)
 			}
 		})

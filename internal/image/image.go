@@ -126,7 +126,7 @@ func (m *making) run(ctx context.Context) (pipeline.Result, error) {
 	if err != nil {
 		return pipeline.Result{}, err
 	}
-	m.say("layer %s: %d files, %s, compressed %s", m.cfg.Path, layer.files, megabytes(layer.bytes), megabytes(layer.size))
+	m.say("layer %s: %s, %s, compressed %s", m.cfg.Path, count(layer.files, "file"), megabytes(layer.bytes), megabytes(layer.size))
 	images := make([]v1.Image, len(bases))
 	for i, b := range bases {
 		if images[i], err = m.assemble(b, layer); err != nil {
@@ -189,6 +189,14 @@ func megabytes(bytes int64) string {
 		return fmt.Sprintf("%.1f kB", float64(bytes)/1e3)
 	}
 	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
+}
+
+// count is a number of things as people read it.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // short is a digest as people read it.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -49,7 +50,7 @@ func (m *making) publish(ctx context.Context, images []v1.Image) (pipeline.Resul
 		return pipeline.Result{}, err
 	}
 	uri := m.target.Digest(digest.String()).String()
-	m.say("image %s", uri)
+	m.say("image %s, tagged %s", uri, strings.Join(m.tags(), " and "))
 	return pipeline.Result{
 		Outcome: pipeline.Succeeded,
 		Summary: fmt.Sprintf("%s@%s %s", m.target.RepositoryStr(), short(digest), megabytes(size)),
