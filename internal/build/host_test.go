@@ -12,12 +12,16 @@ import (
 	"github.com/towline/towline/internal/build/buildtest"
 )
 
-// newHost is a backend whose runner is this test binary.
-func newHost(t testing.TB, plain bool) *build.Host {
+// newHost is a backend whose runner is this test binary, unless another one is
+// named.
+func newHost(t testing.TB, plain bool, runner ...string) *build.Host {
 	t.Helper()
 	dir := t.TempDir()
+	if len(runner) == 0 {
+		runner = []string{os.Args[0], runnerCommand}
+	}
 	h, err := build.NewHost(build.HostConfig{
-		Runner:   []string{os.Args[0], runnerCommand},
+		Runner:   runner,
 		CacheDir: filepath.Join(dir, "cache"),
 		Plain:    plain,
 		Environ:  append(os.Environ(), "TOWLINE_TEST_SECRET=x"),
@@ -60,6 +64,8 @@ func TestHostIsABackendForAnOrdinaryUser(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+var serviceDB = build.Service{Name: "db", Engine: "postgres"}
 
 func copyProgram(t *testing.T, from, to string) {
 	t.Helper()

@@ -38,11 +38,35 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// order is what a server process of a test is to do. It is JSON.
+// order is what a server process of a test is to do.
 type order struct {
 	Store, Cache string
 	Plain        bool
 	Job          pipeline.Job
+}
+
+// wire is the JSON of an order: a Job without what no other process can use.
+type wire struct {
+	Store, Cache string
+	Plain        bool
+	Job          struct {
+		*pipeline.Job
+		Log, Progress *struct{} `json:",omitempty"`
+	}
+}
+
+func (o order) MarshalJSON() ([]byte, error) {
+	w := wire{Store: o.Store, Cache: o.Cache, Plain: o.Plain}
+	w.Job.Job = &o.Job
+	return json.Marshal(w)
+}
+
+func (o *order) UnmarshalJSON(text []byte) error {
+	var w wire
+	w.Job.Job = &o.Job
+	err := json.Unmarshal(text, &w)
+	o.Store, o.Cache, o.Plain = w.Store, w.Cache, w.Plain
+	return err
 }
 
 // serve runs the action of an order and prints its result.

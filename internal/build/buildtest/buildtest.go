@@ -46,7 +46,7 @@ type suite struct{ backend build.Backend }
 
 // New returns a build with one phase, with an empty source, in a directory of
 // its own, which ends with the test.
-func New(t *testing.T, commands ...string) build.Build {
+func New(t testing.TB, commands ...string) build.Build {
 	t.Helper()
 	dir := t.TempDir()
 	source := filepath.Join(dir, "src")
