@@ -4,9 +4,7 @@
 package e2e_test
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,16 +117,3 @@ func eventuallyExec(ts *testscript.TestScript, args []string) {
 		<-time.After(20 * time.Millisecond)
 	}
 }
-
-// freePort returns a port that nobody listens on now.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-var _ = context.Background

@@ -65,6 +65,7 @@ type App struct {
 	host         *build.Host
 	engine       *engine.Engine
 	server       *server.Server
+	background   sync.WaitGroup
 }
 
 // Open takes the data directory and the addresses and prepares all rooms.
@@ -149,7 +150,7 @@ func (a *App) openServer() error {
 }
 
 // Start serves, resumes what was unfinished and acts on pushes that came in
-// while nobody listened.
+// while nobody listened. What it leaves in the background ends with ctx.
 func (a *App) Start(ctx context.Context) error {
 	if err := a.repositories.Start(a.pushed); err != nil {
 		return err
@@ -165,15 +166,20 @@ func (a *App) Start(ctx context.Context) error {
 	if err := config.WriteEndpoint(a.options.Server.Data, config.Endpoint{URL: a.URL(), PID: os.Getpid()}); err != nil {
 		return err
 	}
-	return a.catchUp(ctx)
+	if err := a.catchUp(ctx); err != nil {
+		return err
+	}
+	a.background.Go(func() { a.keepCatchingUp(ctx) })
+	return nil
 }
 
 // URL is where clients on this machine reach the server.
 func (a *App) URL() string { return config.URL(a.server.Address()) }
 
 // Stop takes no more work, interrupts what runs so that it goes on at the next
-// start, and gives everything back.
+// start, and gives everything back. The context of Start has ended before.
 func (a *App) Stop(ctx context.Context) error {
+	a.background.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	return errors.Join(

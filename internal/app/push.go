@@ -16,6 +16,10 @@ import (
 	"github.com/towline/towline/internal/store"
 )
 
+// catchUpEvery is how often the server looks for pushes that it was not told
+// of.
+const catchUpEvery = time.Minute
+
 // errSeen ends the transaction of a push that has been acted on already.
 var errSeen = errors.New("this push has been acted on")
 
@@ -42,7 +46,7 @@ func (a *App) moved(ctx context.Context, head store.Head) []string {
 		return nil
 	case err != nil:
 		a.options.Logger.Error("act on push", "repository", head.Repository, "branch", head.Branch, "commit", head.Commit, "error", err)
-		return append(lines, "error: "+err.Error(), "the commit is stored; it is tried again when the server starts")
+		return append(lines, "error: "+err.Error(), "the commit is stored; it is tried again every minute")
 	}
 	return lines
 }
@@ -125,7 +129,8 @@ func setUnseen(ctx context.Context, q store.Querier, head store.Head) error {
 	return store.SetHead(ctx, q, head)
 }
 
-// catchUp acts on the branches that moved while no server could act on them.
+// catchUp acts on the branches that moved while nobody was told: before the
+// start, or by a push whose hook could not run.
 func (a *App) catchUp(ctx context.Context) error {
 	names, err := a.repositories.List(ctx)
 	if err != nil {
@@ -140,13 +145,40 @@ func (a *App) catchUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		for branch := range seen {
+			if now[branch] == "" {
+				now[branch] = "" // deleted: its seen head is to be forgotten
+			}
+		}
 		for branch, commit := range now {
 			if seen[branch] != commit {
-				for _, line := range a.moved(ctx, store.Head{Repository: name, Branch: branch, Commit: commit}) {
-					a.options.Logger.Info("push from before the start", "repository", name, "branch", branch, "outcome", line)
-				}
+				a.missed(ctx, store.Head{Repository: name, Branch: branch, Commit: commit})
 			}
 		}
 	}
 	return nil
+}
+
+func (a *App) missed(ctx context.Context, head store.Head) {
+	for _, line := range a.moved(ctx, head) {
+		a.options.Logger.Info("push that nobody told of", "repository", head.Repository, "branch", head.Branch, "outcome", line)
+	}
+}
+
+// keepCatchingUp looks for missed pushes until ctx ends: a push may outlive the
+// server that it was made to, and reach the repository after the next one's
+// first look.
+func (a *App) keepCatchingUp(ctx context.Context) {
+	tick := time.NewTicker(catchUpEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := a.catchUp(ctx); err != nil && ctx.Err() == nil {
+				a.options.Logger.Warn("look for missed pushes", "error", err)
+			}
+		}
+	}
 }

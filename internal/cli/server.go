@@ -66,6 +66,7 @@ func (c *command) serve(ctx context.Context, settings config.Server, verbose boo
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	if err := a.Start(running); err != nil {
+		cancel()
 		return fmt.Errorf("start: %w", firstOf(err, a.Stop(ctx)))
 	}
 	logger.Info("serving", "url", a.URL(), "data", settings.Data, "version", c.Version)

@@ -41,7 +41,7 @@ func (s *Server) repositoryError(what string, err error) error {
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, source.ErrExists):
 		return huma.Error409Conflict(err.Error())
-	case errors.Is(err, source.ErrInvalid):
+	case errors.Is(err, source.ErrInvalid), errors.Is(err, source.ErrTooLarge):
 		return huma.Error422UnprocessableEntity(err.Error())
 	}
 	return s.fail(what, err)
