@@ -9,7 +9,6 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /** The pages of the application. */
@@ -65,7 +64,7 @@ final class Site {
             try {
                 answer = answer(exchange.getRequestMethod(), exchange.getRequestURI().getPath());
             } catch (SQLException e) {
-                LOG.log(Level.WARNING, "visits", e);
+                LOG.warning("visits: " + e);
                 answer = new Answer(503, "visits cannot be counted now");
             }
             send(exchange, answer);
