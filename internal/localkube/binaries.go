@@ -102,7 +102,11 @@ func (c *Cluster) binaries(ctx context.Context, source string) (dir string, cach
 	if err != nil {
 		return "", false, err
 	}
-	dir = filepath.Join(c.config.Cache, "localkube", key)
+	cache, err := c.cache()
+	if err != nil {
+		return "", false, err
+	}
+	dir = filepath.Join(cache, "localkube", key)
 	_, err = os.Stat(dir)
 	return dir, err == nil, nil
 }
@@ -110,22 +114,36 @@ func (c *Cluster) binaries(ctx context.Context, source string) (dir string, cach
 // Build compiles the cluster's binaries unless they are in the cache, without
 // bringing anything up. It need not be run by root.
 func (c *Cluster) Build(ctx context.Context) error {
+	missing, err := c.requireBinaries(ctx)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return &MissingError{Missing: missing}
+	}
+	_, err = c.ensureBinaries(ctx)
+	return err
+}
+
+// requireBinaries checks what the binaries need: nothing but go itself when
+// they are in the cache.
+func (c *Cluster) requireBinaries(ctx context.Context) ([]Requirement, error) {
+	cache, err := c.cache()
+	if err != nil {
+		return nil, err
+	}
 	missing := requireGo()
 	if len(missing) == 0 {
 		source, err := c.source()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		_, cached, err := c.binaries(ctx, source)
 		if err != nil || cached {
-			return err
+			return nil, err
 		}
 	}
-	if missing = append(missing, requireCompiler(c.config.Cache)...); len(missing) > 0 {
-		return &MissingError{Missing: missing}
-	}
-	_, err := c.ensureBinaries(ctx)
-	return err
+	return append(missing, requireCompiler(cache)...), nil
 }
 
 // Kubectl returns the path of a kubectl of the cluster's own version.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // TestMain lets the test binary be the supervisor, as the towline binary is
@@ -139,6 +142,11 @@ func TestCluster(t *testing.T) {
 		address := mustKubectl(t, c, "", "get", "service", "server", "-o", "jsonpath={.spec.clusterIP}:80")
 		eventually(t, "dial "+address, func() error { return greet(address) })
 	})
+	t.Run("pods reach what this machine reaches", func(t *testing.T) {
+		address := outsider(t)
+		mustKubectl(t, c, pod("traveller", "node1", image, "dial:"+address), "apply", "-f", "-")
+		mustKubectl(t, c, "", "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/traveller", "--timeout=120s")
+	})
 	t.Run("a killed component is started again", func(t *testing.T) {
 		for _, name := range []string{"kube-scheduler", "node1/containerd"} {
 			before := component(t, c, name)
@@ -195,6 +203,19 @@ func TestCluster(t *testing.T) {
 		if addresses, err := c.NodeAddresses(); err != nil || len(addresses) != 2 {
 			t.Errorf("NodeAddresses = %v, %v, want two", addresses, err)
 		}
+	})
+	t.Run("after a reboot Up brings the pods back", func(t *testing.T) {
+		// What a reboot takes: processes, control groups, mounts, links and /run.
+		killSupervisor(t, c)
+		if err := errors.Join(c.killProcesses(t.Context()), c.unmount(), removeNetwork(layoutOf(t, c)),
+			os.RemoveAll(filepath.Join(runRoot, c.config.Name)), os.RemoveAll(c.paths.supervisorLock()), os.RemoveAll(c.paths.lock())); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Up(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		address := mustKubectl(t, c, "", "get", "service", "server", "-o", "jsonpath={.spec.clusterIP}:80")
+		eventually(t, "the pod answers again", func() error { return greet(address) })
 	})
 	t.Run("Down leaves nothing behind, twice", func(t *testing.T) {
 		r := remainsOf(t, c)
@@ -399,6 +420,57 @@ func trustedImage(t *testing.T, c *Cluster) string {
 	return "images.test/netcheck:1"
 }
 
+// outsider is a server on another network, which knows the way to this machine
+// but not to its pods. It returns the server's address.
+func outsider(t *testing.T) string {
+	t.Helper()
+	space, here, there := filepath.Join(t.TempDir(), "netns"), "198.51.100.1/30", "198.51.100.2/30"
+	if err := ensureNetNS(space); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(space, unix.MNT_DETACH) })
+	err := inNetNSFile(space, func(fd int) error {
+		attributes := netlink.NewLinkAttrs()
+		attributes.Name = "towline-test"
+		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "eth0", PeerNamespace: netlink.NsFd(fd)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := func(name, address string) error {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		return setUp(link, netip.MustParsePrefix(address))
+	}
+	if err := up("towline-test", here); err != nil {
+		t.Fatal(err)
+	}
+	var listener net.Listener
+	if err := inNetNS(space, func() error {
+		if err := up("eth0", there); err != nil {
+			return err
+		}
+		listener, err = net.Listen("tcp4", "198.51.100.2:0")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("hello\n"))
+			_ = conn.Close()
+		}
+	}()
+	return listener.Addr().String()
+}
+
 // pod is a pod of netcheck pinned to a node, under the strictest of
 // Kubernetes' own pod security rules.
 func pod(name, node, image string, args ...string) string {
@@ -409,7 +481,7 @@ kind: Pod
 metadata: {name: %[1]s, labels: {app: %[1]s}}
 spec:
   nodeName: %[2]s
-  restartPolicy: Never
+  restartPolicy: OnFailure
   terminationGracePeriodSeconds: 0
   securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
   containers:

@@ -42,10 +42,10 @@ type Config struct {
 	// Dir is the state directory. Default: /var/lib/towline/clusters/NAME.
 	Dir string
 	// Cache is the directory under which compiled binaries are kept.
-	// Default: towline in the user's cache directory.
+	// Default: towline in the user's cache directory. Only Up and Build use it.
 	Cache string
 	// Source is the localkube directory of Towline's source tree. Default:
-	// found by package checkout. Only Up reads it.
+	// found by package checkout. Only Up and Build read it.
 	Source string
 	// Nodes is how many nodes Up makes sure of. 0 gives a control plane only.
 	// A cluster is never made smaller by Up.
@@ -114,13 +114,6 @@ func New(config Config) (*Cluster, error) {
 		return nil, fmt.Errorf("find the cluster's directory: %w", err)
 	}
 	config.Dir = dir
-	if config.Cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return nil, fmt.Errorf("find the cache directory: %w", err)
-		}
-		config.Cache = filepath.Join(user, "towline")
-	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -140,6 +133,19 @@ func (c *Cluster) source() (string, error) {
 		return "", fmt.Errorf("find the sources of the local cluster: %w", err)
 	}
 	return filepath.Join(tree, "localkube"), nil
+}
+
+// cache returns the directory that keeps compiled binaries. It is looked up
+// late, because a service manager starts programs without a home directory.
+func (c *Cluster) cache() (string, error) {
+	if c.config.Cache != "" {
+		return c.config.Cache, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", &Error{Message: "there is no cache directory for compiled binaries", Hint: "set HOME or XDG_CACHE_HOME", Err: err}
+	}
+	return filepath.Join(dir, "towline"), nil
 }
 
 // Kubeconfig returns the path of the administrator's kubeconfig, whose only

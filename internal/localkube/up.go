@@ -58,21 +58,11 @@ func (c *Cluster) require(ctx context.Context) error {
 	if report, alive := c.supervisor(); alive {
 		more = c.config.Nodes - report.Nodes - 1 // What runs has its memory already.
 	}
-	missing := append(requireMachine(c.config.Dir, more), requireGo()...)
-	if len(requireGo()) == 0 {
-		source, err := c.source()
-		if err != nil {
-			return err
-		}
-		_, cached, err := c.binaries(ctx, source)
-		if err != nil {
-			return err
-		}
-		if !cached {
-			missing = append(missing, requireCompiler(c.config.Cache)...)
-		}
+	missing, err := c.requireBinaries(ctx)
+	if err != nil {
+		return err
 	}
-	if len(missing) > 0 {
+	if missing = append(requireMachine(c.config.Dir, more), missing...); len(missing) > 0 {
 		return &MissingError{Missing: missing}
 	}
 	return nil
