@@ -16,33 +16,31 @@ import (
 //  2. the name of the container, "web";
 //  3. the last element of the repository, "web" for "ghcr.io/acme/web:1.2".
 //
-// A key that names no container is an error, which lists the images there are.
-// A container that has the image already counts as named by the key, so that
-// doing it twice changes nothing more.
+// A key that gives no container its image, because it names none or others name
+// the same ones in an earlier way, is an error that lists the images there are.
+// A container that has an image already counts as named by its key before all
+// else, so that doing it twice changes nothing more.
 func SetImages(objs []Object, images map[string]string) ([]Change, error) {
-	all := imagesOf(objs)
-	matched := map[string]bool{}
-	chosen := make([]string, len(all)) // the key for each container
-	for i, c := range all {
-		best := 0
-		for _, key := range slices.Sorted(maps.Keys(images)) {
-			rank := matchImage(key, images[key], c.container)
-			if rank == 0 {
-				continue
-			}
-			matched[key] = true
-			if best == 0 || rank < best {
-				best, chosen[i] = rank, key
-			}
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(images)) {
+	keys := slices.Sorted(maps.Keys(images))
+	for _, key := range keys {
 		if !imageReference.MatchString(images[key]) {
 			return nil, &Error{Message: fmt.Sprintf("image for %q is %q, which is not an image reference", key, images[key]),
 				Hint: "write something like registry.example.com/web@sha256:..., or a variable of an image action, #{image.ImageURI}"}
 		}
-		if !matched[key] {
-			return nil, unmatchedImage(key, all)
+	}
+	all := imagesOf(objs)
+	chosen := make([]string, len(all)) // the key for each container
+	for i, c := range all {
+		best := 0
+		for _, key := range keys {
+			if rank := matchImage(key, images[key], c.container); rank > 0 && (best == 0 || rank < best) {
+				best, chosen[i] = rank, key
+			}
+		}
+	}
+	for _, key := range keys {
+		if !givesImage(key, images, all, chosen) {
+			return nil, unmatchedImage(key, images[key], all, chosen)
 		}
 	}
 	var changes []Change
@@ -55,6 +53,17 @@ func SetImages(objs []Object, images map[string]string) ([]Change, error) {
 		c.value["image"] = image
 	}
 	return changes, nil
+}
+
+// givesImage reports whether a container gets its image by key, or by another
+// key that says the same of it.
+func givesImage(key string, images map[string]string, all []placed, chosen []string) bool {
+	for i, c := range all {
+		if chosen[i] != "" && images[chosen[i]] == images[key] && matchImage(key, images[key], c.container) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // placed is a container and the object it stands in.
@@ -91,7 +100,13 @@ func matchImage(key, image string, c container) int {
 	return 0
 }
 
-func unmatchedImage(key string, all []placed) error {
+func unmatchedImage(key, image string, all []placed, chosen []string) error {
+	for i, c := range all {
+		if matchImage(key, image, c.container) > 0 {
+			return &Error{Message: fmt.Sprintf("image %q is given to no container: %q names container %s of %s more exactly", key, chosen[i], c.name, Ref(c.object.Unstructured)),
+				Hint: "remove one of the two"}
+		}
+	}
 	var names, there []string
 	for _, c := range all {
 		if c.image() == "" {
