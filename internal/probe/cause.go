@@ -11,6 +11,10 @@ import (
 	"syscall"
 )
 
+// closed is the cause of a request whose connection the server had closed, or
+// closed while it was written.
+const closed = "connection closed"
+
 // causes names the errors that a request meets on its way, most telling first.
 var causes = []struct {
 	err  error
@@ -18,11 +22,11 @@ var causes = []struct {
 }{
 	{syscall.ECONNREFUSED, "connection refused"},
 	{syscall.ECONNRESET, "connection reset"},
-	{syscall.EPIPE, "connection closed"},
+	{syscall.EPIPE, closed},
 	{syscall.EHOSTUNREACH, "no route to host"},
 	{syscall.ENETUNREACH, "network unreachable"},
-	{errClosed, "connection closed"},
-	{net.ErrClosed, "connection closed"},
+	{errClosed, closed},
+	{net.ErrClosed, closed},
 	{context.DeadlineExceeded, "timeout"},
 	{io.ErrUnexpectedEOF, "unexpected EOF"},
 	{io.EOF, "EOF"},
@@ -50,7 +54,7 @@ func cause(err error) string {
 	case strings.Contains(err.Error(), "server closed idle connection"):
 		// net/http keeps this error to itself. The connection was closed
 		// after the request was written and before an answer began.
-		return "connection closed"
+		return closed
 	}
 	return clip(innermost(err).Error(), 80)
 }

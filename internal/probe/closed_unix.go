@@ -19,17 +19,17 @@ func closedByPeer(c net.Conn) bool {
 	if err != nil {
 		return true
 	}
-	closed := false
+	gone := false
 	err = raw.Control(func(fd uintptr) {
 		var next [5]byte
 		n, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		case err != nil, n == 0:
-			closed = true
+			gone = true
 		default:
-			closed = alert(next)
+			gone = alert(next)
 		}
 	})
-	return closed || err != nil
+	return gone || err != nil
 }

@@ -18,8 +18,8 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func status(code int) *http.Response {
-	return &http.Response{StatusCode: code, Body: io.NopCloser(strings.NewReader("ok"))}
+func greeting() *http.Response {
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("ok"))}
 }
 
 func startWith(t *testing.T, ctx context.Context, cfg Config, f roundTrip) *Prober {
@@ -39,7 +39,7 @@ func TestTheRateIsKeptAndSplitEvenly(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := startWith(t, t.Context(), Config{Rate: rate}, func(*http.Request) (*http.Response, error) {
 				time.Sleep(30 * time.Millisecond)
-				return status(200), nil
+				return greeting(), nil
 			})
 			time.Sleep(10*time.Second + time.Millisecond)
 			v := p.Stop()
@@ -70,13 +70,14 @@ func TestTheLongestGap(t *testing.T) {
 		{"is everything when no answer came", func(time.Duration) bool { return false }, 10050},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
 				p := startWith(t, t.Context(), Config{Rate: 10}, func(*http.Request) (*http.Response, error) {
 					if !c.good(time.Since(begin)) {
 						return nil, syscall.ECONNREFUSED
 					}
-					return status(200), nil
+					return greeting(), nil
 				})
 				time.Sleep(10*time.Second + 50*time.Millisecond)
 				live := p.Snapshot().LongestGapMs
@@ -91,6 +92,7 @@ func TestTheLongestGap(t *testing.T) {
 func TestWhatCannotBeSentIsCountedAsNotSent(t *testing.T) {
 	t.Parallel()
 	t.Run("when too many requests are in flight", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			p := startWith(t, t.Context(), Config{Rate: 10_000, Timeout: 5 * time.Second}, func(r *http.Request) (*http.Response, error) {
 				<-r.Context().Done()
@@ -107,6 +109,7 @@ func TestWhatCannotBeSentIsCountedAsNotSent(t *testing.T) {
 		})
 	})
 	t.Run("when this machine has no descriptor left", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			p := startWith(t, t.Context(), Config{}, func(*http.Request) (*http.Response, error) { return nil, syscall.EMFILE })
 			time.Sleep(time.Second)
@@ -116,9 +119,10 @@ func TestWhatCannotBeSentIsCountedAsNotSent(t *testing.T) {
 		})
 	})
 	t.Run("when the prober comes late", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			p, err := newProber(Config{URL: "http://web.example.com", Transport: func(bool) http.RoundTripper {
-				return roundTrip(func(*http.Request) (*http.Response, error) { return status(200), nil })
+				return roundTrip(func(*http.Request) (*http.Response, error) { return greeting(), nil })
 			}})
 			if err != nil {
 				t.Fatal(err)
@@ -138,10 +142,11 @@ func TestWhatCannotBeSentIsCountedAsNotSent(t *testing.T) {
 func TestStop(t *testing.T) {
 	t.Parallel()
 	t.Run("waits for what is in flight", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			p := startWith(t, t.Context(), Config{}, func(*http.Request) (*http.Response, error) {
 				time.Sleep(3 * time.Second)
-				return status(200), nil
+				return greeting(), nil
 			})
 			time.Sleep(time.Second)
 			if v := p.Stop(); v.Requests < 100 || v.Lost != 0 {
@@ -150,11 +155,12 @@ func TestStop(t *testing.T) {
 		})
 	})
 	t.Run("counts as lost what a deaf transport keeps", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
 			p := startWith(t, t.Context(), Config{}, func(*http.Request) (*http.Response, error) {
 				<-release
-				return status(200), nil
+				return greeting(), nil
 			})
 			time.Sleep(time.Second)
 			before := time.Now()
@@ -173,12 +179,13 @@ func TestStop(t *testing.T) {
 		})
 	})
 	t.Run("after the context has ended still counts what was in flight", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			p := startWith(t, ctx, Config{}, func(r *http.Request) (*http.Response, error) {
 				select {
 				case <-time.After(time.Second):
-					return status(200), nil
+					return greeting(), nil
 				case <-r.Context().Done():
 					return nil, r.Context().Err()
 				}
@@ -196,7 +203,7 @@ func TestStop(t *testing.T) {
 func TestTheTimelineIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := startWith(t, t.Context(), Config{}, func(*http.Request) (*http.Response, error) { return status(200), nil })
+		p := startWith(t, t.Context(), Config{}, func(*http.Request) (*http.Response, error) { return greeting(), nil })
 		for range 1000 {
 			p.Mark("again")
 		}

@@ -415,7 +415,7 @@ func TestASlowAnswerDoesNotLowerTheRate(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	var waiting atomic.Int64
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		waiting.Add(1)
 		<-release
 	}))

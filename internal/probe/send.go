@@ -62,7 +62,7 @@ func (p *Prober) roundTrip(ctx context.Context, transport http.RoundTripper) (in
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // what was wrong with it, reading has told
 	if _, err := io.CopyN(io.Discard, resp.Body, maxBody); err != nil && !errors.Is(err, io.EOF) {
 		return 0, fmt.Errorf("read body: %w", err)
 	}

@@ -82,6 +82,7 @@ var errClosed = errors.New("server closed idle connection")
 // a request.
 type conn struct {
 	net.Conn
+
 	socket   net.Conn // below TLS
 	written  atomic.Int64
 	answered atomic.Bool // data was read since the last write
