@@ -143,7 +143,7 @@ func (c *Cluster) requireBinaries(ctx context.Context) ([]Requirement, error) {
 			return nil, err
 		}
 	}
-	return append(missing, requireCompiler(cache)...), nil
+	return append(missing, requireCompiler(ctx, cache)...), nil
 }
 
 // Kubectl returns the path of a kubectl of the cluster's own version.

@@ -233,7 +233,7 @@ func (g cgroups) processes(child string) []int {
 	for _, t := range g.trees {
 		_ = filepath.WalkDir(filepath.Join(t.mount, g.base, child), func(dir string, d fs.DirEntry, err error) error {
 			if err != nil {
-				return nil // Groups vanish while we look, and what is gone has no processes.
+				return nil //nolint:nilerr // Groups vanish while we look, and what is gone has no processes.
 			}
 			if d.IsDir() {
 				for _, pid := range readPIDs(filepath.Join(dir, "cgroup.procs")) {

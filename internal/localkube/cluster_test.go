@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -207,7 +208,7 @@ func TestCluster(t *testing.T) {
 	t.Run("after a reboot Up brings the pods back", func(t *testing.T) {
 		// What a reboot takes: processes, control groups, mounts, links and /run.
 		killSupervisor(t, c)
-		if err := errors.Join(c.killProcesses(t.Context()), c.unmount(), removeNetwork(layoutOf(t, c)),
+		if err := errors.Join(c.killProcesses(t.Context()), c.unmount(), removeNetwork(t.Context(), layoutOf(t, c)),
 			os.RemoveAll(filepath.Join(runRoot, c.config.Name)), os.RemoveAll(c.paths.supervisorLock()), os.RemoveAll(c.paths.lock())); err != nil {
 			t.Fatal(err)
 		}
@@ -290,10 +291,10 @@ func TestControlPlane(t *testing.T) {
 	t.Run("a firewall between node and API server is named, and Up goes on once it is open", func(t *testing.T) {
 		bridge := layoutOf(t, c).bridge()
 		table := "table ip firewall_of_" + bridge
-		if err := nft(table + " { chain input { type filter hook input priority 0; iifname " + bridge + " drop; }; }\n"); err != nil {
+		if err := nft(t.Context(), table+" { chain input { type filter hook input priority 0; iifname "+bridge+" drop; }; }\n"); err != nil {
 			t.Fatalf("nft (package nftables): %v", err)
 		}
-		open := func() error { return nft("add " + table + "\ndelete " + table + "\n") }
+		open := func() error { return nft(context.WithoutCancel(t.Context()), "add "+table+"\ndelete "+table+"\n") }
 		t.Cleanup(func() { _ = open() })
 		larger := *c
 		larger.config.Nodes = 1
@@ -344,8 +345,7 @@ func TestUpNamesAllThatIsMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	c := newCluster(t, Config{Name: "test-missing", Dir: t.TempDir(), Supervisor: []string{"none"}})
 	err := c.Up(t.Context())
-	var missing *MissingError
-	if !errors.As(err, &missing) {
+	if _, ok := errors.AsType[*MissingError](err); !ok {
 		t.Fatalf("Up = %v, want a MissingError", err)
 	}
 	for _, want := range []string{"nft is not on PATH", "nftables", "go is not on PATH", "https://go.dev/dl"} {
@@ -507,11 +507,11 @@ func greet(address string) error {
 		return err
 	}
 	defer conn.Close()
-	text := make([]byte, 6)
-	if _, err := conn.Read(text); err != nil || string(text) != "hello\n" {
-		return fmt.Errorf("%s says %q, %v", address, text, err)
+	text, err := io.ReadAll(conn)
+	if err == nil && string(text) != "hello\n" {
+		err = fmt.Errorf("%s says %q", address, text)
 	}
-	return nil
+	return err
 }
 
 func killSupervisor(t *testing.T, c *Cluster) {

@@ -41,7 +41,7 @@ func (p plan) component(name string, args ...string) spec {
 		name: name,
 		args: append([]string{p.kubebox(), name}, args...),
 		env:  []string{"PATH=" + searchPath(), "HOME=" + p.dir},
-		log:  p.paths.log(name),
+		log:  p.log(name),
 	}
 }
 
@@ -52,7 +52,7 @@ func searchPath() string {
 }
 
 func (p plan) etcd() spec {
-	client, peer := p.layout.etcd(), fmt.Sprintf("https://%s:%d", p.loopback(), etcdPeerPort)
+	client, peer := p.layout.etcd(), "https://"+address(p.loopback(), etcdPeerPort)
 	cert, key, ca := p.pki("etcd.crt"), p.pki("etcd.key"), p.pki("etcd-ca.crt")
 	return p.component("etcd",
 		"--data-dir="+p.in("etcd"),
@@ -110,7 +110,7 @@ func (p plan) writeCorefile() error {
 		upstream = resolvConf
 	}
 	return p.render("Corefile", p.in("Corefile"), map[string]any{
-		"Port": dnsPort, "Host": p.host(), "Ready": fmt.Sprintf("%s:%d", p.loopback(), dnsReadyPort),
+		"Port": dnsPort, "Host": p.host(), "Ready": address(p.loopback(), dnsReadyPort),
 		"Kubeconfig": p.kubeconfig(userDNS), "Upstream": upstream,
 	})
 }
@@ -176,7 +176,7 @@ func (p plan) render(name, path string, values map[string]any) error {
 func (p plan) onNode(n int, s spec) spec {
 	s.name = nodeName(n) + "/" + s.name
 	s.netns = p.netns(n)
-	s.log = p.paths.log(strings.ReplaceAll(s.name, "/", "-"))
+	s.log = p.log(strings.ReplaceAll(s.name, "/", "-"))
 	return s
 }
 

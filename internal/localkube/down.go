@@ -42,7 +42,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 		return err
 	}
 	if known {
-		if err := removeNetwork(l); err != nil {
+		if err := removeNetwork(ctx, l); err != nil {
 			return err
 		}
 	}
@@ -130,8 +130,8 @@ func (c *Cluster) unmount() error {
 	roots := []string{c.config.Dir, filepath.Join(runRoot, c.config.Name)}
 	for _, root := range roots {
 		// The kernel names mounts by the path without links.
-		if real, err := filepath.EvalSymlinks(root); err == nil && real != root {
-			roots = append(roots, real)
+		if direct, err := filepath.EvalSymlinks(root); err == nil && direct != root {
+			roots = append(roots, direct)
 		}
 	}
 	for range 10 { // Mounts can be stacked on one point, and propagate.
@@ -185,23 +185,15 @@ func unescapeMount(point string) string {
 // removeFiles deletes the cluster's files, the few that components keep at
 // fixed places of the machine among them.
 func (c *Cluster) removeFiles() error {
+	defer func() { _ = os.Remove(defaultRoot) }() // It fails while other clusters are in it.
 	return errors.Join(
 		removeLinksInto("/var/log/containers", c.config.Dir),
 		removeMatches("/var/lib/cni/results", c.paths.cniName()+"-"),
 		os.RemoveAll(filepath.Join(runRoot, c.config.Name)),
 		os.RemoveAll(c.config.Dir),
 		os.RemoveAll(c.paths.supervisorLock()),
-		removeEmpty(filepath.Dir(c.config.Dir), defaultRoot),
 		os.RemoveAll(c.paths.lock()), // last: until then others must wait
 	)
-}
-
-// removeEmpty removes the directory if it is that one and empty.
-func removeEmpty(dir, only string) error {
-	if dir == only {
-		_ = os.Remove(dir) // It fails if other clusters are in it.
-	}
-	return nil
 }
 
 // removeLinksInto deletes the links in dir that lead into the other directory:

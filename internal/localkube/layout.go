@@ -59,8 +59,12 @@ func (l layout) loopback() netip.Addr {
 	return netip.AddrFrom4([4]byte{127, byte(78 + l.slot), 0, 1})
 }
 
-func (l layout) apiServer() string { return fmt.Sprintf("https://%s:%d", l.host(), apiPort) }
-func (l layout) etcd() string      { return fmt.Sprintf("https://%s:%d", l.loopback(), etcdPort) }
+func (l layout) apiServer() string { return "https://" + address(l.host(), apiPort) }
+func (l layout) etcd() string      { return "https://" + address(l.loopback(), etcdPort) }
+
+func address(host netip.Addr, port uint16) string {
+	return netip.AddrPortFrom(host, port).String()
+}
 
 // ranges are the address ranges that the cluster uses, in a fixed order.
 func (l layout) ranges() []netip.Prefix {
@@ -81,6 +85,7 @@ const (
 	etcdPeerPort  = 2380
 	managerPort   = 10257
 	schedulerPort = 10259
+	kubeletPort   = 10250
 	dnsPort       = 1053
 	dnsReadyPort  = 8181
 )

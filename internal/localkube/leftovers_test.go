@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -59,7 +60,7 @@ func leftovers(t *testing.T, c *Cluster, r remains) []string {
 	for _, proc := range files {
 		command, _ := os.ReadFile(proc + "/cmdline")
 		groups, _ := os.ReadFile(proc + "/cgroup")
-		if filepath.Base(proc) != fmt.Sprint(os.Getpid()) && (mentions(string(command)) || mentions(string(groups))) {
+		if filepath.Base(proc) != strconv.Itoa(os.Getpid()) && (mentions(string(command)) || mentions(string(groups))) {
 			add("process", filepath.Base(proc)+" "+strings.ReplaceAll(string(command), "\x00", " "))
 		}
 		if space, err := os.Readlink(proc + "/ns/net"); err == nil && slices.Contains(r.spaces, space) {

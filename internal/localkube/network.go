@@ -1,6 +1,7 @@
 package localkube
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,15 +13,15 @@ import (
 
 // ensureHostNetwork makes the bridge between this machine and the nodes, and
 // lets pods reach what this machine reaches.
-func ensureHostNetwork(l layout, name, dir string) error {
+func ensureHostNetwork(ctx context.Context, l layout, name, dir string) error {
 	if err := ensureBridge(l, linkAlias(name, dir)); err != nil {
 		return err
 	}
-	if err := enableForwarding(); err != nil {
+	if err := enableForwarding(ctx); err != nil {
 		return err
 	}
 	// Pods' addresses mean nothing outside of this machine.
-	return nft(fmt.Sprintf(`
+	return nft(ctx, fmt.Sprintf(`
 add table ip %[1]s
 delete table ip %[1]s
 table ip %[1]s {
@@ -171,7 +172,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 
 // removeNetwork takes away the cluster's links, with which its routes go, and
 // its nft table. The network namespaces go with their mounts.
-func removeNetwork(l layout) error {
+func removeNetwork(ctx context.Context, l layout) error {
 	var errs []error
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -187,7 +188,7 @@ func removeNetwork(l layout) error {
 		}
 	}
 	// Adding first makes the deletion of a table that is not there succeed.
-	errs = append(errs, nft(fmt.Sprintf("add table ip %[1]s\ndelete table ip %[1]s\n", l.bridge())))
+	errs = append(errs, nft(ctx, fmt.Sprintf("add table ip %[1]s\ndelete table ip %[1]s\n", l.bridge())))
 	return errors.Join(errs...)
 }
 

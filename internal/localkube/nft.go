@@ -2,6 +2,7 @@ package localkube
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -9,8 +10,8 @@ import (
 
 // nft gives the rules to the kernel in one transaction, in the calling
 // thread's network namespace.
-func nft(rules string) error {
-	cmd := exec.Command("nft", "-f", "-")
+func nft(ctx context.Context, rules string) error {
+	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(rules)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -126,7 +126,11 @@ func ensureCertificate(p paths, c certificate) error {
 		if err != nil {
 			return fmt.Errorf("read authority %s: %w", c.issuer, err)
 		}
-		parent, signer = pair.Leaf, pair.PrivateKey.(crypto.Signer)
+		authority, ok := pair.PrivateKey.(crypto.Signer)
+		if !ok {
+			return fmt.Errorf("read authority %s: its key cannot sign", c.issuer)
+		}
+		parent, signer = pair.Leaf, authority
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {

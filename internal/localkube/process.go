@@ -118,7 +118,7 @@ func (p *process) launch() (*exec.Cmd, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer out.Close()
-	cmd := exec.Command(p.spec.args[0], p.spec.args[1:]...)
+	cmd := exec.Command(p.spec.args[0], p.spec.args[1:]...) //nolint:noctx // It may outlive the supervisor.
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.spec.env, "/", out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := inNetNS(p.spec.netns, cmd.Start); err != nil {

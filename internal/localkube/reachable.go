@@ -14,7 +14,7 @@ import (
 // components would only say that they wait.
 func (p plan) reachable(ctx context.Context, n int) error {
 	bridge := p.bridge()
-	api := net.JoinHostPort(p.host().String(), fmt.Sprint(apiPort))
+	api := address(p.host(), apiPort)
 	if err := p.dialFrom(ctx, n, api); err != nil {
 		return &Error{
 			Message: fmt.Sprintf("%s cannot connect to the API server at %s: a firewall on this machine seems to refuse what comes from %s", nodeName(n), api, bridge),
@@ -27,7 +27,7 @@ func (p plan) reachable(ctx context.Context, n int) error {
 		return nil
 	}
 	// Any answer will do, so a kubelet that is not there yet is no fault.
-	peer := net.JoinHostPort(p.layout.node(1).String(), "10250")
+	peer := address(p.layout.node(1), kubeletPort)
 	if err := p.dialFrom(ctx, n, peer); err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
 		return &Error{
 			Message: fmt.Sprintf("%s cannot connect to %s: a firewall on this machine seems to drop what %s forwards, as Docker's does", nodeName(n), nodeName(1), bridge),

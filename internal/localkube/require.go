@@ -2,6 +2,8 @@ package localkube
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,11 +25,12 @@ type Requirement struct {
 type MissingError struct{ Missing []Requirement }
 
 func (e *MissingError) Error() string {
-	text := "this machine cannot run a local Kubernetes yet:"
+	var text strings.Builder
+	text.WriteString("this machine cannot run a local Kubernetes yet:")
 	for _, r := range e.Missing {
-		text += fmt.Sprintf("\n  - %s: %s", r.What, r.Mend)
+		fmt.Fprintf(&text, "\n  - %s: %s", r.What, r.Mend)
 	}
-	return text
+	return text.String()
 }
 
 // The memory and disk that a cluster needs, in bytes, as measured.
@@ -41,7 +44,7 @@ const (
 
 // requireMachine checks what a running cluster needs. more is how many nodes
 // are to be started beyond those that run, or -1 when all runs already.
-func requireMachine(dir string, more int) []Requirement {
+func requireMachine(ctx context.Context, dir string, more int) []Requirement {
 	var missing []Requirement
 	lack := func(what, mend string) { missing = append(missing, Requirement{What: what, Mend: mend}) }
 	if os.Geteuid() != 0 {
@@ -50,7 +53,7 @@ func requireMachine(dir string, more int) []Requirement {
 		return append(missing, requireTools()...)
 	}
 	missing = append(missing, requireTools()...)
-	missing = append(missing, requireKernel()...)
+	missing = append(missing, requireKernel(ctx)...)
 	need := int64(max(more, 0)) * memoryNode
 	if more >= 0 {
 		need += memoryControlPlane
@@ -75,12 +78,12 @@ func requireTools() []Requirement {
 }
 
 // requireCompiler checks what compiling the binaries needs.
-func requireCompiler(cache string) []Requirement {
+func requireCompiler(ctx context.Context, cache string) []Requirement {
 	var missing []Requirement
 	if _, err := exec.LookPath("gcc"); err != nil {
 		missing = append(missing, Requirement{What: "gcc is not on PATH; runc is partly written in C", Mend: install("gcc libc6-dev (Debian) or gcc glibc-devel (Fedora)")})
 	}
-	if err := exec.Command("pkg-config", "--exists", "libseccomp").Run(); err != nil {
+	if err := exec.CommandContext(ctx, "pkg-config", "--exists", "libseccomp").Run(); err != nil {
 		missing = append(missing, Requirement{What: "the headers of libseccomp, which runc needs, are not found by pkg-config", Mend: install("libseccomp-dev pkg-config (Debian) or libseccomp-devel pkgconf (Fedora)")})
 	}
 	if free, err := availableMemory(); err == nil && free < memoryCompile {
@@ -117,10 +120,10 @@ func install(packages string) string {
 
 // requireKernel tries out what cannot be read off: each feature is used once,
 // in a network namespace that vanishes again.
-func requireKernel() []Requirement {
+func requireKernel(ctx context.Context) []Requirement {
 	var missing []Requirement
 	lack := func(what, mend string) { missing = append(missing, Requirement{What: what, Mend: mend}) }
-	_ = exec.Command("modprobe", "-a", "overlay", "bridge", "veth", "nf_tables", "nf_conntrack", "nft_masq", "nft_fib_ipv4").Run() // Built-in features need no module.
+	_ = exec.CommandContext(ctx, "modprobe", "-a", "overlay", "bridge", "veth", "nf_tables", "nf_conntrack", "nft_masq", "nft_fib_ipv4").Run() // Built-in features need no module.
 	if text, err := os.ReadFile("/proc/filesystems"); err == nil && !strings.Contains(string(text), "\toverlay\n") {
 		lack("the kernel has no overlay file system", "modprobe overlay")
 	}
@@ -136,9 +139,9 @@ func requireKernel() []Requirement {
 			lack("the kernel makes no veth pair ("+err.Error()+")", "modprobe veth")
 		}
 		if _, err := exec.LookPath("nft"); err != nil {
-			return nil
+			return nil //nolint:nilerr // That nft is missing has been said already.
 		}
-		if err := nft(kubeProxyProbe); err != nil {
+		if err := nft(ctx, kubeProxyProbe); err != nil {
 			lack("the kernel refuses the nftables rules that Services need ("+err.Error()+")", "modprobe -a nf_tables nft_nat nft_masq nft_fib_ipv4 nft_numgen; kernel 5.13 or newer")
 		}
 		return nil
@@ -203,5 +206,5 @@ func availableMemory() (int64, error) {
 			return kilobytes << 10, err
 		}
 	}
-	return 0, fmt.Errorf("read /proc/meminfo: no line MemAvailable")
+	return 0, errors.New("read /proc/meminfo: no line MemAvailable")
 }

@@ -136,8 +136,8 @@ const forwardingSwitch = "/proc/sys/net/ipv4/ip_forward"
 
 // enableForwarding lets this machine pass packets on, and remembers if it did
 // not do so before.
-func enableForwarding() error {
-	guard, err := lock(context.Background(), slotsLock, func() {})
+func enableForwarding(ctx context.Context) error {
+	guard, err := lock(ctx, slotsLock, func() {})
 	if err != nil {
 		return err
 	}

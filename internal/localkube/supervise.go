@@ -166,7 +166,7 @@ func (s *supervisor) reach(ctx context.Context, wanted state) error {
 	if err := ensureControlPlanePKI(p.paths, p.layout); err != nil {
 		return err
 	}
-	if err := ensureHostNetwork(p.layout, p.name(), p.dir); err != nil {
+	if err := ensureHostNetwork(ctx, p.layout, p.name(), p.dir); err != nil {
 		return err
 	}
 	// The nodes' containerds come up beside the control plane; the kubelets
@@ -202,7 +202,7 @@ func (s *supervisor) startControlPlane(ctx context.Context, p plan) error {
 	}
 	s.start(ctx, p.apiserver())
 	if err := s.ready(ctx, "kube-apiserver", func(ctx context.Context) error {
-		a, err := p.paths.api(p.layout)
+		a, err := p.api(p.layout)
 		if err != nil {
 			return err
 		}
@@ -213,7 +213,7 @@ func (s *supervisor) startControlPlane(ctx context.Context, p plan) error {
 	}
 	s.start(ctx, p.manager())
 	s.start(ctx, p.scheduler())
-	a, err := p.paths.api(p.layout)
+	a, err := p.api(p.layout)
 	if err != nil {
 		return err
 	}

@@ -353,10 +353,11 @@ func awaitText(t *testing.T, path, want string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := poll(ctx, 10*time.Millisecond, func(context.Context) error {
-		if text, err := os.ReadFile(path); err != nil || string(text) != want {
-			return fmt.Errorf("%s holds %q, %v, want %q", path, text, err, want)
+		text, err := os.ReadFile(path)
+		if err == nil && string(text) != want {
+			err = fmt.Errorf("%s holds %q, want %q", path, text, want)
 		}
-		return nil
+		return err
 	}); err != nil {
 		t.Fatal(err)
 	}

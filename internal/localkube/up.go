@@ -62,7 +62,7 @@ func (c *Cluster) require(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if missing = append(requireMachine(c.config.Dir, more), missing...); len(missing) > 0 {
+	if missing = append(requireMachine(ctx, c.config.Dir, more), missing...); len(missing) > 0 {
 		return &MissingError{Missing: missing}
 	}
 	return nil
@@ -155,7 +155,7 @@ func (c *Cluster) launchSupervisor() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // It outlives every context of this process.
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
