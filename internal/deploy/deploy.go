@@ -192,6 +192,9 @@ func (r *run) settle(ctx context.Context, err error) (pipeline.Deployment, error
 		return r.record, err
 	}
 	r.record.Outcome, r.record.Message = pipeline.Failed, err.Error()
+	if r.entry == nil {
+		r.record.Revision = 0 // The journal has none of it: nothing was changed.
+	}
 	r.record.Seconds = r.Now().Sub(r.record.Started).Seconds()
 	r.log.line("failed: %s", err)
 	return r.record, nil

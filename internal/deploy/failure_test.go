@@ -17,10 +17,10 @@ func TestAnUpdateThatCannotWorkEndsEarlyAndIsReverted(t *testing.T) {
 	image := webImage(t)
 	missing := image[:strings.LastIndex(image, "@")] + "@sha256:" + strings.Repeat("0", 64)
 	cases := map[string]struct {
-		update []string      // manifests of the second revision
-		want   []string      // in the message
-		within time.Duration // of the whole deployment, revert included
-		seen   func(*Request)
+		update []string       // manifests of the second revision
+		want   []string       // in the message
+		within time.Duration  // of the whole deployment, revert included
+		seen   func(*Request) // changes the request
 	}{
 		"an image that is not there": {
 			update: []string{web(missing, 1) + ready, webService},
@@ -57,6 +57,7 @@ func TestAnUpdateThatCannotWorkEndsEarlyAndIsReverted(t *testing.T) {
 			update: []string{web(image, 1, "MODE=broken") + ready, webService},
 			want:   []string{"requests lost", "500", "the budget is 0", "Reverted to revision 1"},
 			within: 60 * time.Second,
+			seen:   func(r *Request) { r.Verify.Off = false },
 		},
 	}
 	for name, c := range cases {
@@ -64,10 +65,11 @@ func TestAnUpdateThatCannotWorkEndsEarlyAndIsReverted(t *testing.T) {
 			b := setup(t)
 			b.config.Unschedulable = 5 * time.Second
 			b.write(t, web(image, 1, "VERSION=1")+ready, webService)
-			b.deployWell(t, b.request())
+			b.deployFirst(t)
 			before := b.generation(t)
 			b.write(t, c.update...)
 			request := b.request()
+			request.Verify.Off = true
 			if c.seen != nil {
 				c.seen(&request)
 			}
@@ -128,7 +130,7 @@ spec: {replicas: 1, selector: {matchLabels: {app: web}}, template: {metadata: {l
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
 			b.write(t, web(image, 1, "VERSION=1")+ready, webService)
-			b.deployWell(t, b.request())
+			b.deployFirst(t)
 			before := b.generation(t)
 			b.write(t, c.manifest, webService, extra)
 			d := b.deploy(t, b.request())
@@ -173,7 +175,7 @@ func TestAFieldThatSomeoneElseSetIsNamedWithItsOwner(t *testing.T) {
 	b := setup(t)
 	image := webImage(t)
 	b.write(t, web(image, 1, "VERSION=1")+ready, webService)
-	b.deployWell(t, b.request())
+	b.deployFirst(t)
 	b.applyAs(t, "anna", strings.Replace(webService, "{app: web}", "{app: other}", 1))
 	d := b.deploy(t, b.request())
 	if d.Outcome != pipeline.Failed || !strings.Contains(d.Message, `.spec.selector is owned by "anna"`) {

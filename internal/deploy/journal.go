@@ -11,6 +11,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +31,7 @@ const (
 	journalKept    = 10
 	maxJournalSize = 1000 << 10 // a Secret holds 1 MiB; the rest is for the record
 	maxUnpacked    = 64 << 20
+	saveTime       = time.Minute
 )
 
 // phase says how far a revision has come. The arrows:
@@ -232,8 +234,12 @@ func pack(objects []manifest.Object) ([]byte, error) {
 }
 
 // save writes the record of an entry, provided that nobody else has written it
-// since: whoever has lost the lease finds out here at the latest.
+// since: whoever has lost the lease finds out here at the latest. It is not cut
+// short by the end of ctx, since a write whose fate is unknown would look like
+// somebody else's to the next one.
 func (j *journal) save(ctx context.Context, e *entry) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+	defer cancel()
 	text, err := json.Marshal(e.record)
 	if err != nil {
 		return fmt.Errorf("encode revision %d: %w", e.revision(), err)

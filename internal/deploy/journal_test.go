@@ -26,7 +26,7 @@ func TestRollbackBringsManifestsAndConfigurationBack(t *testing.T) {
 	b := setup(t)
 	image := webImage(t)
 	b.write(t, web(image, 1, "VERSION=1")+ready, webService, fmt.Sprintf(settings, "hello"), extra)
-	b.deployWell(t, b.request())
+	b.deployFirst(t)
 	b.write(t, web(image, 1, "VERSION=2")+ready, webService, fmt.Sprintf(settings, "bonjour"))
 	b.deployWell(t, b.request())
 	b.wantGone(t, b.ref("v1", "ConfigMap", "extra"))
@@ -255,7 +255,7 @@ spec:
 `
 	image := webImage(t)
 	b.write(t, web(image, 2, "VERSION=1")+ready, webService)
-	b.deployWell(t, b.request())
+	b.deployFirst(t)
 	b.write(t, web(image, 2, "VERSION=2")+ready, webService, hpa)
 	b.deployWell(t, b.request())
 	b.wantReplicas(t, 2) // Not 1, though the field was ours and has been left out.

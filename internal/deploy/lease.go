@@ -14,9 +14,10 @@ import (
 // The timing of the lease: a holder that could not renew for leaseDuration has
 // lost it, and stops by itself a little earlier.
 const (
-	leaseDuration = 15 * time.Second
-	leaseRenew    = 4 * time.Second
-	leaseGiveUp   = 11 * time.Second
+	leaseDuration = 30 * time.Second
+	leaseRenew    = 5 * time.Second
+	leaseAttempt  = 8 * time.Second
+	leaseGiveUp   = 20 * time.Second
 	releaseWait   = 5 * time.Second
 )
 
@@ -104,7 +105,7 @@ func (r *run) keep(ctx context.Context, lease *kube.Lease, stop <-chan struct{},
 			return
 		case <-ticker.C:
 		}
-		attempt, cancel := context.WithTimeout(ctx, leaseRenew)
+		attempt, cancel := context.WithTimeout(ctx, leaseAttempt)
 		err := lease.Renew(attempt)
 		cancel()
 		var held *kube.HeldError

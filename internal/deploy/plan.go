@@ -38,6 +38,7 @@ type Step struct {
 	Verb   Verb
 	Ref    kube.Ref
 	Object *unstructured.Unstructured // for apply: what is sent
+	Live   *unstructured.Unstructured // for apply: what is there, nil when nothing is
 	Change Change                     // for apply
 	Force  bool                       // for apply: take fields over from other managers
 	UID    string                     // for prune: of the object that may be deleted
@@ -137,7 +138,7 @@ func applies(s Situation) []Step {
 		live := s.Live[ref.ID()]
 		object, text := yieldReplicas(stamp(o.Unstructured, s.App, s.Namespace, s.Revision), live, s.Scaled[ref.ID()])
 		steps = append(steps, Step{
-			Verb: VerbApply, Ref: ref, Object: object, Force: s.Force, Text: text, Wave: wave,
+			Verb: VerbApply, Ref: ref, Object: object, Live: live, Force: s.Force, Text: text, Wave: wave,
 			Change:  changeOf(live, s.Merged[ref.ID()]),
 			Request: kube.ApplyRequest(s.Resources[ref.ID()], ref.Namespace, ref.Name),
 		})

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -8,7 +9,7 @@ import (
 )
 
 func TestRollingUpdateWithTheRecipeLosesNoRequest(t *testing.T) {
-	b := setup(t)
+	b := setupAlone(t)
 	image := webImage(t)
 	b.write(t, web(image, 3, "VERSION=1", "MODE=graceful", "WORK=10ms")+ready, webService)
 	first := b.deployWell(t, b.request())
@@ -35,7 +36,7 @@ func TestRollingUpdateWithTheRecipeLosesNoRequest(t *testing.T) {
 
 // A prober that cannot fail shows nothing.
 func TestRollingUpdateAsWrittenLosesRequests(t *testing.T) {
-	b := setup(t)
+	b := setupAlone(t)
 	image := webImage(t)
 	request := b.request()
 	request.AsWritten, request.Verify = true, pipeline.Verify{Rate: 200, Budget: 1 << 20}
@@ -47,4 +48,39 @@ func TestRollingUpdateAsWrittenLosesRequests(t *testing.T) {
 		t.Errorf("verdict %+v, want losses", naive.Verdict)
 	}
 	t.Logf("verdict of the naive update: %s", naive.Verdict)
+}
+
+// Most Services have no address outside the cluster.
+func TestAServiceInsideTheClusterIsProbedThroughTheAPIServer(t *testing.T) {
+	b := setupAlone(t)
+	image := webImage(t)
+	inside := strings.Replace(webService, "  type: NodePort\n", "", 1)
+	b.write(t, web(image, 2, "VERSION=1")+ready, inside)
+	b.deployWell(t, b.request())
+	b.write(t, web(image, 2, "VERSION=2")+ready, inside)
+	d := b.deployWell(t, b.request())
+	if d.Verdict == nil || d.Verdict.Requests < 200 || !strings.Contains(d.Verdict.Target, "/services/web:80/proxy/") {
+		t.Errorf("verdict %+v, want it through the service proxy", d.Verdict)
+	}
+	if d.URL != "" {
+		t.Errorf("URL %q, want none that a person could not use", d.URL)
+	}
+	t.Logf("verdict through the API server: %s", d.Verdict)
+}
+
+func TestASecretIsNeitherInTheLogNorInTheRecord(t *testing.T) {
+	b := setup(t)
+	secret := "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: %s}\n"
+	for _, value := range []string{"hunter2-first", "hunter2-second"} {
+		b.write(t, fmt.Sprintf(secret, value), fmt.Sprintf(noPods, 1))
+		d := b.deployWell(t, b.request())
+		if strings.Contains(b.log.String(), "hunter2") || strings.Contains(fmt.Sprintf("%+v", d), "hunter2") {
+			t.Error("the secret is in the log or the record")
+		}
+	}
+	b.applyAs(t, "anna", fmt.Sprintf(secret, "hunter2-anna"))
+	d := b.deploy(t, b.request())
+	if d.Outcome != pipeline.Failed || strings.Contains(d.Message, "hunter2") {
+		t.Errorf("conflict: %s: %s", d.Outcome, d.Message)
+	}
 }

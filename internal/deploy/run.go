@@ -118,6 +118,7 @@ func (r *run) resume(ctx context.Context, e *entry) error {
 	if err := r.journal.save(ctx, e); err != nil {
 		return err
 	}
+	r.log.line("        requests are sent and counted from here on; what was counted before is lost")
 	if e.Phase == reverting {
 		return r.revert(ctx, refuse("%s", e.Cause))
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +43,11 @@ import (
 func TestMain(m *testing.M) {
 	if point := os.Getenv(childPoint); point != "" {
 		os.Exit(runChild(point))
+	}
+	// The tests wait for pods, not for the processor.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
 	}
 	code := m.Run()
 	images.close()
@@ -168,6 +175,13 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	t.Parallel()
+	return setupAlone(t)
+}
+
+// setupAlone is for tests that measure losses: they run before the parallel
+// ones, whose load would be measured as well.
+func setupAlone(t *testing.T) *bundle {
+	t.Helper()
 	cluster := kubetest.Connect(t)
 	b := &bundle{cluster: cluster, namespace: kubetest.Name(t), root: t.TempDir(), log: &syncBuffer{}}
 	b.config = Config{Cluster: cluster, Recipe: quickRecipe}
@@ -214,6 +228,14 @@ func (b *bundle) deployWell(t testing.TB, request Request) pipeline.Deployment {
 		t.Fatalf("outcome %s: %s", d.Outcome, d.Message)
 	}
 	return d
+}
+
+// deployFirst makes the revision that a test begins with. It is not measured.
+func (b *bundle) deployFirst(t testing.TB) {
+	t.Helper()
+	request := b.request()
+	request.Verify.Off = true
+	b.deployWell(t, request)
 }
 
 func (b *bundle) ref(apiVersion, kind, name string) kube.Ref {

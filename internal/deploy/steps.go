@@ -15,6 +15,10 @@ import (
 	"github.com/towline/towline/internal/kube"
 )
 
+// staleLimit is how often an object may change between a read and a write
+// before the write is given up.
+const staleLimit = 20
+
 // walk carries steps out in their order, those of one wave at the same time,
 // and notes each wave in the journal. The first step that says no ends it.
 func (r *run) walk(ctx context.Context, steps []Step) error {
@@ -110,30 +114,42 @@ func (r *run) step(ctx context.Context, s Step, place string, g *generations) (d
 	return done, nil
 }
 
-// apply sends one object. An object that carries the sequence is sent with the
+// apply sends one object. One that would not change is left alone.
+func (r *run) apply(ctx context.Context, s Step) (*unstructured.Unstructured, error) {
+	if fenced(s.Ref) {
+		return r.applyFenced(ctx, s)
+	}
+	if s.Change == Unchanged {
+		return s.Live, nil
+	}
+	applied, err := r.Cluster.Apply(ctx, s.Object, kube.ApplyOptions{Force: s.Force})
+	if err != nil {
+		return nil, refusedOr(err, "the API server refuses %v", err)
+	}
+	return applied, nil
+}
+
+// applyFenced sends an object that carries the sequence. It goes with the
 // resourceVersion of the very read that showed no later one, so that nobody
 // comes in between: a writer that was away for a while cannot overwrite what a
 // newer deployment has written.
-func (r *run) apply(ctx context.Context, s Step) (*unstructured.Unstructured, error) {
+func (r *run) applyFenced(ctx context.Context, s Step) (*unstructured.Unstructured, error) {
 	for attempt := 0; ; attempt++ {
-		object := s.Object
+		object := s.Object.DeepCopy()
 		live, err := r.Cluster.Get(ctx, s.Ref)
-		if err != nil && !kube.IsNotFound(err) {
+		switch {
+		case kube.IsNotFound(err):
+		case err != nil:
 			return nil, err
-		}
-		if err == nil && s.Change == Unchanged && !fenced(s.Ref) {
-			return live, nil
-		}
-		if err == nil && fenced(s.Ref) {
-			if sequence := sequenceOf(live); sequence > r.record.Revision {
-				return nil, refuse("%s carries revision %d, later than this deployment's %d: a newer deployment has been here, this one stops", s.Ref, sequence, r.record.Revision)
-			}
-			object = object.DeepCopy()
+		case sequenceOf(live) > r.record.Revision:
+			return nil, refuse("%s carries revision %d, later than this deployment's %d: a newer deployment has been here, this one stops",
+				s.Ref, sequenceOf(live), r.record.Revision)
+		default:
 			object.SetResourceVersion(live.GetResourceVersion())
 		}
 		applied, err := r.Cluster.Apply(ctx, object, kube.ApplyOptions{Force: s.Force})
-		if kube.IsStale(err) && attempt < 20 {
-			continue
+		if kube.IsStale(err) && attempt < staleLimit {
+			continue // Its controller has written its status meanwhile.
 		}
 		if err != nil {
 			return nil, refusedOr(err, "the API server refuses %v", err)

@@ -144,7 +144,7 @@ func (r *run) rehearse(ctx context.Context, s Situation) (map[string]*unstructur
 	if skipped > 0 {
 		note = fmt.Sprintf(", %d not asked about: what they need is among the objects themselves", skipped)
 	}
-	r.log.line("dry-run %d objects accepted%s   PATCH …?dryRun=All&fieldManager=%s", len(merged), note, kube.FieldManager)
+	r.log.line("dry-run %d objects accepted%s   PATCH ...?dryRun=All&fieldManager=%s", len(merged), note, kube.FieldManager)
 	return merged, nil
 }
 

@@ -109,7 +109,7 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 			return nil
 		}
 	}
-	if err := w.start(ctx, r); err != nil {
+	if err := w.start(ctx, r, 0); err != nil {
 		return err
 	}
 	v := w.collect(ctx, baselineRequests, baselineTime)
@@ -131,7 +131,7 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 func causes(v pipeline.Verdict) string {
 	var parts []string
 	for cause, n := range v.Losses {
-		parts = append(parts, fmt.Sprintf("%d × %s", n, cause))
+		parts = append(parts, fmt.Sprintf("%d %s", n, cause))
 	}
 	if len(parts) == 0 {
 		return "no answer"
@@ -157,12 +157,13 @@ func (w *watchman) readyEndpoints(ctx context.Context, r *run) (int, error) {
 	return ready, nil
 }
 
-// start finds the way to the Service and begins to send.
-func (w *watchman) start(ctx context.Context, r *run) error {
+// start finds the way to the Service and begins to send. A public way may take
+// some patience.
+func (w *watchman) start(ctx context.Context, r *run, patience time.Duration) error {
 	config := probe.Config{URL: w.verify.URL, Rate: w.rate()}
 	via := "by its URL"
 	if w.verify.URL == "" {
-		route, err := w.route(ctx, r)
+		route, err := w.route(ctx, r, patience)
 		if err != nil {
 			return err
 		}
@@ -188,8 +189,8 @@ func (w *watchman) start(ctx context.Context, r *run) error {
 
 // route waits a moment for the data plane: a Service that is new may not be
 // known yet on the node that is asked.
-func (w *watchman) route(ctx context.Context, r *run) (kube.Route, error) {
-	deadline := time.Now().Add(reachTime)
+func (w *watchman) route(ctx context.Context, r *run, patience time.Duration) (kube.Route, error) {
+	deadline := time.Now().Add(patience)
 	for {
 		route, err := r.Cluster.ServiceURL(ctx, r.record.Namespace, w.service)
 		if err != nil || route.Public || !route.Exposed || time.Now().After(deadline) {
@@ -304,7 +305,17 @@ func (w *watchman) judge(v pipeline.Verdict) error {
 	if v.Lost <= w.verify.Budget {
 		return nil
 	}
-	return refuse("%d of %d requests lost (%s), the budget is %d", v.Lost, v.Requests, causes(v), w.verify.Budget)
+	return refuse("%d of %d requests lost (%s), the budget is %d%s", v.Lost, v.Requests, causes(v), w.verify.Budget, keepAliveHint(v))
+}
+
+// keepAliveHint names the one cause of losses that no deployer can mend from
+// outside.
+func keepAliveHint(v pipeline.Verdict) string {
+	if v.KeepAlive.Lost == 0 || v.Fresh.Lost > 0 || v.Losses["timeout"] > 0 {
+		return ""
+	}
+	return ". Only connections that are kept open lost requests: the application cuts them when it ends. " +
+		"After SIGTERM, let it answer with \"Connection: close\" for a second or two before it shuts down gracefully"
 }
 
 // conclude sends requests for a moment longer and judges them all. The prober
@@ -313,7 +324,7 @@ func (w *watchman) conclude(ctx context.Context, r *run) error {
 	window := afterRollout
 	if w.deferred != "" {
 		window = firstWindow
-		if err := w.start(ctx, r); err != nil {
+		if err := w.start(ctx, r, reachTime); err != nil {
 			return err
 		}
 		w.arm()

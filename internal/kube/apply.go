@@ -42,7 +42,7 @@ func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, opt
 		patch.DryRun = []string{metav1.DryRunAll}
 	}
 	var applied *unstructured.Unstructured
-	err = retry(ctx, func() (err error) {
+	err = retry(ctx, func(ctx context.Context) (err error) {
 		applied, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, patch)
 		return err
 	})

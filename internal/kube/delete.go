@@ -22,7 +22,7 @@ func (c *Cluster) Delete(ctx context.Context, ref Ref, uid types.UID) error {
 	if uid != "" {
 		options.Preconditions = &metav1.Preconditions{UID: &uid}
 	}
-	err = retry(ctx, func() error { return resource.Delete(ctx, ref.Name, options) })
+	err = retry(ctx, func(ctx context.Context) error { return resource.Delete(ctx, ref.Name, options) })
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete %s: %w", ref, err)
 	}

@@ -23,7 +23,7 @@ func (c *Cluster) Get(ctx context.Context, ref Ref) (*unstructured.Unstructured,
 		return nil, err
 	}
 	var obj *unstructured.Unstructured
-	err = retry(ctx, func() (err error) {
+	err = retry(ctx, func(ctx context.Context) (err error) {
 		obj, err = resource.Get(ctx, ref.Name, metav1.GetOptions{})
 		return err
 	})
@@ -74,7 +74,7 @@ func (c *Cluster) List(ctx context.Context, gvk schema.GroupVersionKind, namespa
 		return nil, err
 	}
 	var list *unstructured.UnstructuredList
-	err = retry(ctx, func() (err error) {
+	err = retry(ctx, func(ctx context.Context) (err error) {
 		list, err = c.dynamic.Resource(served.GVR).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		return err
 	})

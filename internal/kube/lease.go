@@ -68,7 +68,7 @@ func (e *HeldError) Error() string {
 func (c *Cluster) AcquireLease(ctx context.Context, claim LeaseClaim, expired string) (*Lease, error) {
 	leases := c.leases.Leases(claim.Namespace)
 	var current *coordinationv1.Lease
-	err := retry(ctx, func() (err error) {
+	err := retry(ctx, func(ctx context.Context) (err error) {
 		current, err = leases.Get(ctx, claim.Name, metav1.GetOptions{})
 		return err
 	})

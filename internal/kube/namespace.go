@@ -14,7 +14,7 @@ import (
 // not stopped here: the first object that is sent will tell.
 func (c *Cluster) EnsureNamespace(ctx context.Context, name string) (created bool, err error) {
 	var found *corev1.Namespace
-	err = retry(ctx, func() (err error) {
+	err = retry(ctx, func(ctx context.Context) (err error) {
 		found, err = c.core.Namespaces().Get(ctx, name, metav1.GetOptions{})
 		return err
 	})
@@ -27,7 +27,7 @@ func (c *Cluster) EnsureNamespace(ctx context.Context, name string) (created boo
 		return false, fmt.Errorf("get namespace %s: %w", name, err)
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	err = retry(ctx, func() error {
+	err = retry(ctx, func(ctx context.Context) error {
 		_, err := c.core.Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: FieldManager})
 		return err
 	})

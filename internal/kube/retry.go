@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"syscall"
@@ -16,12 +17,16 @@ import (
 // or is overloaded. It covers the restart of a single control plane node.
 const retryFor = 60 * time.Second
 
+// requestTimeout is how long one request may take. Admission webhooks may take
+// 30 s by themselves.
+const requestTimeout = 40 * time.Second
+
 // retry repeats do, which must be harmless to repeat, while the API server is
 // away for a moment. It ends with the context.
-func retry(ctx context.Context, do func() error) error {
+func retry(ctx context.Context, do func(context.Context) error) error {
 	deadline := time.Now().Add(retryFor)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 3*time.Second) {
-		err := do()
+		err := once(ctx, do)
 		if err == nil || !Transient(err) || time.Now().After(deadline) {
 			return err
 		}
@@ -36,6 +41,17 @@ func retry(ctx context.Context, do func() error) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// once sends one request under its own deadline.
+func once(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("no answer within %s", requestTimeout))
+	defer cancel()
+	err := do(ctx)
+	if err != nil && ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return err
 }
 
 // Transient tells whether an error says nothing about the request, only about

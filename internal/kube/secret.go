@@ -13,7 +13,7 @@ import (
 // Secrets lists the Secrets of a namespace that a label selector names.
 func (c *Cluster) Secrets(ctx context.Context, namespace, selector string) ([]corev1.Secret, error) {
 	var list *corev1.SecretList
-	err := retry(ctx, func() (err error) {
+	err := retry(ctx, func(ctx context.Context) (err error) {
 		list, err = c.core.Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		return err
 	})
@@ -40,7 +40,7 @@ func (c *Cluster) PatchSecret(ctx context.Context, secret *corev1.Secret, data m
 		return nil, fmt.Errorf("encode secret %s: %w", secret.Name, err)
 	}
 	var patched *corev1.Secret
-	err = retry(ctx, func() (err error) {
+	err = retry(ctx, func(ctx context.Context) (err error) {
 		patched, err = c.core.Secrets(secret.Namespace).Patch(ctx, secret.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})
 		return err
 	})

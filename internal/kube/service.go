@@ -42,7 +42,7 @@ type Route struct {
 // Services lists the Services of a namespace.
 func (c *Cluster) Services(ctx context.Context, namespace string) ([]corev1.Service, error) {
 	var list *corev1.ServiceList
-	err := retry(ctx, func() (err error) {
+	err := retry(ctx, func(ctx context.Context) (err error) {
 		list, err = c.core.Services(namespace).List(ctx, metav1.ListOptions{})
 		return err
 	})
@@ -55,7 +55,7 @@ func (c *Cluster) Services(ctx context.Context, namespace string) ([]corev1.Serv
 // EndpointSlices lists the EndpointSlices of a Service.
 func (c *Cluster) EndpointSlices(ctx context.Context, namespace, service string) ([]discoveryv1.EndpointSlice, error) {
 	var list *discoveryv1.EndpointSliceList
-	err := retry(ctx, func() (err error) {
+	err := retry(ctx, func(ctx context.Context) (err error) {
 		list, err = c.slices.EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
 		return err
 	})
@@ -72,7 +72,7 @@ func (c *Cluster) EndpointSlices(ctx context.Context, namespace, service string)
 // accepts a connection and only the proxy is left.
 func (c *Cluster) ServiceURL(ctx context.Context, namespace, name string) (Route, error) {
 	var service *corev1.Service
-	err := retry(ctx, func() (err error) {
+	err := retry(ctx, func(ctx context.Context) (err error) {
 		service, err = c.core.Services(namespace).Get(ctx, name, metav1.GetOptions{})
 		return err
 	})
