@@ -117,6 +117,26 @@ func (a Action) plan(ctx context.Context, job pipeline.Job) (plan, error) {
 	return p, nil
 }
 
+// writeFile writes a file that is there whole or not at all, also after a crash
+// of the machine. Only its owner may read it.
+func writeFile(path string, text []byte) error {
+	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closing := file.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
 // unpack makes the source and the further inputs anew.
 func (a Action) unpack(ctx context.Context, job pipeline.Job) error {
 	if len(job.Inputs) == 0 {

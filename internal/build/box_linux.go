@@ -33,7 +33,7 @@ func enter(in instructions) (places, error) {
 	p := places{
 		source: in.Source, inputs: filepath.Join(in.Dir, inputsDir), cache: in.Cache,
 		home: filepath.Join(box, "home"), temp: filepath.Join(box, "tmp"),
-		services: filepath.Join(box, "services"), control: filepath.Join(box, "control"),
+		services: filepath.Join(box, servicesDir), control: filepath.Join(box, "control"),
 	}
 	for _, dir := range []string{box, p.home, p.temp, p.services, p.control} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -61,7 +61,7 @@ func (p places) mount(in instructions, box string) (places, error) {
 	shown := places{
 		source: filepath.Join(mountPoint, "src"), inputs: filepath.Join(mountPoint, "in"), cache: filepath.Join(mountPoint, "cache"),
 		home: filepath.Join(mountPoint, "home"), temp: filepath.Join(mountPoint, "tmp"),
-		services: filepath.Join(mountPoint, "services"), control: filepath.Join(mountPoint, "control"),
+		services: filepath.Join(mountPoint, servicesDir), control: filepath.Join(mountPoint, "control"),
 	}
 	for _, name := range []string{"src", "in", "cache"} {
 		if err := os.MkdirAll(filepath.Join(box, name), 0o711); err != nil {

@@ -37,8 +37,9 @@ type Build struct {
 	Separate bool   `json:"separate,omitempty"` // each command in a shell of its own
 	// Phases run in this order, by the rules of Phase.
 	Phases []Phase `json:"phases"`
-	// Env is set first. What the backend adds (directories, caches, the
-	// services' addresses) replaces it, and Override replaces that.
+	// Env is set over what the backend sets of itself (the search path, HOME,
+	// the tools' caches). The services' addresses replace it, and Override
+	// replaces those.
 	Env      map[string]string `json:"env,omitempty"`
 	Override map[string]string `json:"override,omitempty"`
 	// Services are started empty before the first phase, in this order.

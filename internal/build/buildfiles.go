@@ -25,6 +25,7 @@ const (
 	resultFile       = "result.json"
 	wordsFile        = "runner.err" // what the runner says when it cannot run
 	boxDir           = "box"        // home, temporary files and databases of the build
+	servicesDir      = "services"   // below boxDir: the databases
 )
 
 // instructions are what a runner needs to know.
@@ -148,24 +149,6 @@ func (f buildFiles) write(name string, what any) error {
 		return fmt.Errorf("write %s of the build: %w", name, err)
 	}
 	return nil
-}
-
-func writeFile(path string, text []byte) error {
-	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
 }
 
 // lastWords is what a runner said before it ended without a result.

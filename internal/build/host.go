@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,26 +34,6 @@ const (
 	// for a machine that was restarted, no third for a build that kills it.
 	mostRuns = 2
 )
-
-// HostConfig says how builds run on this machine.
-type HostConfig struct {
-	// Runner is the command line of a process that calls RunnerMain with the
-	// one argument that is appended to it.
-	Runner []string
-	// CacheDir keeps the caches of the tools, a directory per pipeline, and
-	// the templates of databases.
-	CacheDir string
-	// UID is the first of 1000 user and group IDs that belong to nobody else.
-	// Where Towline is root the builds of each pipeline get one. Default 64200.
-	UID int
-	// Plain leaves out the namespaces, as where the system forbids them. Where
-	// Towline is root the builds of all pipelines run as nobody then.
-	Plain bool
-	// Environ is the server's environment, of which builds get the search path
-	// and the settings for proxies. Default os.Environ().
-	Environ []string
-	Log     *slog.Logger
-}
 
 // Host is the Backend that runs builds as processes of this machine. Each build
 // has a runner, a process of its own session that outlives the server: it runs
@@ -88,11 +69,20 @@ func NewHost(config HostConfig) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure the host backend: %w", err)
 	}
-	config.CacheDir = dir
-	for _, d := range []string{dir, filepath.Join(dir, "pipelines"), filepath.Join(dir, "postgres")} {
-		if err := os.MkdirAll(d, 0o711); err != nil {
-			return nil, fmt.Errorf("configure the host backend: %w", err)
-		}
+	program, err := exec.LookPath(config.Runner[0])
+	if err == nil {
+		program, err = filepath.Abs(program)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configure the host backend: find the runner: %w", err)
+	}
+	config.CacheDir, config.Runner = dir, append([]string{program}, config.Runner[1:]...)
+	// The builds' users pass through to their own caches, and see no templates.
+	if err := os.MkdirAll(filepath.Join(dir, "pipelines"), 0o711); err != nil {
+		return nil, fmt.Errorf("configure the host backend: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "postgres"), 0o700); err != nil {
+		return nil, fmt.Errorf("configure the host backend: %w", err)
 	}
 	h := &Host{config: config}
 	h.plain.Store(config.Plain || os.Geteuid() != 0)
@@ -191,7 +181,7 @@ func (h *Host) start(b Build, files buildFiles, lock *os.File, run int) (int, er
 		return 0, fmt.Errorf("start the build's runner: %w", err)
 	}
 	defer words.Close()
-	cmd := exec.Command(h.config.Runner[0], append(h.config.Runner[1:len(h.config.Runner):len(h.config.Runner)], b.Dir)...)
+	cmd := exec.Command(h.config.Runner[0], append(slices.Clone(h.config.Runner[1:]), b.Dir)...)
 	cmd.Dir, cmd.Env = b.Dir, passed(h.config.Environ)
 	cmd.Stdout, cmd.Stderr = words, words
 	cmd.ExtraFiles = []*os.File{lock}

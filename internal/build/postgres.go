@@ -47,6 +47,7 @@ type postgres struct {
 	port     int
 	password string
 	took     time.Duration
+	mounted  bool // data is a layer over the template
 	cmd      *exec.Cmd
 	exited   chan struct{}
 }
@@ -64,7 +65,7 @@ func (r *runner) startPostgres(ctx context.Context, s Service) (*postgres, error
 		log: filepath.Join(r.places.control, variable(s.Name)+".log"),
 	}
 	r.log.Hide(db.password)
-	template, made, err := db.template(ctx, r.in.Templates, r.places)
+	template, made, err := db.template(ctx, r.in)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +73,8 @@ func (r *runner) startPostgres(ctx context.Context, s Service) (*postgres, error
 		_ = r.log.Printf("service %s: made the template for %s, once for all builds (%v)", s.Name, db.title(), made.Round(time.Millisecond))
 		begin = time.Now()
 	}
-	if err := copyTree(template, db.data, db.user); err != nil {
-		return nil, fmt.Errorf("copy the template: %w", err)
+	if err := db.provide(template, r.in); err != nil {
+		return nil, err
 	}
 	if err := db.makeSocketDir(); err != nil {
 		return nil, err
@@ -83,8 +84,9 @@ func (r *runner) startPostgres(ctx context.Context, s Service) (*postgres, error
 		if err == nil {
 			break
 		}
-		db.stop()
+		db.end()
 		if try == portTries || !strings.Contains(err.Error(), "could not bind") {
+			db.stop()
 			return nil, err
 		}
 	}
@@ -188,8 +190,17 @@ func (db *postgres) setPassword(ctx context.Context) error {
 	return conn.Exec(ctx, "ALTER ROLE "+dbUser+" PASSWORD '"+db.password+"'").Close()
 }
 
-// stop ends the server and removes its data. It may be called twice.
+// stop ends the server. Its data goes with the build's other temporary files.
+// It may be called twice.
 func (db *postgres) stop() {
+	db.end()
+	if db.mounted {
+		_ = unix.Unmount(db.data, unix.MNT_DETACH)
+		db.mounted = false
+	}
+}
+
+func (db *postgres) end() {
 	if db.cmd != nil {
 		_ = db.cmd.Process.Signal(unix.SIGQUIT) // at once, without a checkpoint
 		select {

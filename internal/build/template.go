@@ -17,11 +17,13 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // templateForm changes when templates are made in another way, so that old ones
 // are not used any more.
-const templateForm = "1"
+const templateForm = "2"
 
 // pgBinaries are the programs of one PostgreSQL installation.
 type pgBinaries struct {
@@ -63,33 +65,76 @@ func findPostgres(ctx context.Context, environ []string) (pgBinaries, error) {
 	return pgBinaries{}, errors.New("there is no PostgreSQL server on this machine: initdb is neither in PATH nor below /usr/lib/postgresql; install it (Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server)")
 }
 
-// template returns the directory of an empty cluster to copy. The first build
-// that needs it makes it, which takes made; two that do so at once do no harm.
-func (db *postgres) template(ctx context.Context, templates string, p places) (dir string, made time.Duration, err error) {
-	dir = filepath.Join(templates, "postgres-"+db.binaries.version+"-"+templateForm)
+// template returns the directory of an empty cluster that belongs to the build's
+// user. The first build that needs it makes it, which takes made; two that do so
+// at once do no harm.
+func (db *postgres) template(ctx context.Context, in instructions) (dir string, made time.Duration, err error) {
+	owner := "own"
+	if db.user >= 0 {
+		owner = strconv.Itoa(db.user)
+	}
+	dir = filepath.Join(in.Templates, fmt.Sprintf("postgres-%s-%s-%s", db.binaries.version, templateForm, owner))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, 0, nil
 	}
 	begin := time.Now()
 	// Made where the build's user may write, and moved to where it may not.
-	work := filepath.Join(p.services, "template")
-	if err := db.initdb(ctx, work); err != nil {
+	name := "template-" + rand.Text()
+	if err := db.initdb(ctx, filepath.Join(filepath.Dir(db.data), name)); err != nil {
 		return "", 0, err
 	}
-	fresh := dir + ".new-" + rand.Text()
-	if err := copyTree(work, fresh, -1); err != nil {
-		return "", 0, errors.Join(fmt.Errorf("keep the template: %w", err), os.RemoveAll(fresh))
-	}
-	if err := os.Rename(fresh, dir); err != nil {
-		_ = os.RemoveAll(fresh)
-		if _, missing := os.Stat(dir); missing != nil {
-			return "", 0, fmt.Errorf("keep the template: %w", err)
+	// The same directory, not by way of the build's mounts.
+	work := filepath.Join(in.Dir, boxDir, servicesDir, name)
+	err = os.Rename(work, dir)
+	if errors.Is(err, unix.EXDEV) {
+		fresh := dir + ".new-" + name
+		if err = copyTree(work, fresh, db.user); err == nil {
+			err = os.Rename(fresh, dir)
 		}
+		_ = os.RemoveAll(fresh)
 	}
-	if err := os.RemoveAll(work); err != nil {
+	_ = os.RemoveAll(work)
+	if _, missing := os.Stat(dir); missing != nil {
 		return "", 0, fmt.Errorf("keep the template: %w", err)
 	}
 	return dir, time.Since(begin), nil
+}
+
+// provide gives the server its data: in a box a layer over the template, which
+// copies only the files that are written, else a copy of all.
+func (db *postgres) provide(template string, in instructions) error {
+	if in.Boxed {
+		err := db.overlay(template, filepath.Join(in.Dir, boxDir, "layers", filepath.Base(db.data)))
+		if err == nil {
+			return nil
+		}
+		// Not every system and file system has overlays.
+	}
+	if err := copyTree(template, db.data, db.user); err != nil {
+		return fmt.Errorf("copy the template: %w", err)
+	}
+	return nil
+}
+
+func (db *postgres) overlay(template, layer string) error {
+	upper, work := filepath.Join(layer, "upper"), filepath.Join(layer, "work")
+	if strings.ContainsAny(template+layer, `,:\`) {
+		return errors.New("the paths hold what separates options")
+	}
+	for _, dir := range []string{upper, work, db.data} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		if err := os.Chown(dir, db.user, db.user); err != nil {
+			return err
+		}
+	}
+	err := unix.Mount("overlay", db.data, "overlay", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", template, upper, work))
+	if err != nil {
+		return errors.Join(err, os.Remove(db.data))
+	}
+	db.mounted = true
+	return nil
 }
 
 // initdb makes a cluster with the build's role and database. Collation is by

@@ -1,0 +1,23 @@
+package build
+
+import "log/slog"
+
+// HostConfig says how builds run on this machine.
+type HostConfig struct {
+	// Runner is the command line of a process that calls RunnerMain with the
+	// one argument that is appended to it.
+	Runner []string
+	// CacheDir keeps the caches of the tools, a directory per pipeline, and
+	// the templates of databases.
+	CacheDir string
+	// UID is the first of 1000 user and group IDs that belong to nobody else.
+	// Where Towline is root the builds of each pipeline get one. Default 64200.
+	UID int
+	// Plain leaves out the namespaces, as where the system forbids them. Where
+	// Towline is root the builds of all pipelines run as nobody then.
+	Plain bool
+	// Environ is the server's environment, of which builds get the search path
+	// and the settings for proxies. Default os.Environ().
+	Environ []string
+	Log     *slog.Logger
+}
