@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/towline/towline/internal/image"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -156,4 +157,15 @@ func TestIndex(t *testing.T) {
 	}
 	cfg.Platforms = append(cfg.Platforms, "linux/s390x")
 	b.refused(b.jobOf(dir, cfg), "has no image for linux/s390x; it has linux/amd64, linux/arm64")
+}
+
+func TestARegistryWithAPath(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	other, _ := startRegistry(t, "")
+	b.action.Registry = image.Registry{Host: other + "/acme"}
+	result, _ := b.run(b.job(map[string]string{"web*": "1"}, pipeline.Image{Repository: "web", Entrypoint: []string{"/app/web"}}))
+	if uri := result.Variables["ImageURI"]; !strings.HasPrefix(uri, other+"/acme/web@sha256:") {
+		t.Errorf("image %s", uri)
+	}
 }

@@ -79,14 +79,15 @@ func (m *making) checkTarget() error {
 	if last := path.Base(repository); strings.ContainsAny(last, ":@") {
 		return refuse("repository: %q has a tag or digest; leave it out, the execution's number and the commit become tags", repository)
 	}
+	own := m.action.Registry
 	host, rest, ok := strings.Cut(repository, "/")
 	if !ok || !strings.ContainsAny(host, ".:") && host != "localhost" {
-		host, rest = m.action.Registry.Host, repository
+		host, rest, _ = strings.Cut(own.Host+"/"+repository, "/")
 	}
 	if !repositoryForm.MatchString(rest) || len(rest) > 200 {
 		return refuse("repository: %q is not the name of a repository; use lower-case words with . _ - inside, separated by /, such as team/web", rest)
 	}
-	m.embedded = host == m.action.Registry.Host
+	m.embedded = host == own.Host && own.Auth != nil
 	if host == "" {
 		return refuse("repository: %q names no registry and the server has none of its own; write it in full, such as ghcr.io/acme/web", repository)
 	}

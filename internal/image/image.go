@@ -36,11 +36,16 @@ type Unpacker interface {
 	Unpack(ctx context.Context, digest, dir string) error
 }
 
-// Registry is the registry that a bare repository name means.
+// Registry is where a bare repository name belongs.
 type Registry struct {
-	Host     string // host:port, as the cluster's nodes name it too
-	Insecure bool   // plain HTTP
-	Auth     authn.Authenticator
+	// Host is host:port as the cluster's nodes name it too. A path after it
+	// goes before every name: with ghcr.io/acme, web is ghcr.io/acme/web.
+	Host     string
+	Insecure bool // plain HTTP
+
+	// Auth is the server's own account, when the registry is the embedded one.
+	// Nil looks into Action.Keychain, as for any other registry.
+	Auth authn.Authenticator
 }
 
 // Action is Build/Image. Its configuration is pipeline.Image.
@@ -98,7 +103,7 @@ type making struct {
 	job       pipeline.Job
 	cfg       pipeline.Image
 	target    name.Repository
-	embedded  bool // the target is Action.Registry
+	embedded  bool // the target is in the server's own registry
 	platforms []v1.Platform
 	files     string // directory of the unpacked artifact
 	packed    string // file of the new layer

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"debug/elf"
 	"io"
 	"io/fs"
@@ -99,33 +100,59 @@ func (m *making) inspectBinary(on base, l *layer, command, source string) error 
 		return err
 	}
 	defer f.Close()
-	program, err := elf.NewFile(f)
-	if err != nil {
+	program, ok := readProgram(f)
+	if !ok {
 		return nil // a script
 	}
-	if want := machines[on.platform.Architecture]; want != 0 && program.Machine != want {
-		m.say("warning: the entrypoint %s is built for %s, not for %s", command, strings.TrimPrefix(program.Machine.String(), "EM_"), on.platform)
+	if want := machines[on.platform.Architecture]; want != 0 && program.machine != want {
+		m.say("warning: the entrypoint %s is built for %s, not for %s", command, strings.TrimPrefix(program.machine.String(), "EM_"), on.platform)
 	}
-	linker := interpreter(program)
-	if linker == "" || !on.scratch() {
+	if program.linker == "" || !on.scratch() {
 		return nil
 	}
-	if _, ok := l.follow(strings.TrimPrefix(linker, "/")); !ok {
-		m.say("warning: the entrypoint %s is linked dynamically and needs %s, which an image from scratch does not have; build it with CGO_ENABLED=0 or take a base", command, linker)
+	if _, ok := l.follow(strings.TrimPrefix(program.linker, "/")); !ok {
+		m.say("warning: the entrypoint %s is linked dynamically and needs %s, which an image from scratch does not have; build it with CGO_ENABLED=0 or take a base", command, program.linker)
 	}
 	return nil
 }
 
-// interpreter is the dynamic linker that a program asks for, or nothing.
-func interpreter(program *elf.File) string {
-	for _, p := range program.Progs {
+// program is what an ELF file says of how it wants to be run.
+type program struct {
+	machine elf.Machine
+	linker  string // the dynamic linker that it asks for, or nothing
+}
+
+// programHead is how much of a file is looked at, in bytes. Linkers put what
+// is asked for here at the start.
+const programHead = 64 << 10
+
+// readProgram reads the start of an ELF file. Package elf would read all the
+// sections that the file claims to have, so this file claims to have none.
+func readProgram(r io.Reader) (program, bool) {
+	head, err := io.ReadAll(io.LimitReader(r, programHead))
+	if err != nil || len(head) < 64 || !bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
+		return program{}, false
+	}
+	if elf.Class(head[elf.EI_CLASS]) == elf.ELFCLASS64 {
+		clear(head[40:48]) // e_shoff
+		clear(head[60:64]) // e_shnum, e_shstrndx
+	} else {
+		clear(head[32:36])
+		clear(head[48:52])
+	}
+	f, err := elf.NewFile(bytes.NewReader(head))
+	if err != nil {
+		return program{}, false
+	}
+	found := program{machine: f.Machine}
+	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
 			text, err := io.ReadAll(io.LimitReader(p.Open(), 4096))
-			if err != nil {
-				return ""
+			if err == nil {
+				found.linker, _, _ = strings.Cut(string(text), "\x00")
 			}
-			return strings.TrimRight(string(text), "\x00")
+			break
 		}
 	}
-	return ""
+	return found, true
 }
