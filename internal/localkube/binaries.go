@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -171,14 +172,14 @@ func (c *Cluster) ensureBinaries(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer held.Close()
+	defer func() { _ = errors.Join(os.Remove(held.Name()), held.Close()) }()
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
 	if err := c.build(ctx, source, dir); err != nil {
 		return "", err
 	}
-	return dir, os.Remove(dir + ".lock")
+	return dir, nil
 }
 
 // compileSeconds is how long one core works on all binaries, as measured with
