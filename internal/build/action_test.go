@@ -1,6 +1,7 @@
 package build_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -147,7 +148,7 @@ phases:
       - echo x > dist/deep/er/x.txt
       - ln -s bin/web dist/link; ln -s /etc/shadow dist/outside; ln -s ../../../.. dist/deep/up
       - mkfifo dist/pipe
-      - cp tests.xml reports/TEST-web.xml; ln -s /etc/passwd reports/TEST-evil.xml
+      - cp tests.xml reports/TEST-web.xml; ln -s "$OUTSIDE" reports/TEST-evil.xml
       - echo "$CODEBUILD_RESOLVED_SOURCE_VERSION $CODEBUILD_BUILD_ID $CODEBUILD_INITIATOR $TOWLINE_EXECUTION $FROM_ACTION"
       - test "$(cat "$CODEBUILD_SRC_DIR_lib_one/lib.txt")" = library && echo found the library
 reports:
@@ -160,8 +161,13 @@ artifacts:
 		"tests.xml": junit,
 	}, pipeline.Build{
 		Services: map[string]pipeline.Service{"db": {Engine: "postgres"}},
-		Env:      map[string]string{"FROM_ACTION": "yes", "DIST": "dist"},
+		Env:      map[string]string{"FROM_ACTION": "yes", "DIST": "dist", "OUTSIDE": "a file outside, set below"},
 	})
+	outside := filepath.Join(filepath.Dir(o.Job.Dir), "outside.xml")
+	if err := os.WriteFile(outside, []byte(junit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Job.Configuration = bytes.Replace(o.Job.Configuration, []byte("a file outside, set below"), []byte(outside), 1)
 	o.Job.Inputs = append(o.Job.Inputs, pack(t, o.Store, "lib-one", map[string]string{"lib.txt": "library"}))
 	got := run(t, o)
 	log := logOf(t, o)

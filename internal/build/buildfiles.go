@@ -76,23 +76,23 @@ func (f buildFiles) marker() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// lock takes the lock that a runner holds for its whole life. It returns nil
-// when another has it. The lock belongs to the open file, so that a child that
+// lock takes the lock that a runner holds for its whole life; ok is false when
+// another has it. The lock belongs to the open file, so that a child that
 // inherits the file holds it on.
-func (f buildFiles) lock() (*os.File, error) {
-	file, err := os.OpenFile(f.path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+func (f buildFiles) lock() (file *os.File, ok bool, err error) {
+	file, err = os.OpenFile(f.path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock build: %w", err)
+		return nil, false, fmt.Errorf("lock build: %w", err)
 	}
 	err = unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
 	if err == nil {
-		return file, nil
+		return file, true, nil
 	}
 	_ = file.Close()
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-		return nil, nil
+		return nil, false, nil
 	}
-	return nil, fmt.Errorf("lock build: %w", err)
+	return nil, false, fmt.Errorf("lock build: %w", err)
 }
 
 // held says whether somebody has the lock, without taking it.

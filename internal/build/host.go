@@ -93,11 +93,11 @@ func NewHost(config HostConfig) (*Host, error) {
 func (h *Host) Run(ctx context.Context, b Build) (Ended, error) {
 	files := buildFiles{dir: b.Dir}
 	for starts := 0; ; starts++ {
-		lock, err := files.lock()
+		lock, ok, err := files.lock()
 		if err != nil {
 			return Ended{}, err
 		}
-		if lock == nil { // a runner lives
+		if !ok { // a runner lives
 			if err := h.wait(ctx, files, 0); err != nil {
 				return Ended{}, err
 			}

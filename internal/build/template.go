@@ -15,7 +15,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -216,11 +215,4 @@ func copyFile(from, to string) error {
 	}
 	_, err = io.Copy(out, in) // the kernel copies, or shares the blocks
 	return errors.Join(err, out.Close())
-}
-
-func ownerOf(info fs.FileInfo) int {
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(s.Uid)
-	}
-	return -1
 }

@@ -70,13 +70,20 @@ func owners(dir, entry string) (one int, all map[int]bool, err error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		uid := int(info.Sys().(*syscall.Stat_t).Uid)
+		uid := ownerOf(info)
 		all[uid] = true
 		if e.Name() == entry {
 			one = uid
 		}
 	}
 	return one, all, nil
+}
+
+func ownerOf(info fs.FileInfo) int {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(s.Uid)
+	}
+	return -1
 }
 
 // own gives a tree to a user. Links are not followed.
