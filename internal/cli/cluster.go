@@ -106,7 +106,26 @@ func (c *command) clusterStatus(cmd *cobra.Command, settings localkube.Config) e
 	if c.output == "json" {
 		return c.printJSON(status)
 	}
+	if !status.Up {
+		fmt.Fprintf(c.Out, "cluster %s is not up\n", status.Name)
+		return nil
+	}
+	health := "healthy"
+	if !status.Healthy {
+		health = "not healthy"
+	}
+	fmt.Fprintf(c.Out, "cluster %s is up and %s: %s, kubeconfig %s\n", status.Name, health, status.Server, status.Kubeconfig)
+	for _, problem := range status.Problems {
+		fmt.Fprintln(c.Out, "problem:", problem)
+	}
 	var rows [][]string
+	for _, node := range status.Nodes {
+		rows = append(rows, []string{node.Name, node.Address, strconv.FormatBool(node.Ready)})
+	}
+	if err := c.table([]string{"NODE", "ADDRESS", "READY"}, rows); err != nil {
+		return err
+	}
+	rows = nil
 	for _, component := range status.Components {
 		rows = append(rows, []string{component.Name, strconv.Itoa(component.PID), strconv.Itoa(component.Restarts), component.Log})
 	}

@@ -31,6 +31,7 @@ type demo struct {
 	once       bool
 
 	api    *client.Client
+	traces traces
 	pushed time.Time
 }
 
@@ -82,10 +83,8 @@ func (d *demo) run(ctx context.Context) error {
 	if err := os.MkdirAll(demoData(d.command.data), 0o700); err != nil {
 		return err
 	}
-	if d.context == "" {
-		if err := d.clusterUp(ctx); err != nil {
-			return err
-		}
+	if err := d.chooseCluster(ctx); err != nil {
+		return err
 	}
 	if err := d.serverUp(ctx); err != nil {
 		return err
@@ -109,6 +108,24 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	return d.report(second, load)
+}
+
+// chooseCluster brings the local cluster up, or takes the one that was named.
+func (d *demo) chooseCluster(ctx context.Context) error {
+	var err error
+	if d.traces, err = loadTraces(d.command.data); err != nil {
+		return err
+	}
+	if d.context == "" {
+		if err := d.clusterUp(ctx); err != nil {
+			return err
+		}
+	}
+	d.traces.Kubeconfig, d.traces.Context = kubeconfig(d.kubeconfig), d.context
+	if d.traces.Kubeconfig == "" {
+		d.traces.Kubeconfig = os.Getenv("KUBECONFIG")
+	}
+	return d.traces.save(d.command.data)
 }
 
 // release pushes what the working tree has committed and follows the

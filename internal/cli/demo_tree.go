@@ -14,6 +14,7 @@ import (
 	"github.com/towline/towline/internal/checkout"
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/definition"
 )
 
 // greetings are what the example says, one release after the other.
@@ -93,7 +94,26 @@ func (d *demo) copyExample(to string) error {
 	if err := os.RemoveAll(to); err != nil {
 		return err
 	}
-	return os.CopyFS(to, os.DirFS(from))
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	if d.context == "" {
+		return nil
+	}
+	return deployTo(filepath.Join(to, definition.FileName), d.context)
+}
+
+// deployTo names the cluster in a definition that leaves it to the server.
+func deployTo(path, cluster string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	named := strings.Replace(string(text), "        deploy:\n", fmt.Sprintf("        deploy:\n          cluster: %q\n", cluster), 1)
+	if _, err := definition.Parse([]byte(named), "web"); err != nil || named == string(text) {
+		return fmt.Errorf("name cluster %q in %s: %w", cluster, path, err)
+	}
+	return os.WriteFile(path, []byte(named), 0o600)
 }
 
 // credentials lets git sign in: with a header from the environment, which
@@ -150,6 +170,5 @@ func (t *workingTree) git(ctx context.Context, args ...string) (string, error) {
 	}
 	return out.String(), nil
 }
-
 
 func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

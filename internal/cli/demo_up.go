@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,10 +14,6 @@ import (
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/localkube"
 )
-
-// ownCluster is the file that says that the demo brought the cluster up, and
-// so may take it down.
-const ownCluster = "own-cluster"
 
 // serverReadyWithin bounds the wait for the demo's server.
 const serverReadyWithin = 30 * time.Second
@@ -37,7 +30,8 @@ func (d *demo) clusterUp(ctx context.Context) error {
 	}
 	d.say("Bring up a local Kubernetes")
 	if err == nil && !status.Up {
-		if err := os.WriteFile(filepath.Join(demoData(d.command.data), ownCluster), nil, 0o600); err != nil {
+		d.traces.OwnCluster = true
+		if err := d.traces.save(d.command.data); err != nil {
 			return err
 		}
 	}
@@ -115,68 +109,4 @@ func lastLines(path string, n int) string {
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
-}
-
-// demoDown stops the server, takes down the cluster if the demo brought it up,
-// and removes the data. It is right in any condition, also when nothing runs.
-func (c *command) demoDown(ctx context.Context) error {
-	data := demoData(c.data)
-	if err := stopServer(ctx, data); err != nil {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(data, ownCluster)); err == nil {
-		cluster, err := c.cluster(localkube.Config{Name: localkube.DefaultName})
-		if err != nil {
-			return err
-		}
-		if err := cluster.Down(ctx); err != nil {
-			return err
-		}
-	}
-	if err := os.RemoveAll(data); err != nil {
-		return err
-	}
-	// Only when the demo was all that was there.
-	if err := os.Remove(c.data); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
-		return err
-	}
-	fmt.Fprintln(c.Err, "The demo is gone.")
-	return nil
-}
-
-// stopServer interrupts the server of a data directory and waits until it no
-// longer answers. The process is the server only if it answers at the address
-// that it wrote down: a number alone may be another process's by now.
-func stopServer(ctx context.Context, data string) error {
-	endpoint, _, err := config.ReadEndpoint(data)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && !answers(ctx, endpoint.URL)) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := syscall.Kill(endpoint.PID, syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stop the server: %w", err)
-	}
-	deadline := time.After(serverReadyWithin)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for syscall.Kill(endpoint.PID, 0) == nil {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			return fmt.Errorf("the server, process %d, has not stopped after %s", endpoint.PID, serverReadyWithin)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-func answers(ctx context.Context, url string) bool {
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		return false
-	}
-	return conn.Close() == nil
 }

@@ -131,4 +131,3 @@ func (c *command) deployed(d pipeline.Deployment) error {
 	fmt.Fprintln(c.Err, d.Message)
 	return exitCode(exitFailed)
 }
-
