@@ -112,7 +112,7 @@ type RollbackRequest struct {
 	Namespace string
 	To        int // revision; 0 is the one before the present one
 	Timeout   time.Duration
-	Verify    pipeline.Verify
+	Verify    pipeline.Verify // default: as the present revision was verified
 	Log       io.Writer
 	Progress  func(line string)
 }

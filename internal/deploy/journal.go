@@ -54,6 +54,7 @@ type record struct {
 	Takes      int                 `json:"takes"`           // how often a process has taken it up, from 1
 	Cause      string              `json:"cause,omitempty"` // why it is being reverted
 	RollbackTo int                 `json:"rollbackTo,omitempty"`
+	Verify     pipeline.Verify     `json:"verify,omitzero"` // so that a rollback is measured as the deployment was
 	Done       []doneStep          `json:"done,omitempty"`
 }
 

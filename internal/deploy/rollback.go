@@ -38,6 +38,10 @@ func (r *run) rollback(ctx context.Context, to int) error {
 			return err
 		}
 		r.log.line("revert  to revision %d", target.revision())
+		if running := r.journal.goodBefore(r.journal.latest() + 1); running != nil && r.verify == (pipeline.Verify{}) {
+			r.verify = running.Verify
+		}
+		r.record.Strategy = target.Deployment.Strategy
 		r.record.Commit, r.record.Execution = target.Deployment.Commit, target.Deployment.Execution
 		objects, err := target.objects()
 		if err != nil {

@@ -37,7 +37,11 @@ type standing struct {
 	Line     string // for people: "2/3 new pods ready, 1 old"
 	Missing  string // what is still awaited
 	Troubles []trouble
-	Unready  *corev1.Pod // a new pod that is not ready, if there is one
+	Unready  *corev1.Pod   // a new pod that is not ready, if there is one
+	Stuck    []*corev1.Pod // old pods that keep the rollout from going on
+	// Doubtful says that no readiness probe stands behind Done: a container
+	// counts as ready as soon as it runs, also when it is about to crash.
+	Doubtful bool
 }
 
 // judgeRollout is pure. A rollout is done when the controller has seen the
@@ -71,12 +75,18 @@ func judgeRollout(v rolloutView) standing {
 		Troubles: append(conditionTroubles(d), podTroubles(fresh, v.Unschedulable)...),
 		Unready:  unready(fresh),
 	}
+	s.Doubtful = want > 0 && !probed(d.Spec.Template.Spec)
 	s.Missing = missing(d, want, len(ready), len(old))
 	if s.Missing == "" {
 		s.Missing = servingMissing(v, ready)
 	}
 	s.Done = s.Missing == ""
 	return s
+}
+
+// probed tells whether a readiness probe says when the pod can work.
+func probed(pod corev1.PodSpec) bool {
+	return slices.ContainsFunc(pod.Containers, func(c corev1.Container) bool { return c.ReadinessProbe != nil })
 }
 
 // currentSet is the ReplicaSet that has the Deployment's own template, the

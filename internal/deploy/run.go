@@ -97,7 +97,7 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 		return err
 	}
 	r.record.Images = manifest.Images(objects)
-	r.entry, err = r.journal.add(ctx, record{Deployment: r.record, Key: r.key, Phase: deploying, Takes: 1, RollbackTo: rollbackTo}, objects)
+	r.entry, err = r.journal.add(ctx, record{Deployment: r.record, Key: r.key, Phase: deploying, Takes: 1, RollbackTo: rollbackTo, Verify: r.verify}, objects)
 	if err != nil {
 		return err
 	}
@@ -145,8 +145,13 @@ func (r *run) prepare(ctx context.Context, s Situation) (steps []Step, err error
 	if r.probe, err = chooseProbe(s.Desired, r.verify); err != nil {
 		return nil, err
 	}
-	if r.probe != nil {
+	switch {
+	case r.probe != nil:
 		s.Probe, s.Rate = r.probe.name(), r.probe.rate()
+	case r.verify.Off:
+		r.log.line("probe   off: this deployment will have no verdict")
+	default:
+		r.log.line("probe   nothing to measure: no Service of the manifests selects the pods of a Deployment")
 	}
 	if s.Merged, err = r.rehearse(ctx, s); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/towline/towline/internal/kube"
 )
@@ -19,6 +21,10 @@ import (
 // lookAgain is how often a wait looks at what is there though nothing has
 // changed: troubles become final by lasting.
 const lookAgain = time.Second
+
+// doubtTime is how long pods without a readiness probe must keep running
+// before they count as ready: enough to see one that crashes at its start.
+const doubtTime = 3 * time.Second
 
 // wait returns when an object, and what it brings about, is as planned. A
 // refusal says why it will not be; it has the failing pod's events and log.
@@ -36,7 +42,7 @@ func (r *run) wait(ctx context.Context, ref kube.Ref, generation int64) error {
 	if err != nil {
 		return err
 	}
-	patience := patience{since: map[string]time.Time{}}
+	patience, since := patience{since: map[string]time.Time{}}, time.Time{}
 	ticker := time.NewTicker(lookAgain)
 	defer ticker.Stop()
 	for {
@@ -47,8 +53,11 @@ func (r *run) wait(ctx context.Context, ref kube.Ref, generation int64) error {
 		if s.Line != "" {
 			r.log.report(ref.Name + ": " + s.Line)
 		}
-		if s.Done {
-			return nil
+		if since = doneSince(since, s, time.Now()); s.Done && (!s.Doubtful || time.Since(since) >= doubtTime) {
+			return r.afterwards(ctx, ref)
+		}
+		if err := r.unstick(ctx, s.Stuck); err != nil {
+			return err
 		}
 		if t, over := patience.over(s.Troubles, time.Now()); over {
 			return refuse("%s: %s%s", ref, t, r.diagnose(ctx, t.Pod, t.Container, t.Previous))
@@ -60,6 +69,64 @@ func (r *run) wait(ctx context.Context, ref kube.Ref, generation int64) error {
 			return r.interrupted(ctx, ref, s)
 		}
 	}
+}
+
+// doneSince is since when a standing has been done, the zero time when it is
+// not.
+func doneSince(since time.Time, s standing, now time.Time) time.Time {
+	switch {
+	case !s.Done:
+		return time.Time{}
+	case since.IsZero():
+		return now
+	}
+	return since
+}
+
+// afterwards waits for what is not in the object itself: the API server serves
+// a new kind a moment after its definition says that it is established.
+func (r *run) afterwards(ctx context.Context, ref kube.Ref) error {
+	if ref.Kind != "CustomResourceDefinition" {
+		return nil
+	}
+	definition, err := r.Cluster.Get(ctx, ref)
+	if err != nil {
+		return err
+	}
+	for _, gvk := range definedKinds(definition) {
+		for {
+			_, err := r.Cluster.Resource(gvk)
+			var unknown *kube.UnknownKindError
+			if err == nil {
+				break
+			}
+			if !errors.As(err, &unknown) {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return refuse("%s: the API server does not serve its kind", ref)
+			case <-time.After(250 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+// definedKinds are the kinds that a CustomResourceDefinition brings.
+func definedKinds(o *unstructured.Unstructured) []schema.GroupVersionKind {
+	group, _, _ := unstructured.NestedString(o.Object, "spec", "group")
+	kind, _, _ := unstructured.NestedString(o.Object, "spec", "names", "kind")
+	versions, _, _ := unstructured.NestedSlice(o.Object, "spec", "versions")
+	var kinds []schema.GroupVersionKind
+	for _, v := range versions {
+		fields, _ := v.(map[string]any)
+		name, _ := fields["name"].(string)
+		if served, _ := fields["served"].(bool); served {
+			kinds = append(kinds, schema.GroupVersionKind{Group: group, Version: name, Kind: kind})
+		}
+	}
+	return kinds
 }
 
 // interrupted says what a wait was still waiting for. When its time is over
@@ -187,11 +254,14 @@ func (r *run) lookoutHealth(ctx context.Context, ref kube.Ref, generation int64,
 				pods = r.Cluster.FollowPods(ctx, kube.Scope{Namespace: ref.Namespace, Selector: selector, Changed: notify})
 			}
 		}
-		var own []*corev1.Pod
+		var own, stuck []*corev1.Pod
 		if pods != nil {
 			own = currentPods(items[0], pods.Items())
+			stuck = stuckPods(items[0], pods.Items(), r.entry.Phase == reverting)
 		}
-		return judgeHealth(items[0], own, r.Unschedulable), nil
+		s := judgeHealth(items[0], own, r.Unschedulable)
+		s.Stuck = stuck
+		return s, nil
 	}, nil
 }
 
@@ -202,6 +272,13 @@ func judgeHealth(o *unstructured.Unstructured, pods []*corev1.Pod, unschedulable
 	if health.Status == kube.Failed {
 		failed := trouble{Reason: health.Message, Pod: s.Unready}
 		return standing{Line: health.Message, Missing: health.Message, Troubles: []trouble{failed}}
+	}
+	template, found, err := unstructured.NestedMap(o.Object, "spec", "template")
+	if o.GetKind() != "Job" && found && err == nil {
+		var pod corev1.PodTemplateSpec
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(template, &pod) == nil {
+			s.Doubtful = len(pods) > 0 && !probed(pod.Spec)
+		}
 	}
 	if o.GetKind() != "Job" { // A Job counts its crashes itself.
 		s.Troubles = podTroubles(pods, unschedulable)

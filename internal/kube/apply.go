@@ -31,7 +31,7 @@ type ApplyOptions struct {
 func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, options ApplyOptions) (*unstructured.Unstructured, error) {
 	resource, err := c.resource(RefOf(obj))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", RefOf(obj), err)
 	}
 	body, err := json.Marshal(obj.Object)
 	if err != nil {

@@ -41,8 +41,8 @@ func HealthOf(obj *unstructured.Unstructured) Health {
 	if obj.GetDeletionTimestamp() != nil {
 		return Health{Status: Terminating, Message: "it is being deleted"}
 	}
-	if health, ok := stale(obj); ok {
-		return health
+	if generation, ok := Lags(obj); ok {
+		return busy("its controller has not seen generation %d", generation)
 	}
 	if judge := judges[obj.GroupVersionKind().GroupKind()]; judge != nil {
 		return judge(obj)
@@ -68,13 +68,11 @@ var judges = map[schema.GroupKind]func(*unstructured.Unstructured) Health{
 
 func present(*unstructured.Unstructured) Health { return healthy("it is there") }
 
-// stale tells that the controller has not yet seen the spec that is there.
-func stale(obj *unstructured.Unstructured) (Health, bool) {
+// Lags tells that an object's controller has not yet seen the generation that
+// is there: what its status says is of an earlier one.
+func Lags(obj *unstructured.Unstructured) (generation int64, lags bool) {
 	observed, found, err := unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
-	if err == nil && found && observed < obj.GetGeneration() {
-		return busy("its controller has not seen generation %d", obj.GetGeneration()), true
-	}
-	return Health{}, false
+	return obj.GetGeneration(), err == nil && found && observed < obj.GetGeneration()
 }
 
 func number(obj *unstructured.Unstructured, missing int64, path ...string) int64 {

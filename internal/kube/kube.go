@@ -9,6 +9,7 @@ package kube
 
 import (
 	"net/http"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/dynamic"
@@ -42,4 +43,7 @@ type Cluster struct {
 	apps    appsv1.AppsV1Interface
 	slices  discoveryv1.DiscoveryV1Interface
 	leases  coordinationv1.CoordinationV1Interface
+
+	mu        sync.Mutex
+	forgotten time.Time // when the kinds were last asked for afresh
 }

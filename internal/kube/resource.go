@@ -3,6 +3,7 @@ package kube
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -73,6 +74,9 @@ func (e *UnknownKindError) Error() string {
 // may have come since. An unknown kind is an *UnknownKindError.
 func (c *Cluster) Resource(gvk schema.GroupVersionKind) (Resource, error) {
 	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if meta.IsNoMatchError(err) && c.forget() {
+		mapping, err = c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	}
 	if meta.IsNoMatchError(err) {
 		return Resource{}, &UnknownKindError{GVK: gvk}
 	}
@@ -80,4 +84,21 @@ func (c *Cluster) Resource(gvk schema.GroupVersionKind) (Resource, error) {
 		return Resource{}, fmt.Errorf("ask the cluster for the kind %s: %w", gvk.Kind, err)
 	}
 	return Resource{GVR: mapping.Resource, Kind: gvk.Kind, Namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+}
+
+// forgetEvery bounds how often an unknown kind makes the cluster be asked for
+// all its kinds.
+const forgetEvery = 200 * time.Millisecond
+
+// forget drops what is remembered of the cluster's kinds, unless that has just
+// been done.
+func (c *Cluster) forget() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.forgotten) < forgetEvery {
+		return false
+	}
+	c.forgotten = time.Now()
+	c.mapper.Reset()
+	return true
 }

@@ -4,6 +4,7 @@
 //	          connections for a second, and answers what is in flight
 //	naive     exits at once when it is told to end
 //	crash     says why and exits with 1 at once
+//	done      exits with 0 at once
 //	unready   runs, but its readiness probe never succeeds
 //	broken    runs and is ready, but answers every request with 500
 package main
@@ -25,6 +26,9 @@ func main() {
 	if mode == "crash" {
 		fmt.Println("boom: no database")
 		os.Exit(1)
+	}
+	if mode == "done" {
+		return
 	}
 	work, _ := time.ParseDuration(os.Getenv("WORK"))
 	start, _ := time.ParseDuration(os.Getenv("STARTUP"))
