@@ -26,9 +26,10 @@ type places struct {
 	control string
 }
 
-// enter makes the directories of the build and, in a box, shows them and
-// nothing of other builds to this process and its children.
-func enter(in instructions) (places, error) {
+// enter makes the directories of the build and, in a box, shows them to this
+// process and its children, with a /tmp of their own. It returns the
+// instructions with the paths as they are then.
+func enter(in instructions) (instructions, places, error) {
 	box := filepath.Join(in.Dir, boxDir)
 	p := places{
 		source: in.Source, inputs: filepath.Join(in.Dir, inputsDir), cache: in.Cache,
@@ -37,41 +38,54 @@ func enter(in instructions) (places, error) {
 	}
 	for _, dir := range []string{box, p.home, p.temp, p.services, p.control} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
-			return places{}, fmt.Errorf("make the build's directories: %w", err)
+			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 		}
 	}
 	if in.User >= 0 {
 		for _, dir := range []string{p.home, p.temp, p.services, p.source, p.inputs} {
 			if err := own(dir, in.User); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return places{}, err
+				return in, places{}, err
 			}
 		}
 	}
-	if !in.Boxed {
-		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-			return places{}, fmt.Errorf("become the parent of the build's orphans: %w", err)
-		}
-		return p, reachable(in.User, p)
+	if in.Boxed {
+		return mount(in, p, box)
 	}
-	return p.mount(in, box)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return in, places{}, fmt.Errorf("become the parent of the build's orphans: %w", err)
+	}
+	return in, p, reachable(in.User, p)
 }
 
-// mount makes the build's view of the file system.
-func (p places) mount(in instructions, box string) (places, error) {
-	shown := places{
-		source: filepath.Join(mountPoint, "src"), inputs: filepath.Join(mountPoint, "in"), cache: filepath.Join(mountPoint, "cache"),
-		home: filepath.Join(mountPoint, "home"), temp: filepath.Join(mountPoint, "tmp"),
-		services: filepath.Join(mountPoint, servicesDir), control: filepath.Join(mountPoint, "control"),
+// inBox is the path of a part of the box as the build sees it.
+func inBox(name ...string) string {
+	return filepath.Join(append([]string{mountPoint}, name...)...)
+}
+
+// mount makes the build's view of the file system. What the runner itself needs
+// is shown in a directory that only root can enter: /tmp, where it may lie, is
+// hidden.
+func mount(in instructions, p places, box string) (instructions, places, error) {
+	seen := places{
+		source: inBox("src"), inputs: inBox(inputsDir), cache: inBox("cache"), home: inBox("home"), temp: "/tmp",
+		services: inBox(servicesDir), control: inBox("control"),
 	}
-	for _, name := range []string{"src", "in", "cache"} {
-		if err := os.MkdirAll(filepath.Join(box, name), 0o711); err != nil {
-			return places{}, fmt.Errorf("make the build's directories: %w", err)
+	moved := in
+	moved.Dir, moved.Templates, moved.LogFile = inBox("own", "job"), inBox("own", "templates"), inBox("own", "action.log")
+	for _, dir := range []string{"src", inputsDir, "cache", "own/job", "own/templates"} {
+		if err := os.MkdirAll(filepath.Join(box, dir), 0o700); err != nil {
+			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 		}
 	}
-	if err := os.MkdirAll(mountPoint, 0o755); err != nil {
-		return places{}, fmt.Errorf("%w: %w", errUnboxed, err)
+	log, err := os.OpenFile(filepath.Join(box, "own", "action.log"), os.O_CREATE, 0o600)
+	if err != nil {
+		return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 	}
-	mounts := []struct {
+	_ = log.Close()
+	if err := os.MkdirAll(mountPoint, 0o755); err != nil {
+		return in, places{}, fmt.Errorf("%w: %w", errUnboxed, err)
+	}
+	for _, m := range []struct {
 		from, to, kind string
 		flags          uintptr
 	}{
@@ -79,25 +93,28 @@ func (p places) mount(in instructions, box string) (places, error) {
 		// not kept busy.
 		{"", "/", "", unix.MS_REC | unix.MS_SLAVE},
 		{box, mountPoint, "", unix.MS_BIND},
-		{p.source, shown.source, "", unix.MS_BIND},
-		{p.inputs, shown.inputs, "", unix.MS_BIND},
-		{p.cache, shown.cache, "", unix.MS_BIND},
+		{p.source, seen.source, "", unix.MS_BIND},
+		{p.inputs, seen.inputs, "", unix.MS_BIND},
+		{p.cache, seen.cache, "", unix.MS_BIND},
+		{in.Dir, moved.Dir, "", unix.MS_BIND},
+		{in.Templates, moved.Templates, "", unix.MS_BIND},
+		{in.LogFile, moved.LogFile, "", unix.MS_BIND},
 		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-	}
-	for _, m := range mounts {
+		{p.temp, seen.temp, "", unix.MS_BIND},
+	} {
 		if _, err := os.Stat(m.from); m.from == p.inputs && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err := unix.Mount(m.from, m.to, m.kind, m.flags, ""); err != nil {
-			return places{}, fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
+			return in, places{}, fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
 		}
 	}
-	return shown, introduce(in.User, box)
+	return moved, seen, introduce(in.User)
 }
 
 // introduce gives the build's user a name in the build's view of the machine:
 // initdb and others refuse to run as a user without one.
-func introduce(uid int, box string) error {
+func introduce(uid int) error {
 	users, err := os.ReadFile("/etc/passwd")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -105,8 +122,8 @@ func introduce(uid int, box string) error {
 	if err != nil {
 		return fmt.Errorf("introduce the build's user: %w", err)
 	}
-	text := strings.TrimRight(string(users), "\n") + fmt.Sprintf("\nbuild:x:%d:%d:Towline build:%s:/bin/sh\n", uid, uid, filepath.Join(mountPoint, "home"))
-	file := filepath.Join(box, "passwd")
+	text := strings.TrimRight(string(users), "\n") + fmt.Sprintf("\nbuild:x:%d:%d:Towline build:%s:/bin/sh\n", uid, uid, inBox("home"))
+	file := inBox("passwd")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("introduce the build's user: %w", err)
 	}
@@ -122,9 +139,11 @@ func leave(in instructions, p places) error {
 		return nil
 	}
 	var errs []error
-	for _, dir := range []string{p.source, p.inputs, p.cache, "/etc/passwd", mountPoint} {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-			errs = append(errs, fmt.Errorf("unmount %s: %w", dir, err))
+	for _, at := range []string{p.temp, "/etc/passwd", p.source, p.inputs, p.cache, in.Dir, in.Templates, in.LogFile, mountPoint} {
+		// What is not mounted, such as further inputs that there are not, is
+		// not an error.
+		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			errs = append(errs, fmt.Errorf("unmount %s: %w", at, err))
 		}
 	}
 	return errors.Join(errs...)

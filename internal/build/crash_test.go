@@ -3,6 +3,7 @@ package build_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -247,24 +248,33 @@ func TestABuildCannotReachWhatIsTowlines(t *testing.T) {
 		return // an ordinary user's builds are that user
 	}
 	o := newOrder(t, nil, pipeline.Build{Commands: []string{
-		`for f in "$JOB/plan.json" "$JOB/runner-in.json" "$JOB/runner.lock" "$CACHES/pipelines/other/secret" /etc/shadow; do
+		`for f in "$JOB/plan.json" "$JOB/runner-in.json" "$JOB/runner.lock" "$CACHES/pipelines/other/secret" "$CACHES"/postgres/*/PG_VERSION /etc/shadow \
+			"$CODEBUILD_SRC_DIR"/../own/job/plan.json "$CODEBUILD_SRC_DIR"/../own/action.log "$CODEBUILD_SRC_DIR"/../own/templates/*/PG_VERSION; do
 			cat "$f" >/dev/null 2>&1 && echo "could read $f"
+		done; true`,
+		`for f in "$JOB/result.json" "$CODEBUILD_SRC_DIR"/../control/1.sh "$CODEBUILD_SRC_DIR"/../control/new /etc/passwd; do
 			( : >> "$f" ) 2>/dev/null && echo "could write $f"
 		done; true`,
-		`kill -9 1 2>/dev/null; kill -9 $(cat "$JOB/pid") 2>/dev/null; ls -d /proc/[0-9]* | wc -l`,
-		`ls "$CACHES/postgres"/* >/dev/null 2>&1 && echo could list templates; true`,
-		"whoami; id -u",
-	}})
-	o.Job.Configuration = bytes.Replace(o.Job.Configuration, []byte(`{`), []byte(fmt.Sprintf(`{"env":{"JOB":%q,"CACHES":%q},`, o.Job.Dir, o.Cache)), 1)
-	if err := os.MkdirAll(filepath.Join(o.Cache, "pipelines", "other"), 0o700); err != nil {
+		`kill -9 1 $PPID 2>/dev/null && echo could kill the runner; true`,
+		`echo "$(whoami) $(id -u) sees [$(ls -A /tmp | grep -v towline-db)] and $(ls -d /proc/[0-9]* | wc -l) processes"`,
+		`psql -XAtc "select 'still there'"`,
+	}, Services: map[string]pipeline.Service{"db": {Engine: "postgres"}}})
+	// Not below /tmp, which the build has for itself.
+	dir, err := os.MkdirTemp("/var/tmp", "towline-test-")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(o.Cache, "pipelines", "other", "secret"), []byte("x"), 0o600); err != nil {
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	o.Job.Dir, o.Cache = filepath.Join(dir, "job"), filepath.Join(dir, "cache")
+	secret := filepath.Join(o.Cache, "pipelines", "other", "secret")
+	if err := errors.Join(os.Chmod(dir, 0o711), os.Mkdir(o.Job.Dir, 0o711), os.MkdirAll(filepath.Dir(secret), 0o700), os.WriteFile(secret, []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	o.Job.Configuration = bytes.Replace(o.Job.Configuration, []byte(`{`), fmt.Appendf(nil, `{"env":{"JOB":%q,"CACHES":%q},`, o.Job.Dir, o.Cache), 1)
 	got := run(t, o)
 	log := logOf(t, o)
-	if got.Outcome != pipeline.Succeeded || strings.Contains(log, "\ncould ") || !strings.Contains(log, "\nbuild\n64200\n") {
+	if got.Outcome != pipeline.Succeeded || strings.Contains(log, "\ncould ") ||
+		!strings.Contains(log, "\nbuild 64200 sees [] and ") || !strings.Contains(log, "\nstill there\n") {
 		t.Errorf("%+v\n%s", got, log)
 	}
 }

@@ -70,7 +70,7 @@ func (r *runner) startPostgres(ctx context.Context, s Service) (*postgres, error
 		return nil, err
 	}
 	if made > 0 {
-		_ = r.log.Printf("service %s: made the template for %s, once for all builds (%v)", s.Name, db.title(), made.Round(time.Millisecond))
+		_ = r.log.Printf("service %s: made the template for %s, kept for later builds (%v)", s.Name, db.title(), made.Round(time.Millisecond))
 		begin = time.Now()
 	}
 	if err := db.provide(template, r.in); err != nil {

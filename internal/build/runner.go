@@ -61,29 +61,27 @@ func runBuild(ctx context.Context, files buildFiles) error {
 	if err != nil {
 		return err
 	}
-	places, err := enter(in)
-	if err != nil {
-		return err
-	}
-	me.Run = in.Run
-	if err := files.write(runnerRecord, me); err != nil {
-		return err
-	}
 	log, err := report.OpenLog(in.LogFile)
 	if err != nil {
 		return err
 	}
-	r := &runner{in: in, places: places, log: log}
-	ended, err := r.run(ctx)
+	moved, places, err := enter(in)
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
+	me.Run = in.Run
+	ended, err := Ended{}, buildFiles{dir: moved.Dir}.write(runnerRecord, me)
+	if err == nil {
+		r := &runner{in: moved, places: places, log: log}
+		ended, err = r.run(ctx)
+	}
+	err = errors.Join(err, leave(moved, places))
 	if errors.Is(err, errStopped) {
 		// Who stopped it knows, and nobody reads a result.
 		return errors.Join(files.clean(), log.Close())
 	}
 	res := result{Ended: ended}
-	if err != nil {
-		res.Fault = err.Error()
-	}
-	if err := errors.Join(files.clean(), log.Close()); err != nil && res.Fault == "" {
+	if err := errors.Join(err, files.clean(), log.Close()); err != nil {
 		res.Fault = err.Error()
 	}
 	return files.write(resultFile, res)
@@ -126,7 +124,7 @@ func (r *runner) run(ctx context.Context) (ended Ended, err error) {
 	if killing := killAll(descendants); killing != nil {
 		err = errors.Join(err, fmt.Errorf("end the build's processes: %w", killing))
 	}
-	err = errors.Join(err, r.out.close(), leave(r.in, r.places))
+	err = errors.Join(err, r.out.close())
 	ended.Seconds = time.Since(started).Seconds()
 	switch {
 	case ended.TimedOut != "":
