@@ -24,7 +24,7 @@ import (
 
 // towline is a server of the program under test, and its command line.
 type towline struct {
-	t      *testing.T
+	t      testing.TB
 	data   string
 	listen string   // the same after each start: images are named by its port
 	args   []string // further arguments of the server
@@ -44,7 +44,7 @@ func needCluster(t *testing.T) {
 
 // start brings up a server with a data directory of its own, which ends with
 // the test.
-func start(t *testing.T, args ...string) *towline {
+func start(t testing.TB, args ...string) *towline {
 	t.Helper()
 	s := &towline{t: t, data: filepath.Join(t.TempDir(), "data"), listen: freeAddress(t), args: args, env: append(os.Environ(), "GIT_TERMINAL_PROMPT=0")}
 	t.Cleanup(func() {
@@ -58,7 +58,7 @@ func start(t *testing.T, args ...string) *towline {
 }
 
 // freeAddress returns an address that nobody listens on now.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -218,7 +218,7 @@ func describe(e client.Execution) string {
 }
 
 // action finds an action of an execution.
-func action(t *testing.T, e client.Execution, name string) pipeline.ActionState {
+func action(t testing.TB, e client.Execution, name string) pipeline.ActionState {
 	t.Helper()
 	for _, s := range e.Stages {
 		for _, a := range s.Actions {
@@ -281,7 +281,7 @@ func kubectl(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
