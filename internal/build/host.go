@@ -42,9 +42,9 @@ const (
 // Where Towline is root, the runner is the first process of a PID namespace, so
 // that nothing of a build can outlive it, and the commands run as a user of the
 // pipeline's own. Otherwise they run as Towline's user, and after a lost runner
-// a process that has left its session and emptied its environment may stay. In
-// both cases the commands see the file system and the network of the machine:
-// the host is not isolated.
+// a process that has emptied its environment may stay. In both cases the
+// commands see the file system and the network of the machine: the host is not
+// isolated.
 type Host struct {
 	config HostConfig
 	plain  atomic.Bool // also set when namespaces turn out to be forbidden
@@ -125,7 +125,7 @@ func (h *Host) next(ctx context.Context, b Build, files buildFiles, lock *os.Fil
 		return Ended{}, true, err
 	}
 	if last.Run > 0 {
-		if err := h.recover(ctx, b, files, last); err != nil {
+		if err := h.afterLoss(ctx, b, files, last); err != nil {
 			return Ended{}, true, err
 		}
 	}
@@ -140,10 +140,10 @@ func (h *Host) next(ctx context.Context, b Build, files buildFiles, lock *os.Fil
 	return Ended{}, false, h.wait(ctx, files, pid)
 }
 
-// recover removes what a lost runner left, and restores the source.
-func (h *Host) recover(ctx context.Context, b Build, files buildFiles, last runnerFile) error {
+// afterLoss removes what a lost runner left, and restores the source.
+func (h *Host) afterLoss(ctx context.Context, b Build, files buildFiles, last runnerFile) error {
 	waitGone(last)
-	if err := sweep(files.marker(), last.PID); err != nil {
+	if err := sweep(files.marker()); err != nil {
 		return fmt.Errorf("end what is left of build %s: %w", b.Key, err)
 	}
 	if err := files.clean(); err != nil {
@@ -275,7 +275,7 @@ func (h *Host) stop(files buildFiles, child int) error {
 			}
 			if !held {
 				h.reap(files, child)
-				return errors.Join(sweep(files.marker(), last.PID), files.clean())
+				return errors.Join(sweep(files.marker()), files.clean())
 			}
 			// A runner that was only just started has not written its record
 			// and could not act on a signal yet.

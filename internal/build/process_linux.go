@@ -18,9 +18,9 @@ const killWithin = 10 * time.Second
 
 // process is what /proc says about one.
 type process struct {
-	pid, parent, session int
-	state                byte   // Z when it has ended and nobody has noticed
-	start                uint64 // clock ticks from boot
+	pid, parent int
+	state       byte   // Z when it has ended and nobody has noticed
+	start       uint64 // clock ticks from boot
 }
 
 func (p process) dead() bool { return p.state == 'Z' || p.state == 'X' }
@@ -40,7 +40,6 @@ func readProcess(pid string) (p process, ok bool) {
 	p.pid, _ = strconv.Atoi(string(text[:bytes.IndexByte(text, ' ')]))
 	p.state = fields[0][0]
 	p.parent, _ = strconv.Atoi(fields[1])
-	p.session, _ = strconv.Atoi(fields[3])
 	p.start, _ = strconv.ParseUint(fields[19], 10, 64)
 	return p, true
 }
@@ -84,16 +83,14 @@ func (r runnerFile) alive() bool {
 }
 
 // sweep ends the processes that a lost runner left: those whose environment has
-// the marker and those of the runner's session.
-func sweep(marker string, session int) error {
+// the marker. Process and session IDs would say nothing after a restart of the
+// machine, when they may be anybody's.
+func sweep(marker string) error {
 	want := []byte(markerVariable + "=" + marker)
 	return killAll(func(all []process) []process {
 		var found []process
 		for _, p := range all {
-			if p.dead() || p.pid == os.Getpid() {
-				continue
-			}
-			if session > 1 && p.session == session || hasVariable(p.pid, want) {
+			if !p.dead() && p.pid != os.Getpid() && hasVariable(p.pid, want) {
 				found = append(found, p)
 			}
 		}
