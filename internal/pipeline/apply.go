@@ -209,7 +209,7 @@ func (m *machine) runNext(e *Execution, stage *StageState, at time.Time) {
 // from newest to oldest so that both follow from the order alone.
 func (m *machine) claim(at time.Time) {
 	wanted := map[string]bool{}
-	for i := len(m.executions) - 1; i >= 0; i-- {
+	for i := range slices.Backward(m.executions) {
 		next := m.executions[i].next()
 		if next < 0 {
 			continue

@@ -123,6 +123,18 @@ func TestNothingEndsTwice(t *testing.T) {
 	}
 }
 
+func TestAnActionEndsOnceWhileItsNeighbourRuns(t *testing.T) {
+	t.Parallel()
+	unit := ended(1, "Test", "unit", pipeline.Succeeded)
+	s, _ := play(t, started(1), entered(1, "Source"), ended(1, "Source", "push", pipeline.Succeeded), entered(1, "Test"), unit)
+	if _, _, err := pipeline.Apply(s, unit); !errors.Is(err, pipeline.ErrStale) {
+		t.Errorf("ending it again = %v, want ErrStale", err)
+	}
+	if _, _, err := pipeline.Apply(s, ended(1, "Test", "report", pipeline.Succeeded)); !errors.Is(err, pipeline.ErrStale) {
+		t.Errorf("ending one that has not begun = %v, want ErrStale", err)
+	}
+}
+
 func TestApplyLeavesItsInputAlone(t *testing.T) {
 	t.Parallel()
 	s, _ := play(t, started(1), entered(1, "Source"), started(2))

@@ -169,4 +169,3 @@ func over(e pipeline.Execution, in logRequest) bool {
 	}
 	return action.Status == pipeline.StatusSucceeded || action.Status == pipeline.StatusFailed
 }
-
