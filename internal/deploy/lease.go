@@ -11,13 +11,16 @@ import (
 	"github.com/towline/towline/internal/kube"
 )
 
-// The timing of the lease: a holder that could not renew for leaseDuration has
-// lost it, and stops by itself a little earlier.
+// The timing of the lease. Somebody else may take one that was not renewed for
+// leaseDuration. The holder does not give up as early: while it cannot renew,
+// the API server is away and it cannot write anything else either, and the
+// first renewal that gets through tells whether somebody has come in between.
+// What it writes until then is refused by the journal and the sequence.
 const (
 	leaseDuration = 30 * time.Second
 	leaseRenew    = 5 * time.Second
 	leaseAttempt  = 8 * time.Second
-	leaseGiveUp   = 20 * time.Second
+	leaseGiveUp   = 5 * time.Minute
 	releaseWait   = 5 * time.Second
 )
 
@@ -81,7 +84,7 @@ func (r *run) acquire(ctx context.Context, claim kube.LeaseClaim) (*kube.Lease, 
 			}
 			r.log.report(fmt.Sprintf("waiting for the lease, %s", held))
 		case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err): // Somebody else was faster: look again.
-		default:
+		case !kube.Transient(err) || time.Since(begin) > r.LeaseWait:
 			return nil, err
 		}
 		select {

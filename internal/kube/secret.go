@@ -1,11 +1,14 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -25,7 +28,18 @@ func (c *Cluster) Secrets(ctx context.Context, namespace, selector string) ([]co
 
 // CreateSecret creates a Secret and returns it with its resourceVersion.
 func (c *Cluster) CreateSecret(ctx context.Context, secret *corev1.Secret) (*corev1.Secret, error) {
-	created, err := c.core.Secrets(secret.Namespace).Create(ctx, secret, metav1.CreateOptions{FieldManager: FieldManager})
+	var created *corev1.Secret
+	err := retry(ctx, func(ctx context.Context) (err error) {
+		created, err = c.core.Secrets(secret.Namespace).Create(ctx, secret, metav1.CreateOptions{FieldManager: FieldManager})
+		return err
+	})
+	if apierrors.IsAlreadyExists(err) {
+		// The answer to a creation that went through may have been lost.
+		found, getErr := c.core.Secrets(secret.Namespace).Get(ctx, secret.Name, metav1.GetOptions{})
+		if getErr == nil && maps.EqualFunc(found.Data, secret.Data, bytes.Equal) {
+			return found, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}

@@ -60,19 +60,3 @@ func Name(t testing.TB) string {
 	})
 	return name
 }
-
-// Eventually calls check until it returns nil, for a minute at most.
-func Eventually(t testing.TB, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so after a minute: %v", err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
