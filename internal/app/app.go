@@ -83,7 +83,9 @@ func Open(ctx context.Context, options Options) (*App, error) {
 
 func (a *App) open(ctx context.Context) error {
 	data := a.options.Server.Data
-	if err := os.MkdirAll(data, 0o700); err != nil {
+	// The user of a build goes through this directory to its own; the rest in
+	// it is closed to others one by one.
+	if err := os.MkdirAll(data, 0o711); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	var err error

@@ -54,6 +54,13 @@ func enter(in instructions) (instructions, places, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return in, places{}, fmt.Errorf("become the parent of the build's orphans: %w", err)
 	}
+	if in.User >= 0 {
+		// Without a box the build's user passes through the build's directory,
+		// which is otherwise closed to all but the server.
+		if err := os.Chmod(in.Dir, 0o711); err != nil {
+			return in, places{}, fmt.Errorf("let the build's user pass: %w", err)
+		}
+	}
 	return in, p, reachable(in.User, p)
 }
 

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/localkube"
@@ -78,7 +79,7 @@ func (c *command) demoDown(ctx context.Context) error {
 			return fmt.Errorf("remove what the demo deployed: %w", err)
 		}
 	}
-	if err := os.RemoveAll(data); err != nil {
+	if err := errors.Join(os.RemoveAll(data), build.RemoveMountPoint()); err != nil {
 		return err
 	}
 	// Only when the demo was all that was there.

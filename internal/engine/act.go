@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -105,10 +106,18 @@ func (e *Engine) jobOf(execution pipeline.Execution, command pipeline.RunAction,
 		LogFile:  e.LogFile(execution.ID, command.Stage, command.Attempt, action.Name),
 		Progress: func(line string) { e.watch.setProgress(command, line) },
 	}
-	for _, dir := range []string{job.Dir, filepath.Dir(job.LogFile)} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+	for dir, mode := range map[string]fs.FileMode{
+		// An action may let another user pass to what is below its own
+		// directory, as builds do; the way there must not stop it.
+		filepath.Dir(job.Dir):     0o711,
+		filepath.Dir(job.LogFile): 0o700,
+	} {
+		if err := os.MkdirAll(dir, mode); err != nil {
 			return job, fmt.Errorf("make directory of action %s: %w", action.Name, err)
 		}
+	}
+	if err := os.MkdirAll(job.Dir, 0o700); err != nil {
+		return job, fmt.Errorf("make directory of action %s: %w", action.Name, err)
 	}
 	return job, nil
 }

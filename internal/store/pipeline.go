@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,9 +51,12 @@ func PutPipeline(ctx context.Context, q Querier, p pipeline.Pipeline, repository
 }
 
 func equal(a, b pipeline.Pipeline) bool {
-	left, _ := json.Marshal(a)
-	right, _ := json.Marshal(b)
-	return string(left) == string(right)
+	left, err := json.Marshal(a)
+	if err != nil {
+		return false
+	}
+	right, err := json.Marshal(b)
+	return err == nil && bytes.Equal(left, right)
 }
 
 // Pipeline loads one pipeline. The error is ErrNotFound when there is none.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"github.com/pressly/goose/v3"
@@ -51,6 +52,14 @@ type DB struct {
 // written is refused.
 func Open(ctx context.Context, dir string) (*DB, error) {
 	path := filepath.Join(dir, "towline.db")
+	// SQLite would make the file readable by all; its log follows the file.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
 	write, err := open(path, "immediate")
 	if err != nil {
 		return nil, err
@@ -146,5 +155,5 @@ func (q querier) Exec(ctx context.Context, query string, args ...any) (int64, er
 }
 
 func (q querier) Query(ctx context.Context, query string, args ...any) (Rows, error) {
-	return q.tx.QueryContext(ctx, query, args...)
+	return q.tx.QueryContext(ctx, query, args...) //nolint:rowserrcheck // the caller reads them
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +133,24 @@ func TestHeadsAreRememberedAndForgotten(t *testing.T) {
 	set("")
 	if heads, _ := db.Heads(context.Background(), "web"); len(heads) != 0 {
 		t.Errorf("still there: %v", heads)
+	}
+}
+
+func TestDatabaseIsTheOwnersAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	db := open(t, dir)
+	if err := put(t, db, pipeline.Pipeline{Name: "web"}, "web"); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "towline.db*"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", file, info.Mode(), err)
+		}
 	}
 }
 
