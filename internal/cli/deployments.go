@@ -24,7 +24,7 @@ func (p *place) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&p.kubeconfig, "kubeconfig", "", "kubeconfig file, default the usual one, else the local cluster's")
 	flags.StringVar(&p.context, "context", "", "context of the kubeconfig, default its current one")
-	flags.StringVarP(&p.namespace, "namespace", "n", "", "namespace, default all of them")
+	flags.StringVarP(&p.namespace, "namespace", "n", "", "namespace, default the one where the journals have the application")
 }
 
 func (p *place) deployer() (*deploy.Deployer, error) {
@@ -98,6 +98,11 @@ with a number of its own, the same waits, and a verdict.`,
 			if err != nil {
 				return err
 			}
+			if where.namespace == "" {
+				if where.namespace, err = deployer.Namespace(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+			}
 			d, err := deployer.Rollback(cmd.Context(), deploy.RollbackRequest{
 				App: args[0], Namespace: where.namespace, To: to, Log: c.Err,
 			})
@@ -114,12 +119,11 @@ with a number of its own, the same waits, and a verdict.`,
 
 // deployed prints a deployment as the result of a command.
 func (c *command) deployed(d pipeline.Deployment) error {
-	switch {
-	case c.output == "json":
+	if c.output == "json" {
 		if err := c.printJSON(d); err != nil {
 			return err
 		}
-	default:
+	} else {
 		fmt.Fprintf(c.Out, "%s revision %d: %s in %.1fs\n", d.App, d.Revision, d.Outcome, d.Seconds)
 		if d.Verdict != nil {
 			fmt.Fprintln(c.Out, d.Verdict)
