@@ -56,10 +56,10 @@ func (c Change) String() string {
 }
 
 // change is a Change of u whose values are still what they are in the object.
-func change(o Object, kind ChangeKind, field string, old, new any, reason string) Change {
+func change(o Object, kind ChangeKind, field string, before, after any, reason string) Change {
 	return Change{
 		Object: Ref(o.Unstructured), Source: o.Source, Field: field,
-		Old: show(old), New: show(new), Reason: reason, Kind: kind,
+		Old: show(before), New: show(after), Reason: reason, Kind: kind,
 	}
 }
 
@@ -84,16 +84,17 @@ func show(value any) string {
 // setNested sets a field and makes the maps on the way where they are missing
 // or null. It does nothing and returns false when something else stands there.
 func setNested(m map[string]any, value any, fields ...string) bool {
-	first := fields[0]
-	if len(fields) == 1 {
-		m[first] = value
-		return true
+	last := len(fields) - 1
+	for _, field := range fields[:last] {
+		if m[field] == nil {
+			m[field] = map[string]any{}
+		}
+		next, ok := m[field].(map[string]any)
+		if !ok {
+			return false
+		}
+		m = next
 	}
-	if m[first] == nil {
-		next := map[string]any{}
-		m[first] = next
-		return setNested(next, value, fields[1:]...)
-	}
-	next, ok := m[first].(map[string]any)
-	return ok && setNested(next, value, fields[1:]...)
+	m[fields[last]] = value
+	return true
 }

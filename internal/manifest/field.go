@@ -35,12 +35,6 @@ func stringAt(m map[string]any, fields ...string) string {
 	return s
 }
 
-func boolAt(m map[string]any, fields ...string) bool {
-	v, _ := valueAt(m, fields...)
-	b, _ := v.(bool)
-	return b
-}
-
 func intAt(m map[string]any, fields ...string) (int64, bool) {
 	v, _ := valueAt(m, fields...)
 	return asInt(v)

@@ -3,6 +3,7 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 
@@ -62,8 +63,7 @@ func fieldHint(key string, fields map[string]reflect.Type) string {
 // jsonFields are the fields of a struct by the names they have in JSON.
 func jsonFields(t reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case name == "-" || !f.IsExported():
@@ -72,9 +72,7 @@ func jsonFields(t reflect.Type) map[string]reflect.Type {
 			for inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
-			for k, v := range jsonFields(inner) {
-				fields[k] = v
-			}
+			maps.Copy(fields, jsonFields(inner))
 		case name != "":
 			fields[name] = f.Type
 		default:

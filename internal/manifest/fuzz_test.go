@@ -102,8 +102,7 @@ func FuzzKustomize(f *testing.F) {
 			}
 		}
 		if _, err := Load(root, "."); err != nil {
-			var located *Error
-			if !errors.As(err, &located) {
+			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Fatalf("error %v", err)
 			}
 		}

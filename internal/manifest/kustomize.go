@@ -89,26 +89,24 @@ func askForOrigins(t *tree, file string, replaced map[string][]byte) (kept bool,
 	if err != nil {
 		return false, &Error{Source: Source{File: file}, Message: err.Error()}
 	}
+	var values []*kyaml.RNode
 	options := node.Field("buildMetadata")
-	if options == nil || options.Value.IsNilOrEmpty() {
-		err := node.PipeE(kyaml.SetField("buildMetadata", kyaml.NewListRNode(types.OriginAnnotations)))
-		if err != nil {
-			return false, fmt.Errorf("ask %s for origins: %w", file, err)
-		}
-	} else {
-		values, err := options.Value.Elements()
-		if err != nil {
+	if options != nil && !options.Value.IsNilOrEmpty() {
+		if values, err = options.Value.Elements(); err != nil {
 			return false, &Error{Source: Source{File: file}, Message: "buildMetadata must be a list"}
 		}
-		for _, v := range values {
-			kept = kept || kyaml.GetValue(v) == types.OriginAnnotations
-		}
-		if !kept {
-			err = options.Value.PipeE(kyaml.Append(kyaml.NewScalarRNode(types.OriginAnnotations).YNode()))
-		}
-		if err != nil {
-			return false, fmt.Errorf("ask %s for origins: %w", file, err)
-		}
+	}
+	for _, v := range values {
+		kept = kept || kyaml.GetValue(v) == types.OriginAnnotations
+	}
+	switch {
+	case len(values) == 0:
+		err = node.PipeE(kyaml.SetField("buildMetadata", kyaml.NewListRNode(types.OriginAnnotations)))
+	case !kept:
+		err = options.Value.PipeE(kyaml.Append(kyaml.NewScalarRNode(types.OriginAnnotations).YNode()))
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask %s for origins: %w", file, err)
 	}
 	shown, err := node.String()
 	if err != nil {
@@ -138,8 +136,7 @@ func (s *survey) object(dir string, r *resource.Resource, keepOrigin bool) (Obje
 	}
 	d := &document{file: source.File, first: source.Line}
 	if err := d.check(u.Object, nil); err != nil {
-		var located *Error
-		if errors.As(err, &located) {
+		if located, ok := errors.AsType[*Error](err); ok {
 			located.Column = 0
 		}
 		return Object{}, err

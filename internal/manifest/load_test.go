@@ -57,8 +57,7 @@ func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	eachArchive(t, "refuse", func(t *testing.T, a archive) {
 		_, err := Load(a.root(t), a.settings["path"])
-		var located *Error
-		if !errors.As(err, &located) {
+		if _, ok := errors.AsType[*Error](err); !ok {
 			t.Fatalf("error %v, want an *Error", err)
 		}
 		a.expect(t, "want.error", err.Error())

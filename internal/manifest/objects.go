@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -69,8 +69,7 @@ func (d *document) check(m map[string]any, n *kyaml.Node) error {
 			return err
 		}
 	}
-	kind := m["kind"].(string)
-	apiVersion := m["apiVersion"].(string)
+	kind, apiVersion := stringAt(m, "kind"), stringAt(m, "apiVersion")
 	if kind == "Kustomization" && strings.HasPrefix(apiVersion, "kustomize.config.k8s.io/") {
 		return d.errorFor(n, "a Kustomization is no object of a cluster", "name its file kustomization.yaml")
 	}
@@ -87,8 +86,8 @@ func (d *document) check(m map[string]any, n *kyaml.Node) error {
 	if err := d.checkString(metadata, child(n, "metadata"), "name", kind+" has no metadata.name"); err != nil {
 		return err
 	}
-	name := metadata["name"].(string)
-	if wrong := path.IsValidPathSegmentName(name); len(wrong) > 0 {
+	name := stringAt(metadata, "name")
+	if wrong := content.IsPathSegmentName(name); len(wrong) > 0 {
 		return d.errorFor(child(child(n, "metadata"), "name"), fmt.Sprintf("metadata.name %q %s", name, strings.Join(wrong, ", ")), "")
 	}
 	return d.checkStringMaps(metadata, child(n, "metadata"))

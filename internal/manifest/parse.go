@@ -114,7 +114,7 @@ func (d *document) decode() (any, error) {
 		return nil, d.syntaxError(err)
 	}
 	if len(root.Content) == 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // an empty document is null, which is a value
 	}
 	d.node = root.Content[0]
 	if err := d.limitAliases(); err != nil {

@@ -39,8 +39,7 @@ func parseJSON(file string, text []byte) ([]Object, error) {
 func jsonError(file string, text []byte, err error) error {
 	d := &document{file: file, first: 1}
 	offset := len(text)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		offset = min(max(int(syntax.Offset)-1, 0), len(text))
 	}
 	line, column := position(string(text), offset)

@@ -160,10 +160,10 @@ func references(k types.Kustomization) []reference {
 	add("transformers", plugin, k.Transformers...)
 	add("validators", plugin, k.Validators...)
 	add("openapi", yamlFile, k.OpenAPI["path"])
-	for _, p := range k.PatchesStrategicMerge {
+	for _, p := range k.PatchesStrategicMerge { //nolint:staticcheck // what is old is still read
 		add("patchesStrategicMerge", yamlFile, string(p))
 	}
-	for _, p := range k.PatchesJson6902 {
+	for _, p := range k.PatchesJson6902 { //nolint:staticcheck // what is old is still read
 		add("patchesJson6902", yamlFile, p.Path)
 	}
 	for _, p := range k.Patches {

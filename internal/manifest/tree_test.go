@@ -103,8 +103,7 @@ func TestLoadHasLimits(t *testing.T) {
 		"many.yaml":     many,
 	} {
 		_, err := Load(write(t, map[string]string{name: text}), name)
-		var located *Error
-		if !errors.As(err, &located) {
+		if _, ok := errors.AsType[*Error](err); !ok {
 			t.Errorf("%s: error %v", name, message(err))
 		}
 	}
