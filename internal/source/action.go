@@ -50,8 +50,7 @@ func (a Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, err
 		return pipeline.Result{}, fmt.Errorf("clear directory of source: %w", err)
 	}
 	tree, err := a.Repositories.Export(ctx, rev.Repository, rev.Commit, dir)
-	var refused *Error
-	if errors.As(err, &refused) {
+	if _, refused := errors.AsType[*Error](err); refused {
 		return pipeline.Fail("%s", err.Error()), nil
 	}
 	if err != nil {

@@ -111,7 +111,7 @@ func (r *Repositories) scan(ctx context.Context, name, commit string) (scan, err
 	if err != nil {
 		cancel(err)
 		out.CloseWithError(err)
-		<-done
+		<-done //nolint:errcheck // it says only that its reader left
 		return scan{}, err
 	}
 	return s, <-done

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -67,8 +68,8 @@ func TestExport(t *testing.T) {
 		}
 		c.git("add", "--all")
 		c.git("update-index", "--chmod=+x", "run.sh")
-		commit := c.git("commit", "--quiet", "--message", "Odd names")
-		commit = c.git("rev-parse", "HEAD")
+		c.git("commit", "--quiet", "--message", "Odd names")
+		commit := c.git("rev-parse", "HEAD")
 		c.git("push", "origin", "main")
 		dir := filepath.Join(t.TempDir(), "new", "tree")
 		tree := must[Tree](t)(s.Export(t.Context(), "web", commit, dir))
@@ -280,7 +281,7 @@ func FuzzParseObject(f *testing.F) {
 	f.Add([]byte(hash + " tree 0\n\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		data, err := parseObject(in, "web", hash, "x")
-		if err == nil && !strings.Contains(string(in), string(data)) {
+		if err == nil && !bytes.Contains(in, data) {
 			t.Errorf("%q gives %q", in, data)
 		}
 	})

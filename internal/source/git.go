@@ -36,8 +36,7 @@ func (e *GitError) Unwrap() error { return e.Err }
 
 // exit returns the exit status of the git command behind err, or -1.
 func exit(err error) int {
-	var status *exec.ExitError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*exec.ExitError](err); ok {
 		return status.ExitCode()
 	}
 	return -1

@@ -57,7 +57,7 @@ func (r *Repositories) serve(w http.ResponseWriter, req *http.Request) {
 	logged.flush()
 	log.Debug("served git", "advertise", q.advertise, "seconds", time.Since(start).Seconds())
 	if q.service == receivePack && !q.advertise {
-		r.tidySoon(q.repository)
+		r.tidySoon(q.repository) //nolint:contextcheck // it goes on when the request has ended
 	}
 	conn.drain()
 }

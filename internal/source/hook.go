@@ -51,7 +51,7 @@ func (r *Repositories) writeHook() error {
 		script.WriteString(" '" + strings.ReplaceAll(arg, "'", `'\''`) + "'")
 	}
 	script.WriteString("\n")
-	return os.WriteFile(filepath.Join(r.hooksDir(), "post-receive"), []byte(script.String()), 0o700)
+	return os.WriteFile(filepath.Join(r.hooksDir(), "post-receive"), []byte(script.String()), 0o700) //nolint:gosec // git runs it
 }
 
 // answer is what the server says to a push.

@@ -188,7 +188,7 @@ func TestStartAndStop(t *testing.T) {
 
 	t.Run("the socket is the owner's alone, at a short and at a long path", func(t *testing.T) {
 		t.Parallel()
-		short := must[string](t)(os.MkdirTemp("", "t"))
+		short := must[string](t)(os.MkdirTemp("", "t")) //nolint:usetesting // t.TempDir is not short
 		t.Cleanup(func() { os.RemoveAll(short) })
 		long := filepath.Join(short, strings.Repeat("long", 30))
 		for _, dir := range []string{short, long} {

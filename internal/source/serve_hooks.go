@@ -67,7 +67,7 @@ func (r *Repositories) Start(fn Answer) error {
 	if err := r.placeSocket(); err != nil {
 		return fmt.Errorf("start repositories: %w", err)
 	}
-	listener, err := net.Listen("unix", l.socket)
+	listener, err := net.Listen("unix", l.socket) //nolint:noctx // it waits for nothing
 	if err != nil {
 		return fmt.Errorf("start repositories: %w", err)
 	}
@@ -79,7 +79,7 @@ func (r *Repositories) Start(fn Answer) error {
 	l.answering, l.endAnswering = context.WithCancelCause(context.Background())
 	l.busy = map[string]bool{}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /push", func(w http.ResponseWriter, req *http.Request) { r.serveHook(w, req, fn) })
+	mux.HandleFunc("POST /push", func(w http.ResponseWriter, req *http.Request) { r.serveHook(w, req, fn) }) //nolint:contextcheck // a push is told also when its pusher leaves
 	l.server = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: r.cfg.HookTimeout,
