@@ -150,8 +150,7 @@ func fits(img v1.Image, want v1.Platform) error {
 
 // explainChoice turns what choose said into the user's words.
 func (m *making) explainChoice(err error) error {
-	var c *choice
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*choice](err); ok {
 		return refuse("base: %s %s; say platforms: or take another base", m.cfg.Base, c.why)
 	}
 	if strings.HasPrefix(m.cfg.Base, layoutPrefix) {

@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -167,14 +168,11 @@ func inputNames(job pipeline.Job) string {
 	if len(job.Inputs) == 0 {
 		return "none"
 	}
-	names := ""
-	for i, a := range job.Inputs {
-		if i > 0 {
-			names += ", "
-		}
-		names += strconv.Quote(a.Name)
+	var names []string
+	for _, a := range job.Inputs {
+		names = append(names, strconv.Quote(a.Name))
 	}
-	return names
+	return strings.Join(names, ", ")
 }
 
 // say adds a line to the action's log.

@@ -75,18 +75,18 @@ func TestRefuses(t *testing.T) {
 			on.refused(on.job(files, cfg), c.want)
 		})
 	}
-	t.Run("an artifact with a whiteout", func(t *testing.T) {
+	t.Run("an artifact with a whiteout", func(*testing.T) {
 		b.refused(b.job(map[string]string{"etc/.wh.passwd": ""}, good), ".wh.passwd", "another")
 	})
-	t.Run("an empty artifact", func(t *testing.T) {
+	t.Run("an empty artifact", func(*testing.T) {
 		b.refused(b.job(nil, good), "no files")
 	})
-	t.Run("no artifact at all", func(t *testing.T) {
+	t.Run("no artifact at all", func(*testing.T) {
 		job := b.job(files, good)
 		job.Inputs = nil
 		b.refused(job, "no artifact")
 	})
-	t.Run("a bare name without a registry", func(t *testing.T) {
+	t.Run("a bare name without a registry", func(*testing.T) {
 		on := *b
 		on.action = &image.Action{Artifacts: b.store}
 		on.refused(b.job(files, good), "names no registry")
