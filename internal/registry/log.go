@@ -29,7 +29,7 @@ func (r *Registry) redirectLog(ctx context.Context) context.Context {
 
 // named makes the log lines of a context this registry's.
 func (r *Registry) named(ctx context.Context) context.Context {
-	return context.WithValue(ctx, instanceKey, r.id) //nolint:revive,staticcheck // see instanceKey
+	return context.WithValue(ctx, instanceKey, r.id) //nolint:staticcheck // see instanceKey
 }
 
 // listener hands lines of one registry on, at debug level: what distribution

@@ -39,8 +39,7 @@ type manifest struct {
 func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, to route) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, manifestLimit))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			refuse(w, http.StatusRequestEntityTooLarge, "MANIFEST_INVALID", "the manifest is larger than 4 MiB")
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -58,7 +59,7 @@ type server struct {
 
 func setup(t testing.TB, dir string) *server {
 	t.Helper()
-	reg, err := New(Config{Dir: dir, Authorize: byToken, Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	reg, err := New(Config{Dir: dir, Authorize: byToken, Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))}) //nolint:sloglint // it listens only to a log that wants debug lines
 	must(t, err)
 	srv := httptest.NewServer(reg)
 	t.Cleanup(func() {
@@ -91,9 +92,7 @@ func (s *server) do(method, path, auth string, header http.Header, body io.Reade
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, "http://"+s.host+path, body)
 	must(s.t, err)
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	if auth != "" {
 		req.Header.Set("Authorization", "Bearer "+auth)
 	}
