@@ -207,7 +207,7 @@ func (p *packing) refuse(name, why string) error {
 
 // header describes an entry. The fixed time is the oldest that zip can express.
 func header(name string, mode fs.FileMode, method uint16) *zip.FileHeader {
-	h := &zip.FileHeader{Name: name, Method: method, ModifiedDate: 1<<5 | 1}
+	h := &zip.FileHeader{Name: name, Method: method, ModifiedDate: 1<<5 | 1} //nolint:staticcheck // Modified adds an extra field to each entry
 	h.SetMode(mode & (fs.ModeDir | fs.ModeSymlink | fs.ModePerm))
 	return h
 }

@@ -51,7 +51,7 @@ func (s *Store) verified(ctx context.Context, digest string) (*os.File, int64, e
 		return nil, 0, err
 	}
 	defer r.Close()
-	f, copied, err := s.local(r, digest)
+	f, copied, err := s.local(digest)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -74,7 +74,7 @@ func (s *Store) verified(ctx context.Context, digest string) (*os.File, int64, e
 
 // local returns the file to read an archive at random from: the store's own,
 // or an unnamed temporary one (copied == true) that the caller fills.
-func (s *Store) local(r io.Reader, digest string) (f *os.File, copied bool, err error) {
+func (s *Store) local(digest string) (f *os.File, copied bool, err error) {
 	if s.dir == "" {
 		f, err = os.CreateTemp(s.temp, "archive-*")
 		if err == nil {
@@ -116,7 +116,7 @@ func (u *unpacking) archive(ctx context.Context, r io.ReaderAt, size int64) erro
 	if len(zr.File) > u.limits.Files {
 		return fmt.Errorf("the archive has %d entries and the limit is %d", len(zr.File), u.limits.Files)
 	}
-	zr.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return flate.NewReader(r) })
+	zr.RegisterDecompressor(zip.Deflate, flate.NewReader)
 	for _, f := range zr.File {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
