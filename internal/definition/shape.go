@@ -84,9 +84,9 @@ func (s *shape) mapping(node ast.Node, path, wanted string, typeOf func(ast.MapK
 }
 
 func (s *shape) field(key ast.MapKeyNode, name string, in reflect.Type, path string) (reflect.Type, bool) {
-	for i := range in.NumField() {
-		if jsonName(in.Field(i)) == name {
-			return in.Field(i).Type, true
+	for f := range in.Fields() {
+		if jsonName(f) == name {
+			return f.Type, true
 		}
 	}
 	hint := "keys here are " + strings.Join(keys(in), ", ")
@@ -152,8 +152,8 @@ func kindOf(node ast.Node) string {
 
 func keys(t reflect.Type) []string {
 	var names []string
-	for i := range t.NumField() {
-		names = append(names, jsonName(t.Field(i)))
+	for f := range t.Fields() {
+		names = append(names, jsonName(f))
 	}
 	return names
 }
