@@ -29,7 +29,7 @@ type executor interface {
 	launch() error
 	// submit walks an attempt, soon and in the background. Submitting an
 	// attempt again is no error and walks nothing twice.
-	submit(attempt) error
+	submit(a attempt) error
 	// shutdown interrupts the running attempts and waits for them.
 	shutdown(timeout time.Duration) error
 }

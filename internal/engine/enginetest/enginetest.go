@@ -37,13 +37,13 @@ func (f ActionFunc) Run(ctx context.Context, job pipeline.Job) (pipeline.Result,
 
 // Config is a configuration over a fresh database in dir, whose actions are
 // all carried out by act.
-func Config(t testing.TB, dir string, act ActionFunc) engine.Config {
-	t.Helper()
-	db, err := store.Open(t.Context(), dir)
+func Config(tb testing.TB, dir string, act ActionFunc) engine.Config {
+	tb.Helper()
+	db, err := store.Open(tb.Context(), dir)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
+	tb.Cleanup(func() { _ = db.Close() })
 	return engine.Config{
 		Store: db, Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		Action: func(pipeline.ActionType) (engine.Action, bool) { return act, act != nil },
@@ -68,26 +68,28 @@ func Stages(stages ...[]string) pipeline.Pipeline {
 }
 
 // Begin starts an execution of p.
-func Begin(t testing.TB, e *engine.Engine, p pipeline.Pipeline) pipeline.Execution {
-	t.Helper()
-	x, err := e.StartExecution(t.Context(), engine.StartRequest{
+func Begin(tb testing.TB, e *engine.Engine, p pipeline.Pipeline) pipeline.Execution {
+	tb.Helper()
+	x, err := e.StartExecution(tb.Context(), engine.StartRequest{
 		Pipeline: p.Name, Revision: pipeline.Revision{Commit: "0123456789"},
-		Also: func(ctx context.Context, q store.Querier) error { return store.PutPipeline(ctx, q, p, "web", time.Now()) },
+		Also: func(ctx context.Context, q store.Querier) error {
+			return store.PutPipeline(ctx, q, p, "web", time.Now())
+		},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return x
 }
 
 // Await waits until the execution has ended.
-func Await(t testing.TB, e *engine.Engine, id string) pipeline.Execution {
-	t.Helper()
-	return until(t, e, id, pipeline.Execution.Done)
+func Await(tb testing.TB, e *engine.Engine, id string) pipeline.Execution {
+	tb.Helper()
+	return until(tb, e, id, pipeline.Execution.Done)
 }
 
-func until(t testing.TB, e *engine.Engine, id string, ok func(pipeline.Execution) bool) pipeline.Execution {
-	t.Helper()
+func until(tb testing.TB, e *engine.Engine, id string, ok func(pipeline.Execution) bool) pipeline.Execution {
+	tb.Helper()
 	changed, stop := e.Watch(id)
 	defer stop()
 	deadline := time.After(patience)
@@ -96,16 +98,16 @@ func until(t testing.TB, e *engine.Engine, id string, ok func(pipeline.Execution
 		case <-changed:
 		case <-deadline:
 			x, err := e.Store.Execution(context.Background(), id)
-			t.Fatalf("%s is still %s (%v): %+v", id, x.Status, err, x.Stages)
+			tb.Fatalf("%s is still %s (%v): %+v", id, x.Status, err, x.Stages)
 		}
-		if x, err := e.Store.Execution(t.Context(), id); err == nil && ok(x) {
+		if x, err := e.Store.Execution(tb.Context(), id); err == nil && ok(x) {
 			return x
 		}
 	}
 }
 
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(patience)
@@ -113,7 +115,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("never happened: %s", what)
+			tb.Fatalf("never happened: %s", what)
 		}
 	}
 }
@@ -122,13 +124,13 @@ func eventually(t testing.TB, what string, ok func() bool) {
 func Exercise(t *testing.T, newEngine New) {
 	for name, test := range map[string]func(*testing.T, New){
 		"stages run in order and hand on what was made": inOrder,
-		"a failed action ends the execution":             failure,
-		"an error and a panic are faults":                faults,
-		"actions of one run order run together":          together,
-		"a newer execution supersedes one that waits":    supersedes,
-		"stopping interrupts and starting goes on":       resumes,
-		"an unknown pipeline is not found":               unknown,
-		"a missing artifact is named":                    missing,
+		"a failed action ends the execution":            failure,
+		"an error and a panic are faults":               faults,
+		"actions of one run order run together":         together,
+		"a newer execution supersedes one that waits":   supersedes,
+		"stopping interrupts and starting goes on":      resumes,
+		"an unknown pipeline is not found":              unknown,
+		"a missing artifact is named":                   missing,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
