@@ -57,7 +57,7 @@ func TestImportsPointDown(t *testing.T) {
 			t.Errorf("%s has no floor; give %s one here and in ARCHITECTURE.md", file, room)
 			continue
 		}
-		for _, elem := range strings.Split(dir, "/") {
+		for elem := range strings.SplitSeq(dir, "/") {
 			if slices.Contains(junk, elem) {
 				t.Errorf("%s: name the noun instead of %q", file, elem)
 			}

@@ -1,5 +1,8 @@
 //go:build pin
 
+// Package deps is about the imports of all rooms: its test holds which room
+// may import which, and this file, which no build reads, keeps modules in
+// go.mod.
 package deps
 
 import (
@@ -10,11 +13,11 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	_ "github.com/goccy/go-yaml"
 	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/google/go-containerregistry/pkg/registry"
 	_ "github.com/google/go-containerregistry/pkg/v1/layout"
 	_ "github.com/google/go-containerregistry/pkg/v1/mutate"
 	_ "github.com/google/go-containerregistry/pkg/v1/remote"
 	_ "github.com/google/go-containerregistry/pkg/v1/tarball"
-	_ "github.com/google/go-containerregistry/pkg/registry"
 	_ "github.com/invopop/jsonschema"
 	_ "github.com/pressly/goose/v3"
 	_ "github.com/rogpeppe/go-internal/testscript"
