@@ -108,9 +108,9 @@ func persist(ctx context.Context, try func() (progress, finished bool, err error
 }
 
 func reconnects(err error) bool {
-	var answer *Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*Error](err); ok {
 		return answer.Status == 0 || answer.Status == http.StatusServiceUnavailable
 	}
-	return errors.As(err, &broken{})
+	_, ok := errors.AsType[broken](err)
+	return ok
 }
