@@ -58,13 +58,13 @@ func modules() []module {
 // kubeFlags tell the Kubernetes components their version, without which
 // kubectl and the API server distrust each other.
 func kubeFlags() string {
-	flags := "-s -w"
+	flags := []string{"-s", "-w"}
 	minor := strings.Split(kubernetesVersion, ".")[1]
 	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
-		flags += fmt.Sprintf(" -X %[1]s.gitVersion=v%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=%[3]s -X %[1]s.gitTreeState=clean -X %[1]s.buildDate=2026-11-01T00:00:00Z",
-			pkg, kubernetesVersion, minor)
+		flags = append(flags, fmt.Sprintf("-X %[1]s.gitVersion=v%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=%[3]s -X %[1]s.gitTreeState=clean -X %[1]s.buildDate=2026-11-01T00:00:00Z",
+			pkg, kubernetesVersion, minor))
 	}
-	return flags
+	return strings.Join(flags, " ")
 }
 
 // binariesKey names the binaries by all that they are made from.

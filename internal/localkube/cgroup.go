@@ -168,7 +168,7 @@ func fillCpuset(mount, group string) error {
 			if err != nil {
 				return fmt.Errorf("read control group: %w", err)
 			}
-			if err := os.WriteFile(filepath.Join(dir, file), value, 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, file), value, 0o600); err != nil {
 				return fmt.Errorf("fill control group: %w", err)
 			}
 		}
@@ -194,7 +194,7 @@ func enableControllers(mount, group string) error {
 			return fmt.Errorf("read control group: %w", err)
 		}
 		for controller := range strings.FieldsSeq(string(available)) {
-			err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644)
+			err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o600)
 			if err != nil && slices.Contains(kubeletControllers, controller) {
 				return &Error{
 					Message: fmt.Sprintf("the %s controller cannot be enabled below %s", controller, dir),
@@ -219,7 +219,7 @@ func (g cgroups) enter() error {
 	for _, t := range g.trees {
 		if g.unified || slices.Contains(t.controllers, "pids") || slices.Contains(t.controllers, "name=systemd") {
 			file := filepath.Join(t.mount, g.system(), "cgroup.procs")
-			if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+			if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 				return fmt.Errorf("enter control group: %w", err)
 			}
 		}

@@ -91,7 +91,7 @@ func onThread(run func() error) error {
 // sysctl sets a kernel parameter of the calling thread's network namespace.
 func sysctl(name, value string) error {
 	path := filepath.Join("/proc/sys", name)
-	if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(value), 0o600); err != nil {
 		if errors.Is(err, fs.ErrPermission) {
 			return &Error{Message: path + " cannot be written", Hint: "a container must be privileged to run a local cluster", Err: err}
 		}
