@@ -55,16 +55,15 @@ func (c Change) String() string {
 	return b.String()
 }
 
-// change is a Change of u whose values are still what they are in the object.
-func change(o Object, kind ChangeKind, field string, before, after any, reason string) Change {
-	return Change{
-		Object: Ref(o.Unstructured), Source: o.Source, Field: field,
-		Old: show(before), New: show(after), Reason: reason, Kind: kind,
-	}
+// change completes a Change of the object whose Kind, Field and Reason are set.
+// The values are still what they are in the object.
+func change(o Object, c Change, before, after any) Change {
+	c.Object, c.Source, c.Old, c.New = Ref(o.Unstructured), o.Source, show(before), show(after)
+	return c
 }
 
 func warn(o Object, field string, value any, format string, args ...any) Change {
-	return change(o, Warned, field, value, nil, fmt.Sprintf(format, args...))
+	return change(o, Change{Kind: Warned, Field: field, Reason: fmt.Sprintf(format, args...)}, value, nil)
 }
 
 func show(value any) string {

@@ -67,7 +67,7 @@ func complete(o Object, reason string, value any, fields ...string) []Change {
 	if !setNested(o.Object, value, fields...) {
 		return nil
 	}
-	return []Change{change(o, Completed, strings.Join(fields, "."), old, value, reason)}
+	return []Change{change(o, Change{Kind: Completed, Field: strings.Join(fields, "."), Reason: reason}, old, value)}
 }
 
 // Complete sets what the manifests leave out and a rollout without loss needs,
@@ -125,7 +125,7 @@ func completeReadiness(o Object, services []Object, recipe Recipe) []Change {
 			}
 			probe, reason := probeOf(s, port, target, recipe)
 			c.value["readinessProbe"] = probe
-			changes = append(changes, change(o, Completed, c.field+".readinessProbe", nil, probe, reason))
+			changes = append(changes, change(o, Change{Kind: Completed, Field: c.field + ".readinessProbe", Reason: reason}, nil, probe))
 			break
 		}
 	}
@@ -185,7 +185,7 @@ func completePreStop(o Object, recipe Recipe) []Change {
 			if !setNested(c.value, value, "lifecycle", "preStop") {
 				continue
 			}
-			changes = append(changes, change(o, Completed, field, nil, value, "requests still arrive until every node knows that the pod ends"))
+			changes = append(changes, change(o, Change{Kind: Completed, Field: field, Reason: "requests still arrive until every node knows that the pod ends"}, nil, value))
 		}
 	}
 	return changes

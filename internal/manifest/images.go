@@ -49,7 +49,7 @@ func SetImages(objs []Object, images map[string]string) ([]Change, error) {
 		if chosen[i] == "" || c.image() == image {
 			continue
 		}
-		changes = append(changes, change(c.object, Replaced, c.field+".image", c.value["image"], image, "image "+chosen[i]))
+		changes = append(changes, change(c.object, Change{Kind: Replaced, Field: c.field + ".image", Reason: "image " + chosen[i]}, c.value["image"], image))
 		c.value["image"] = image
 	}
 	return changes, nil
