@@ -19,9 +19,9 @@ func (d *Deployer) History(ctx context.Context, namespace, app string) ([]pipeli
 	if _, err := d.Cluster.Ping(ctx); err != nil {
 		return nil, err
 	}
-	selector := appLabel + "," + revisionLabel
+	selector := appLabel + "," + sequenceLabel
 	if app != "" {
-		selector = appLabel + "=" + app + "," + revisionLabel
+		selector = appLabel + "=" + app + "," + sequenceLabel
 	}
 	secrets, err := d.Cluster.Secrets(ctx, namespace, selector)
 	if err != nil {

@@ -25,7 +25,6 @@ import (
 // Secrets, because manifests hold secrets.
 const (
 	journalType    = "towline.dev/revision.v1"
-	revisionLabel  = "towline.dev/revision"
 	recordKey      = "record"    // JSON of record
 	manifestsKey   = "manifests" // gzip of manifest.Encode
 	journalKept    = 10
@@ -109,7 +108,7 @@ func journalName(app string, revision int) string {
 }
 
 func openJournal(ctx context.Context, c *kube.Cluster, app, namespace string) (*journal, error) {
-	secrets, err := c.Secrets(ctx, namespace, appLabel+"="+app+","+revisionLabel)
+	secrets, err := c.Secrets(ctx, namespace, appLabel+"="+app+","+sequenceLabel)
 	if err != nil {
 		return nil, fmt.Errorf("read the journal of %s: %w", app, err)
 	}
@@ -207,7 +206,7 @@ func (j *journal) add(ctx context.Context, r record, objects []manifest.Object) 
 	secret, err := j.cluster.CreateSecret(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: j.namespace, Name: journalName(j.app, r.Deployment.Revision),
-			Labels: map[string]string{appLabel: j.app, revisionLabel: strconv.Itoa(r.Deployment.Revision), "app.kubernetes.io/managed-by": kube.FieldManager},
+			Labels: map[string]string{appLabel: j.app, sequenceLabel: strconv.Itoa(r.Deployment.Revision), "app.kubernetes.io/managed-by": kube.FieldManager},
 		},
 		Type: journalType,
 		Data: map[string][]byte{recordKey: text, manifestsKey: packed},
@@ -249,7 +248,7 @@ func (j *journal) save(ctx context.Context, e *entry) error {
 	secret, err := j.cluster.PatchSecret(ctx, e.secret, data)
 	if kube.IsStale(err) {
 		// The answer to a write that went through may have been lost.
-		current, listErr := j.cluster.Secrets(ctx, j.namespace, appLabel+"="+j.app+","+revisionLabel+"="+strconv.Itoa(e.revision()))
+		current, listErr := j.cluster.Secrets(ctx, j.namespace, appLabel+"="+j.app+","+sequenceLabel+"="+strconv.Itoa(e.revision()))
 		if listErr == nil && len(current) == 1 && bytes.Equal(current[0].Data[recordKey], text) {
 			e.secret = &current[0]
 			return nil

@@ -82,7 +82,7 @@ func (r *run) acquire(ctx context.Context, claim kube.LeaseClaim) (*kube.Lease, 
 			if time.Since(begin) > r.LeaseWait {
 				return nil, fmt.Errorf("deploy %s to namespace %s: its lease is %w. Wait until that deployment has ended and try again", claim.Name, claim.Namespace, held)
 			}
-			r.log.report(fmt.Sprintf("waiting for the lease, %s", held))
+			r.log.report("waiting for the lease", held.Error())
 		case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err): // Somebody else was faster: look again.
 		case !kube.Transient(err) || time.Since(begin) > r.LeaseWait:
 			return nil, err

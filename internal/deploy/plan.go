@@ -181,7 +181,7 @@ func essence(o *unstructured.Unstructured) map[string]any {
 	o.SetResourceVersion("")
 	o.SetGeneration(0)
 	unstructured.RemoveNestedField(o.Object, "status")
-	unstructured.RemoveNestedField(o.Object, "metadata", "annotations", sequenceAnnotation)
+	unstructured.RemoveNestedField(o.Object, "metadata", "labels", sequenceLabel)
 	// The Deployment controller's own mark, which a dry-run shows as it was.
 	unstructured.RemoveNestedField(o.Object, "metadata", "annotations", "deployment.kubernetes.io/revision")
 	return o.Object

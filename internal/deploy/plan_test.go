@@ -182,7 +182,7 @@ func TestPlanRefuses(t *testing.T) {
 	t.Parallel()
 	foreign := strings.Replace(mine(shopDeployment), setID("web", "shop"), setID("till", "shop"), 1)
 	foreign = strings.Replace(foreign, "towline.dev/app: web", "towline.dev/app: till", 1)
-	later := strings.Replace(mine(shopDeployment), "metadata: {", `metadata: {annotations: {towline.dev/revision: "7"}, `, 1)
+	later := strings.Replace(mine(shopDeployment), "labels: {", `labels: {towline.dev/revision: "7", `, 1)
 	cases := map[string]struct {
 		live     []string
 		strategy string

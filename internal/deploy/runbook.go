@@ -13,7 +13,7 @@ type runbook struct {
 	mu       sync.Mutex
 	w        io.Writer
 	progress func(string)
-	last     string
+	last     map[string]string // the line of progress of each thing
 }
 
 func newRunbook(w io.Writer, progress func(string)) *runbook {
@@ -23,7 +23,7 @@ func newRunbook(w io.Writer, progress func(string)) *runbook {
 	if progress == nil {
 		progress = func(string) {}
 	}
-	return &runbook{w: w, progress: progress}
+	return &runbook{w: w, progress: progress, last: map[string]string{}}
 }
 
 func (b *runbook) line(format string, args ...any) {
@@ -34,14 +34,15 @@ func (b *runbook) line(format string, args ...any) {
 	_, _ = io.WriteString(b.w, text+"\n")
 }
 
-// report replaces the line of progress and logs it when it has changed.
-func (b *runbook) report(line string) {
+// report replaces the line of progress with how one thing stands, and logs it
+// when that has changed.
+func (b *runbook) report(thing, line string) {
 	b.mu.Lock()
-	same := line == b.last
-	b.last = line
+	same := line == b.last[thing]
+	b.last[thing] = line
 	b.mu.Unlock()
 	if !same {
-		b.progress(line)
-		b.line("        %s", line)
+		b.progress(thing + ": " + line)
+		b.line("        %s: %s", thing, line)
 	}
 }

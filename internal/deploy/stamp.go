@@ -12,11 +12,13 @@ import (
 )
 
 // The marks on the objects of an application. They are on the objects only,
-// never on a pod template, so that none of them rolls a pod.
+// never on a pod template, so that none of them rolls a pod; and they are
+// labels, since a changed annotation of a Deployment is a new generation of
+// it, which its controller would have to work through though nothing changes.
 const (
-	appLabel           = "towline.dev/app"
-	setLabel           = "applyset.kubernetes.io/part-of"
-	sequenceAnnotation = "towline.dev/revision"
+	appLabel      = "towline.dev/app"
+	setLabel      = "applyset.kubernetes.io/part-of"
+	sequenceLabel = "towline.dev/revision" // of journal entries as well
 )
 
 // stamp returns a copy of an object with the marks of its application, which
@@ -29,15 +31,10 @@ func stamp(o *unstructured.Unstructured, app, namespace string, revision int) *u
 		labels = map[string]string{}
 	}
 	labels[appLabel], labels[setLabel] = app, setID(app, namespace)
-	o.SetLabels(labels)
 	if fenced(kube.RefOf(o)) {
-		annotations := o.GetAnnotations()
-		if annotations == nil {
-			annotations = map[string]string{}
-		}
-		annotations[sequenceAnnotation] = strconv.Itoa(revision)
-		o.SetAnnotations(annotations)
+		labels[sequenceLabel] = strconv.Itoa(revision)
 	}
+	o.SetLabels(labels)
 	return o
 }
 
@@ -52,7 +49,7 @@ func fenced(ref kube.Ref) bool {
 
 // sequenceOf is the revision that an object carries, 0 when it has none.
 func sequenceOf(o *unstructured.Unstructured) int {
-	n, err := strconv.Atoi(o.GetAnnotations()[sequenceAnnotation])
+	n, err := strconv.Atoi(o.GetLabels()[sequenceLabel])
 	if err != nil {
 		return 0
 	}

@@ -51,7 +51,7 @@ func (r *run) wait(ctx context.Context, ref kube.Ref, generation int64) error {
 			return err
 		}
 		if s.Line != "" {
-			r.log.report(ref.Name + ": " + s.Line)
+			r.log.report(ref.Name, s.Line)
 		}
 		if since = doneSince(since, s, time.Now()); s.Done && (!s.Doubtful || time.Since(since) >= doubtTime) {
 			return r.afterwards(ctx, ref)
