@@ -55,12 +55,13 @@ lint: ## check style and known vulnerabilities
 
 generate: build ## make the generated files anew
 	$(BIN) pipeline schema > docs/towline.schema.json
+	$(BIN) reference > docs/reference.md
 
 verify: generate ## check that generated files, formatting and modules are as committed
 	@test -z "$$(gofmt -l cmd internal examples localkube)" || { gofmt -l cmd internal examples localkube; exit 1; }
 	go mod verify >/dev/null
 	go mod tidy -diff
-	git diff --exit-code -- docs/towline.schema.json
+	git diff --exit-code -- docs/towline.schema.json docs/reference.md
 
 clean: ## remove what was built here
 	rm -rf bin dist

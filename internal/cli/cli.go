@@ -112,7 +112,7 @@ line is not right; 3 an execution or a deployment failed; 130 interrupted.`,
 	root.AddCommand(
 		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.repositoryCommand(), c.pipelineCommand(),
 		c.runCommand(), c.statusCommand(), c.logsCommand(), c.deploymentsCommand(), c.rollbackCommand(),
-		c.versionCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(),
+		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(),
 	)
 	return root
 }
