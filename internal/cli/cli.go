@@ -107,7 +107,8 @@ line is not right; 3 an execution or a deployment failed; 130 interrupted.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.data, "data", config.DefaultData(), "data directory of the server (TOWLINE_DATA)")
 	flags.StringVar(&c.server, "server", os.Getenv("TOWLINE_SERVER"), "URL of the server, default the one on this machine (TOWLINE_SERVER)")
-	flags.StringVar(&c.token, "token", os.Getenv("TOWLINE_TOKEN"), "token for the server, default the one in the data directory (TOWLINE_TOKEN)")
+	// The variable is no default of the flag, which help would print.
+	flags.StringVar(&c.token, "token", "", "token for the server, default the one in the data directory (TOWLINE_TOKEN)")
 	flags.StringVarP(&c.output, "output", "o", "text", "how results are printed: text or json")
 	root.AddCommand(
 		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.repositoryCommand(), c.pipelineCommand(),
@@ -138,6 +139,9 @@ func between(least int, names ...string) cobra.PositionalArgs {
 // client finds the server and its token: by the flags, else in the data
 // directory, else in that of the demo.
 func (c *command) client() (*client.Client, error) {
+	if c.token == "" {
+		c.token = os.Getenv("TOWLINE_TOKEN")
+	}
 	if c.server != "" && c.token != "" {
 		return client.New(c.server, c.token), nil
 	}
