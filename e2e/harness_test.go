@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -183,7 +184,7 @@ func (c *clone) git(args ...string) string {
 		c.s.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(c.s.t.Context(), "git", args...)
-	cmd.Env = append(c.s.env, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.extraHeader", "GIT_CONFIG_VALUE_0=Authorization: Bearer "+token)
+	cmd.Env = append(slices.Clip(c.s.env), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.extraHeader", "GIT_CONFIG_VALUE_0=Authorization: Bearer "+token)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		c.s.t.Fatalf("git %v: %v\n%s", args, err, out)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -141,7 +142,7 @@ func (a *App) openServer() error {
 		if err != nil {
 			return err
 		}
-		listen = append(listen[:len(listen):len(listen)], address)
+		listen = append(slices.Clip(listen), address)
 	}
 	var err error
 	a.server, err = server.New(server.Config{

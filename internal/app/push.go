@@ -63,8 +63,7 @@ func (a *App) act(ctx context.Context, head store.Head) ([]string, error) {
 		return nil, err
 	}
 	p, err := definition.Parse(text, head.Repository)
-	var problems definition.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[definition.Problems](err); ok {
 		lines := []string{"nothing runs:"}
 		for _, problem := range problems {
 			lines = append(lines, "  "+problem.String())

@@ -49,8 +49,7 @@ const (
 // buildspec and an artifact without files are results with the outcome Failed.
 func (a Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
 	p, err := a.plan(ctx, job)
-	var no refusal
-	if errors.As(err, &no) {
+	if no, ok := errors.AsType[refusal](err); ok {
 		return pipeline.Fail("%s", no), nil
 	}
 	if err != nil {

@@ -131,7 +131,7 @@ func introduce(uid int) error {
 	}
 	text := strings.TrimRight(string(users), "\n") + fmt.Sprintf("\nbuild:x:%d:%d:Towline build:%s:/bin/sh\n", uid, uid, inBox("home"))
 	file := inBox("passwd")
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // as /etc/passwd is
 		return fmt.Errorf("introduce the build's user: %w", err)
 	}
 	if err := unix.Mount(file, "/etc/passwd", "", unix.MS_BIND, ""); err != nil {

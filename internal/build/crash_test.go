@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +32,7 @@ func (o order) server(t *testing.T, prefix ...string) (cmd *exec.Cmd, out *bytes
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := append(prefix, os.Args[0], serverCommand, string(text))
+	args := append(slices.Clip(prefix), os.Args[0], serverCommand, string(text))
 	cmd = exec.CommandContext(t.Context(), args[0], args[1:]...)
 	out = &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
@@ -124,7 +125,7 @@ func TestABuildOutlivesItsServer(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 			var lines []string
-			for _, l := range strings.Split(logOf(t, o), "\n") {
+			for l := range strings.SplitSeq(logOf(t, o), "\n") {
 				if strings.HasPrefix(l, "line ") || l == "began" || l == "30|30" {
 					lines = append(lines, l)
 				}
@@ -260,7 +261,7 @@ func TestABuildCannotReachWhatIsTowlines(t *testing.T) {
 		`psql -XAtc "select 'still there'"`,
 	}, Services: map[string]pipeline.Service{"db": {Engine: "postgres"}}})
 	// Not below /tmp, which the build has for itself.
-	dir, err := os.MkdirTemp("/var/tmp", "towline-test-")
+	dir, err := os.MkdirTemp("/var/tmp", "towline-test-") //nolint:usetesting // t.TempDir is below /tmp
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -186,7 +186,7 @@ func (db *postgres) setPassword(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	return conn.Exec(ctx, "ALTER ROLE "+dbUser+" PASSWORD '"+db.password+"'").Close()
 }
 

@@ -92,7 +92,7 @@ func own(dir string, uid int) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, uid, uid)
+		return os.Lchown(path, uid, uid) //nolint:gosec // nothing of the build runs that could put a link here
 	})
 	if err != nil {
 		return fmt.Errorf("give %s to user %d: %w", dir, uid, err)

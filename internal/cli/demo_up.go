@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -87,8 +88,8 @@ func (d *demo) awaitServer(ctx context.Context, server *exec.Cmd, log string) er
 			return ctx.Err()
 		case <-deadline:
 			return fmt.Errorf("the server is not ready after %s: see %s", serverReadyWithin, log)
-		case <-ended:
-			return fmt.Errorf("the server ended:\n%s", lastLines(log, 5))
+		case err := <-ended:
+			return errors.Join(fmt.Errorf("the server ended:\n%s", lastLines(log, 5)), err)
 		case <-tick.C:
 		}
 		endpoint, token, err := config.ReadEndpoint(demoData(d.command.data))

@@ -95,7 +95,7 @@ func ownsReplicas(live *unstructured.Unstructured) bool {
 		if !isOurs(entry) || entry.FieldsV1 == nil {
 			continue
 		}
-		if ownsField(entry.FieldsV1.Raw, "f:spec", "f:replicas") {
+		if ownsField(entry.FieldsV1.GetRawBytes(), "f:spec", "f:replicas") {
 			return true
 		}
 	}

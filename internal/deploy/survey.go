@@ -85,7 +85,9 @@ func (r *run) observe(ctx context.Context, s *Situation) error {
 // noteScaler remembers which workload an autoscaler sets the replicas of.
 func noteScaler(scaled map[string]string, o *unstructured.Unstructured) {
 	group, kind := o.GroupVersionKind().Group, o.GetKind()
-	if !(group == "autoscaling" && kind == "HorizontalPodAutoscaler") && !(group == "keda.sh" && kind == "ScaledObject") {
+	switch group + "/" + kind {
+	case "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject":
+	default:
 		return
 	}
 	target, _, err := unstructured.NestedStringMap(o.Object, "spec", "scaleTargetRef")

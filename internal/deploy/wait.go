@@ -96,11 +96,10 @@ func (r *run) afterwards(ctx context.Context, ref kube.Ref) error {
 	for _, gvk := range definedKinds(definition) {
 		for {
 			_, err := r.Cluster.Resource(gvk)
-			var unknown *kube.UnknownKindError
 			if err == nil {
 				break
 			}
-			if !errors.As(err, &unknown) {
+			if _, unknown := errors.AsType[*kube.UnknownKindError](err); !unknown {
 				return err
 			}
 			select {

@@ -337,8 +337,7 @@ func TestPingSaysWhatIsWrong(t *testing.T) {
 			}
 			begin := time.Now()
 			_, err = cluster.Ping(context.Background())
-			var unreachable *kube.UnreachableError
-			if !errors.As(err, &unreachable) {
+			if _, unreachable := errors.AsType[*kube.UnreachableError](err); !unreachable {
 				t.Fatalf("error %v, want it unreachable", err)
 			}
 			for _, want := range []string{c.want, `"staging"`, c.server} {

@@ -85,13 +85,20 @@ func (f *Follower[T]) touch(err error) error {
 	return err
 }
 
-// The methods of cache.ReflectorStore: the store's own, with a sign after it.
+// Add is a method of cache.ReflectorStore, as the following are: the store's
+// own, with a sign after it.
+func (f *Follower[T]) Add(obj any) error { return f.touch(f.store.Add(obj)) }
 
-func (f *Follower[T]) Add(obj any) error    { return f.touch(f.store.Add(obj)) }
+// Update replaces an object.
 func (f *Follower[T]) Update(obj any) error { return f.touch(f.store.Update(obj)) }
-func (f *Follower[T]) Delete(obj any) error { return f.touch(f.store.Delete(obj)) }
-func (f *Follower[T]) Resync() error        { return f.store.Resync() }
 
+// Delete removes an object.
+func (f *Follower[T]) Delete(obj any) error { return f.touch(f.store.Delete(obj)) }
+
+// Resync does what the store does.
+func (f *Follower[T]) Resync() error { return f.store.Resync() }
+
+// Replace takes a new list for the whole.
 func (f *Follower[T]) Replace(items []any, version string) error {
 	err := f.store.Replace(items, version)
 	return f.touch(err)

@@ -46,22 +46,22 @@ type suite struct{ backend build.Backend }
 
 // New returns a build with one phase, with an empty source, in a directory of
 // its own, which ends with the test.
-func New(t testing.TB, commands ...string) build.Build {
-	t.Helper()
-	dir := t.TempDir()
+func New(tb testing.TB, commands ...string) build.Build {
+	tb.Helper()
+	dir := tb.TempDir()
 	source := filepath.Join(dir, "src")
 	restore := func(context.Context) error {
 		return errors.Join(os.RemoveAll(source), os.Mkdir(source, 0o755))
 	}
 	// A backend that runs builds as another user goes through the parent.
-	if err := errors.Join(restore(t.Context()), os.Chmod(filepath.Dir(dir), 0o711)); err != nil {
-		t.Fatal(err)
+	if err := errors.Join(restore(tb.Context()), os.Chmod(filepath.Dir(dir), 0o711)); err != nil {
+		tb.Fatal(err)
 	}
 	log, err := report.OpenLog(filepath.Join(dir, "action.log"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = log.Close() })
+	tb.Cleanup(func() { _ = log.Close() })
 	return build.Build{
 		Pipeline: "web", Key: "web-1.Test.1.unit", Timeout: within,
 		Phases: []build.Phase{{Name: "build", Commands: commands}},
@@ -243,6 +243,12 @@ func (s suite) failures(t *testing.T) {
 			}
 		})
 	}
+	s.failureTexts(t)
+}
+
+// failureTexts are what a failure tells besides its place.
+func (s suite) failureTexts(t *testing.T) {
+	t.Helper()
 	t.Run("fails by a command that no shell understands", func(t *testing.T) {
 		t.Parallel()
 		b := New(t, "if then", "echo no")

@@ -15,47 +15,47 @@ import (
 
 // Connect returns the cluster of $KUBECONFIG. A test without one fails: it
 // would show nothing.
-func Connect(t testing.TB) *kube.Cluster {
-	t.Helper()
+func Connect(tb testing.TB) *kube.Cluster {
+	tb.Helper()
 	path := os.Getenv("KUBECONFIG")
 	if path == "" {
-		t.Fatal("this test needs a Kubernetes cluster: run it by `make test`, or bring one up with `towline cluster up` and set KUBECONFIG to what `towline cluster kubeconfig` prints")
+		tb.Fatal("this test needs a Kubernetes cluster: run it by `make test`, or bring one up with `towline cluster up` and set KUBECONFIG to what `towline cluster kubeconfig` prints")
 	}
 	cluster, err := kube.Connect(path, "")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if _, err := cluster.Ping(t.Context()); err != nil {
-		t.Fatal(err)
+	if _, err := cluster.Ping(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 	return cluster
 }
 
 // Namespace creates a namespace for one test, which is deleted at its end.
-func Namespace(t testing.TB, cluster *kube.Cluster) string {
-	t.Helper()
-	name := Name(t)
-	if _, err := cluster.EnsureNamespace(t.Context(), name); err != nil {
-		t.Fatal(err)
+func Namespace(tb testing.TB, cluster *kube.Cluster) string {
+	tb.Helper()
+	name := Name(tb)
+	if _, err := cluster.EnsureNamespace(tb.Context(), name); err != nil {
+		tb.Fatal(err)
 	}
 	return name
 }
 
 // Name returns a random name of a namespace that does not exist yet. If it
 // does at the end of the test, it is deleted.
-func Name(t testing.TB) string {
-	t.Helper()
+func Name(tb testing.TB) string {
+	tb.Helper()
 	name := "test-" + strings.ToLower(rand.Text()[:10])
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cluster, err := kube.Connect(os.Getenv("KUBECONFIG"), "")
 		if err != nil {
-			t.Error(err)
+			tb.Error(err)
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 30*time.Second)
 		defer cancel()
 		if err := cluster.Delete(ctx, kube.Ref{APIVersion: "v1", Kind: "Namespace", Name: name}, ""); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return name
