@@ -95,8 +95,8 @@ func demoDown(t *testing.T, data string) {
 		_ = resp.Body.Close()
 		t.Errorf("the server still answers at %s", endpoint.URL)
 	}
-	if out, err := exec.Command("kubectl", "get", "namespace", "web", "-o", "jsonpath={.status.phase}").Output(); err == nil && string(out) != "Terminating" {
-		t.Errorf("the namespace is still there: %s", out)
+	if got := phase(t, "web"); got != "" && got != "Terminating" {
+		t.Errorf("the namespace is still there: %s", got)
 	}
 }
 

@@ -18,8 +18,12 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -266,20 +270,33 @@ func unique(t *testing.T, prefix string) string {
 	t.Helper()
 	needCluster(t)
 	name := fmt.Sprintf("%s-%s", prefix, strings.ToLower(rand.Text()[:6]))
+	cluster := kubetest.Connect(t)
 	t.Cleanup(func() {
-		kubectl(t, "delete", "namespace", name, "--ignore-not-found", "--wait=false")
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+		defer cancel()
+		if err := cluster.Delete(ctx, namespaceRef(name), ""); err != nil {
+			t.Error(err)
+		}
 	})
 	return name
 }
 
-// kubectl runs kubectl on the cluster of the tests.
-func kubectl(t *testing.T, args ...string) string {
+func namespaceRef(name string) kube.Ref {
+	return kube.Ref{APIVersion: "v1", Kind: "Namespace", Name: name}
+}
+
+// phase is the phase of a namespace, or "" when it is gone.
+func phase(t *testing.T, name string) string {
 	t.Helper()
-	out, err := exec.Command("kubectl", args...).CombinedOutput()
-	if err != nil {
-		t.Errorf("kubectl %v: %v\n%s", args, err, out)
+	namespace, err := kubetest.Connect(t).Get(t.Context(), namespaceRef(name))
+	if kube.IsNotFound(err) {
+		return ""
 	}
-	return string(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, _, _ := unstructured.NestedString(namespace.Object, "status", "phase")
+	return found
 }
 
 func eventually(t testing.TB, what string, ok func() bool) {
