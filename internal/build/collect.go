@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -93,12 +94,29 @@ func readReports(root *os.Root, reports []buildspec.Report, log io.Writer) *pipe
 }
 
 func readReport(root *os.Root, name string, into *pipeline.TestReport) error {
-	f, err := root.Open(name)
+	f, err := openRegular(root, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	return report.ReadJUnit(f, into)
+}
+
+// openRegular opens a file that a build has left, which may be a link to
+// anything. Without O_NONBLOCK, opening a named pipe waits for a writer.
+func openRegular(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is not a regular file")
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // pack stores the artifact. An error that is a refusal is the build's fault.
@@ -243,7 +261,7 @@ func flatten(root *os.Root, base string, files []string, to string) (dir string,
 }
 
 func copyOut(root *os.Root, name, to string) error {
-	in, err := root.Open(name)
+	in, err := openRegular(root, name)
 	if err != nil {
 		return err
 	}

@@ -86,13 +86,20 @@ func ownerOf(info fs.FileInfo) int {
 	return -1
 }
 
-// own gives a tree to a user. Links are not followed.
+// own gives a tree to a user. Links are not followed, and the tree is not left
+// by a directory that becomes a link meanwhile: what it is given to, or a
+// process that a lost build left, may already write in it.
 func own(dir string, uid int) error {
-	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("give %s to user %d: %w", dir, uid, err)
+	}
+	defer root.Close()
+	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, uid, uid) //nolint:gosec // nothing of the build runs that could put a link here
+		return root.Lchown(path, uid, uid)
 	})
 	if err != nil {
 		return fmt.Errorf("give %s to user %d: %w", dir, uid, err)
