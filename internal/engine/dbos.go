@@ -37,6 +37,7 @@ type durableDBOS struct {
 
 	mu      sync.Mutex
 	resting map[string]*time.Timer // attempts that wait for retryAfter
+	broken  map[string]bool        // workflows of this process whose walk has broken off
 	stopped bool
 }
 
@@ -56,7 +57,7 @@ func newDBOS(ctx context.Context, e *Engine) (*durableDBOS, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &durableDBOS{engine: e, root: root, source: source, logger: e.Logger, resting: map[string]*time.Timer{}}
+	d := &durableDBOS{engine: e, root: root, source: source, logger: e.Logger, resting: map[string]*time.Timer{}, broken: map[string]bool{}}
 	dbos.RegisterWorkflow(root, d.workflow, dbos.WithWorkflowName("stage"), dbos.WithMaxRecoveryAttempts(1000))
 	return d, nil
 }
@@ -73,10 +74,20 @@ func (d *durableDBOS) shutdown(timeout time.Duration) error {
 	return dbos.Shutdown(d.root, timeout)
 }
 
-// submit starts the workflow of an attempt. A workflow that has broken off is
-// not the end of the attempt: the next free ID takes it up where the state
+// submit starts the workflow of an attempt, now or as soon as that is possible.
+func (d *durableDBOS) submit(at attempt) {
+	err := d.trySubmit(at)
+	if err == nil || d.root.Err() != nil {
+		return // when the server stops, its next start submits what is missing
+	}
+	d.logger.Error("submit stage, trying again", "execution", at.Execution, "stage", at.Stage, "attempt", at.Number, "after", retryAfter, "error", err)
+	d.rest(at)
+}
+
+// trySubmit starts the workflow of an attempt. A workflow that has broken off
+// is not the end of the attempt: the next free ID takes it up where the state
 // machine stands.
-func (d *durableDBOS) submit(at attempt) error {
+func (d *durableDBOS) trySubmit(at attempt) error {
 	d.submitting.Lock()
 	defer d.submitting.Unlock()
 	for again := 0; ; again++ {
@@ -97,16 +108,38 @@ func (d *durableDBOS) submit(at attempt) error {
 			return fmt.Errorf("read workflow %s: %w", id, err)
 		}
 		switch status.Status {
-		case dbos.WorkflowStatusPending, dbos.WorkflowStatusEnqueued, dbos.WorkflowStatusDelayed, dbos.WorkflowStatusSuccess:
+		case dbos.WorkflowStatusSuccess:
 			return nil
+		case dbos.WorkflowStatusPending, dbos.WorkflowStatusEnqueued, dbos.WorkflowStatusDelayed:
+			if !d.hasBroken(id) {
+				return nil
+			}
+			// The disk was too full to record its end. That must be made up
+			// for before another one begins, or a restart would resume both.
+			if err := dbos.CancelWorkflow(d.root, id); err != nil {
+				return fmt.Errorf("end workflow %s: %w", id, err)
+			}
 		}
 	}
 }
 
+func (d *durableDBOS) hasBroken(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.broken[id]
+}
+
 func (d *durableDBOS) workflow(ctx dbos.Context, at attempt) (string, error) {
-	err := d.engine.walk(&runDBOS{ctx: ctx, source: d.source}, at)
+	r := newRun(ctx, d.source)
+	err := d.engine.walk(r, at)
+	r.end()
 	if err != nil && ctx.Err() == nil {
 		d.logger.Error("stage broke off, trying again", "execution", at.Execution, "stage", at.Stage, "attempt", at.Number, "after", retryAfter, "error", err)
+		if id, err := dbos.GetWorkflowID(ctx); err == nil {
+			d.mu.Lock()
+			d.broken[id] = true
+			d.mu.Unlock()
+		}
 		d.rest(at)
 	}
 	return "", err
@@ -119,12 +152,7 @@ func (d *durableDBOS) rest(at attempt) {
 	if d.stopped {
 		return
 	}
-	d.resting[at.id()] = time.AfterFunc(retryAfter, func() {
-		if err := d.submit(at); err != nil {
-			d.logger.Error("submit stage", "execution", at.Execution, "stage", at.Stage, "error", err)
-			d.rest(at)
-		}
-	})
+	d.resting[at.id()] = time.AfterFunc(retryAfter, func() { d.submit(at) })
 }
 
 // runDBOS is the run of one workflow.
@@ -134,9 +162,31 @@ type runDBOS struct {
 
 	outcomes chan dbos.StepOutcome[pipeline.ActionEnded]
 	seen     map[string]bool // actions whose outcome await has returned
+
+	over    context.Context // ends with the walk
+	endWalk context.CancelFunc
+	actions sync.WaitGroup
 }
 
 var _ run = (*runDBOS)(nil)
+
+// errBrokenOff is recorded for an action that was interrupted because its walk
+// broke off, so that no later walk takes the interruption for its outcome.
+var errBrokenOff = errors.New("the walk of the stage broke off")
+
+func newRun(ctx dbos.Context, source *dbos.DataSource) *runDBOS {
+	r := &runDBOS{ctx: ctx, source: source, outcomes: make(chan dbos.StepOutcome[pipeline.ActionEnded]), seen: map[string]bool{}}
+	r.over, r.endWalk = context.WithCancel(context.WithoutCancel(ctx))
+	return r
+}
+
+// end interrupts the actions that still run, which only a walk that broke off
+// has left, and waits for them: nobody else does, and the next walk of the
+// attempt, or of the next process, runs them again.
+func (r *runDBOS) end() {
+	r.endWalk()
+	r.actions.Wait()
+}
 
 func (r *runDBOS) transact(name string, fn func(context.Context, store.Querier) (transition, error)) (transition, error) {
 	return dbos.RunAsTransaction(r.ctx, r.source, func(ctx context.Context, tx dbos.Tx) (transition, error) {
@@ -145,33 +195,41 @@ func (r *runDBOS) transact(name string, fn func(context.Context, store.Querier) 
 }
 
 func (r *runDBOS) start(name string, fn func(context.Context) pipeline.ActionEnded) error {
-	if r.outcomes == nil {
-		r.outcomes, r.seen = make(chan dbos.StepOutcome[pipeline.ActionEnded]), map[string]bool{}
-	}
 	outcome, err := dbos.Go(r.ctx, func(ctx context.Context) (pipeline.ActionEnded, error) {
-		actionCtx, cancel := shutdownCause(ctx)
+		actionCtx, cancel := r.shutdownCause(ctx)
 		defer cancel()
-		return fn(actionCtx), nil
+		ended := fn(actionCtx)
+		if r.over.Err() != nil {
+			return ended, errBrokenOff
+		}
+		return ended, nil
 	}, dbos.WithStepName(name))
 	if err != nil {
 		return err
 	}
-	go func() {
+	r.actions.Go(func() {
+		ended := <-outcome
 		select {
-		case r.outcomes <- <-outcome:
-		case <-r.ctx.Done():
+		case r.outcomes <- ended:
+		case <-r.over.Done():
 		}
-	}()
+	})
 	return nil
 }
 
-// shutdownCause gives the action a context whose cause tells it that the
-// server stops, since that is the one reason for which DBOS ends a step's
-// context.
-func shutdownCause(ctx context.Context) (context.Context, context.CancelFunc) {
+// shutdownCause gives the action a context whose cause tells it that it will
+// be run again: the server stops, which is the one reason for which DBOS ends
+// a step's context, or the walk has broken off.
+func (r *runDBOS) shutdownCause(ctx context.Context) (context.Context, context.CancelFunc) {
 	actionCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { cancel(pipeline.ErrShutdown) })
-	return actionCtx, func() { stop(); cancel(nil) }
+	interrupt := func() { cancel(pipeline.ErrShutdown) }
+	stops := []func() bool{context.AfterFunc(ctx, interrupt), context.AfterFunc(r.over, interrupt)}
+	return actionCtx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel(nil)
+	}
 }
 
 // await is a step of its own, so that the order in which outcomes arrived is

@@ -27,10 +27,12 @@ func (a attempt) id() string { return fmt.Sprintf("%s/%s/%d", a.Execution, a.Sta
 type executor interface {
 	// launch starts the executor and resumes the attempts that a crash cut off.
 	launch() error
-	// submit walks an attempt, soon and in the background. Submitting an
-	// attempt again is no error and walks nothing twice.
-	submit(a attempt) error
-	// shutdown interrupts the running attempts and waits for them.
+	// submit walks an attempt, in the background and as soon as that is
+	// possible, be it after the next launch. Submitting an attempt again walks
+	// nothing twice.
+	submit(a attempt)
+	// shutdown interrupts the running attempts and waits for them and their
+	// actions.
 	shutdown(timeout time.Duration) error
 }
 

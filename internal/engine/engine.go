@@ -8,7 +8,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -87,10 +86,7 @@ func (e *Engine) reconcile(ctx context.Context) error {
 			if stage.Status != pipeline.StatusInProgress {
 				continue
 			}
-			at := attempt{Pipeline: execution.Pipeline, Execution: execution.ID, Stage: stage.Name, Number: stage.Attempt}
-			if err := e.durable.submit(at); err != nil {
-				return fmt.Errorf("resume stage %s of %s: %w", stage.Name, execution.ID, err)
-			}
+			e.durable.submit(attempt{Pipeline: execution.Pipeline, Execution: execution.ID, Stage: stage.Name, Number: stage.Attempt})
 		}
 	}
 	return nil
@@ -139,15 +135,14 @@ func (e *Engine) StartExecution(ctx context.Context, req StartRequest) (pipeline
 	}
 	e.Logger.Info("execution started", "pipeline", req.Pipeline, "execution", execution.ID, "revision", req.Revision.Commit)
 	e.watch.notify(next.Changed...)
-	return execution, e.submit(next.Stages)
+	e.submit(next.Stages)
+	return execution, nil
 }
 
-func (e *Engine) submit(attempts []attempt) error {
-	var errs []error
+func (e *Engine) submit(attempts []attempt) {
 	for _, at := range attempts {
-		errs = append(errs, e.durable.submit(at))
+		e.durable.submit(at)
 	}
-	return errors.Join(errs...)
 }
 
 // LogFile is where the log of one action attempt is. The file appears when the

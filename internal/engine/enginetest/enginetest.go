@@ -129,6 +129,8 @@ func Exercise(t *testing.T, newEngine New) {
 		"actions of one run order run together":         together,
 		"a newer execution supersedes one that waits":   supersedes,
 		"stopping interrupts and starting goes on":      resumes,
+		"stopping waits until the actions let go":       stopWaits,
+		"a database that takes no writes loses nothing": readOnly,
 		"an unknown pipeline is not found":              unknown,
 		"a missing artifact is named":                   missing,
 	} {
@@ -300,6 +302,83 @@ func resumes(t *testing.T, newEngine New) {
 	x := Await(t, again, id)
 	if x.Status != pipeline.ExecutionSucceeded || !slices.Equal(ran, []string{"web-1.S2.1.b"}) {
 		t.Errorf("status %s, ran %v", x.Status, ran)
+	}
+}
+
+func stopWaits(t *testing.T, newEngine New) {
+	interrupted, letGo := make(chan struct{}), make(chan struct{})
+	running := make(chan struct{})
+	e := started(t, newEngine, Config(t, t.TempDir(), func(ctx context.Context, _ pipeline.Job) (pipeline.Result, error) {
+		close(running)
+		<-ctx.Done()
+		close(interrupted)
+		<-letGo
+		return pipeline.Result{}, ctx.Err()
+	}))
+	Begin(t, e, Stages([]string{"a"}))
+	<-running
+	stopped := make(chan error, 1)
+	go func() { stopped <- e.Stop(patience) }()
+	<-interrupted
+	select {
+	case <-stopped:
+		t.Fatal("Stop returned while an action ran")
+	case <-time.After(time.Second):
+	}
+	close(letGo)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// readOnly lets the database refuse every write, as on a full disk, while one
+// of two actions ends. The other is interrupted before it is run again, and
+// the execution ends once the database takes writes.
+func readOnly(t *testing.T, newEngine New) {
+	bRuns, aEnds, interrupted := make(chan struct{}, 1), make(chan struct{}), make(chan error, 1)
+	var mu sync.Mutex
+	running, most, again := 0, 0, false
+	config := Config(t, t.TempDir(), func(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
+		if job.Action.Name == "a" {
+			<-aEnds
+			return pipeline.Result{Outcome: pipeline.Succeeded}, nil
+		}
+		mu.Lock()
+		running++
+		most = max(most, running)
+		first := !again
+		again = true
+		mu.Unlock()
+		defer func() { mu.Lock(); running--; mu.Unlock() }()
+		if first {
+			close(bRuns)
+			<-ctx.Done()
+			interrupted <- context.Cause(ctx)
+			return pipeline.Result{}, ctx.Err()
+		}
+		return pipeline.Result{Outcome: pipeline.Succeeded}, nil
+	})
+	refuse := func(value string) {
+		if _, err := config.Store.Handle().ExecContext(t.Context(), "PRAGMA query_only = "+value); err != nil {
+			t.Error(err)
+		}
+	}
+	e := started(t, newEngine, config)
+	id := Begin(t, e, Stages([]string{"a", "b"})).ID
+	<-bRuns
+	refuse("on")
+	close(aEnds)
+	select {
+	case cause := <-interrupted:
+		if !errors.Is(cause, pipeline.ErrShutdown) {
+			t.Errorf("b was interrupted because of %v", cause)
+		}
+	case <-time.After(patience):
+		t.Fatal("b was not interrupted")
+	}
+	refuse("off")
+	if x := Await(t, e, id); x.Status != pipeline.ExecutionSucceeded || most != 1 {
+		t.Errorf("status %s, b ran %d times at once", x.Status, most)
 	}
 }
 
