@@ -202,6 +202,27 @@ func TestPackRefuses(t *testing.T) {
 	}
 }
 
+func TestPackTakesNoMoreThanUnpackWould(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{"a": "1", "b": "1", "c": "1"})
+	must(t, os.Truncate(filepath.Join(dir, "c"), 10_000)) // sparse: it takes no room here
+	for _, c := range []struct {
+		want   string
+		limits Limits
+	}{
+		{"larger than the limit of 10001 bytes", Limits{Files: 3, Bytes: 10_001}},
+		{"there are 3 files and directories and the limit is 2", Limits{Files: 2, Bytes: 10_002}},
+		{"", Limits{Files: 3, Bytes: 10_002}},
+	} {
+		s := setup(t)
+		s.limits = c.limits
+		_, _, err := s.Pack(t.Context(), dir, nil)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("limits %+v: error %v; want one with %q", c.limits, err, c.want)
+		}
+	}
+}
+
 // entry is one entry of an archive that a stranger made.
 type entry struct {
 	name, text string

@@ -24,14 +24,15 @@ import (
 // The same files give the same digest: names are sorted, times are fixed, and
 // of the modes the permission bits of regular files are kept. Symbolic links are kept as links when they
 // stay inside dir. One that leaves it is an error when its path was asked for,
-// and is left out, with a line in the log, when everything was.
+// and is left out, with a line in the log, when everything was. More files or
+// bytes than Unpack would take are an error.
 func (s *Store) Pack(ctx context.Context, dir string, files []string) (digest string, size int64, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return "", 0, fmt.Errorf("pack %s: %w", dir, err)
 	}
 	defer root.Close()
-	p := packing{root: root, all: files == nil, skip: func(name, why string) {
+	p := packing{root: root, limits: s.limits, all: files == nil, skip: func(name, why string) {
 		s.log.WarnContext(ctx, "leave a file out of the artifact", "file", name, "reason", why)
 	}}
 	if err := p.collect(ctx, files); err != nil {
@@ -48,10 +49,12 @@ func (s *Store) Pack(ctx context.Context, dir string, files []string) (digest st
 // that a process which still writes to the directory cannot lead the server
 // out of it with a symbolic link.
 type packing struct {
-	root  *os.Root
-	all   bool
-	skip  func(name, why string)
-	names []string // sorted; directories end in a slash
+	root   *os.Root
+	limits Limits
+	all    bool
+	skip   func(name, why string)
+	names  []string // sorted; directories end in a slash
+	bytes  int64    // read so far
 }
 
 // collect finds the names that go into the archive.
@@ -69,6 +72,9 @@ func (p *packing) collect(ctx context.Context, files []string) error {
 	}
 	slices.Sort(p.names)
 	p.names = slices.Compact(p.names)
+	if len(p.names) > p.limits.Files {
+		return fmt.Errorf("there are %d files and directories and the limit is %d; leave out what the next action does not need", len(p.names), p.limits.Files)
+	}
 	// A path through a link that is in the archive itself would make that name
 	// a link and a directory at once, which nobody could unpack.
 	for _, name := range p.names {
@@ -165,7 +171,14 @@ func (p *packing) file(zw *zip.Writer, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(w, f)
+	// One byte more than allowed shows that there is more: a sparse file is
+	// large at no cost, and one that is still written to has no end.
+	left := p.limits.Bytes - p.bytes
+	n, err := io.Copy(w, io.LimitReader(f, left+1))
+	p.bytes += n
+	if err == nil && n > left {
+		err = fmt.Errorf("the files are larger than the limit of %d bytes; leave out what the next action does not need", p.limits.Bytes)
+	}
 	return err
 }
 
