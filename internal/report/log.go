@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -56,6 +57,9 @@ func (l *Log) Hide(secret string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.secrets = append(l.secrets, []byte(secret))
+	// The longest first: of a secret that begins with another, the rest would
+	// stay once the other is masked.
+	slices.SortFunc(l.secrets, func(a, b []byte) int { return len(b) - len(a) })
 }
 
 // Write takes any part of the text: some lines, a piece of one. It reports all

@@ -130,6 +130,22 @@ func TestLogHidesASecretHoweverTheWritesAreCut(t *testing.T) {
 	}
 }
 
+func TestLogHidesASecretThatBeginsWithAnother(t *testing.T) {
+	t.Parallel()
+	l, path := openLog(t)
+	l.Hide("token")
+	l.Hide("token-of-the-registry")
+	if _, err := io.WriteString(l, "docker login -p token-of-the-registry\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"docker login -p ***"}, texts(t, path)); diff != "" {
+		t.Error("(-want +got)\n", diff)
+	}
+}
+
 // writeLines appends numbered lines, in batches and in pieces.
 func writeLines(path, who string) error {
 	l, err := report.OpenLog(path)
