@@ -19,6 +19,10 @@ func (m *making) layoutBases(text string) ([]base, error) {
 	if err != nil {
 		return nil, err
 	}
+	// It is read into memory whole.
+	if info, err := os.Stat(filepath.Join(dir, "index.json")); err == nil && info.Size() > blobLimit {
+		return nil, refuse("base: %s cannot be read: its index.json is too large; make the OCI layout anew", m.cfg.Base)
+	}
 	idx, err := layout.ImageIndexFromPath(dir)
 	if err != nil {
 		return nil, refuse("base: %s is not an OCI layout directory, for its index.json cannot be read: %v", m.cfg.Base, errors.Unwrap(err))
@@ -79,8 +83,8 @@ func below(within, dir string) (string, bool) {
 	return dir, err == nil && filepath.IsLocal(rel) && statErr == nil && info.IsDir()
 }
 
-// blobLimit is the most that a manifest or a configuration may have, in bytes:
-// they are read into memory.
+// blobLimit is the most that an index, a manifest or a configuration may have,
+// in bytes: they are read into memory.
 const blobLimit = 8 << 20
 
 // checkBlob compares a small blob of a layout with its digest. Nothing else

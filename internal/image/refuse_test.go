@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -116,6 +117,11 @@ func TestRefusesLayouts(t *testing.T) {
 		}},
 		{"with a manifest that is huge", "too large", []v1.Image{amd64}, func(dir string) {
 			must(t, os.Truncate(filepath.Join(dir, "blobs/sha256", manifest.Hex), 100<<20))
+		}},
+		{"with an index that is huge", "index.json is too large", []v1.Image{amd64}, func(dir string) {
+			text, err := os.ReadFile(filepath.Join(dir, "index.json"))
+			must(t, err)
+			must(t, os.WriteFile(filepath.Join(dir, "index.json"), append(text, bytes.Repeat([]byte(" "), 9<<20)...), 0o644))
 		}},
 		{"with an index that is no JSON", "cannot be read", []v1.Image{amd64}, func(dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, "index.json"), []byte("{"), 0o644))
