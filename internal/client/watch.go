@@ -22,7 +22,7 @@ const reconnectFor = time.Minute
 // breaks is opened again.
 func (c *Client) Watch(ctx context.Context, id string, show func(Execution) error) error {
 	done := false
-	return persist(ctx, func() (progress bool, finished bool, err error) {
+	return persist(ctx, time.Now, func() (progress, finished bool, err error) {
 		err = c.watchOnce(ctx, id, func(e Execution) error {
 			progress, done = true, e.Done()
 			return show(e)
@@ -61,22 +61,39 @@ func (c *Client) watchOnce(ctx context.Context, id string, show func(Execution) 
 }
 
 // Follow copies an action's log to w from its beginning until the action has
-// ended. A connection that breaks is opened again where it broke.
+// ended. A connection that breaks is opened again at the line where it broke:
+// w gets whole lines, each once.
 func (c *Client) Follow(ctx context.Context, ref ActionRef, w io.Writer) error {
 	var offset int64
-	return persist(ctx, func() (progress, finished bool, err error) {
+	return persist(ctx, time.Now, func() (progress, finished bool, err error) {
 		log, err := c.Log(ctx, ref, offset, true)
 		if err != nil {
 			return false, false, err
 		}
 		defer log.Close()
-		n, err := io.Copy(w, log)
+		n, err := copyLines(w, log)
 		offset += n
-		if err != nil {
-			err = broken{err}
-		}
 		return n > 0, err == nil, err
 	})
+}
+
+// copyLines copies up to the end of the last line that has come whole, or of
+// everything when the log is at its end, and returns how many bytes that were.
+func copyLines(w io.Writer, log io.Reader) (n int64, err error) {
+	lines := bufio.NewReader(log)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return n, broken{err}
+		}
+		if _, failed := io.WriteString(w, line); failed != nil {
+			return n, failed
+		}
+		n += int64(len(line))
+		if err != nil {
+			return n, nil
+		}
+	}
 }
 
 // broken marks an error of the connection, after which trying again helps.
@@ -85,18 +102,21 @@ type broken struct{ error }
 func (b broken) Unwrap() error { return b.error }
 
 // persist calls try until it is finished or fails for a reason other than the
-// connection, and gives up when nothing has come for reconnectFor.
-func persist(ctx context.Context, try func() (progress, finished bool, err error)) error {
-	last := time.Now()
+// connection, and gives up when the server has been away for reconnectFor. A
+// try that lasted was connected, however little has come.
+func persist(ctx context.Context, now func() time.Time, try func() (progress, finished bool, err error)) error {
+	const connected = 5 * time.Second
+	last := now()
 	for {
+		began := now()
 		progress, finished, err := try()
-		if progress {
-			last = time.Now()
+		if progress || now().Sub(began) > connected {
+			last = now()
 		}
 		if finished || (err != nil && !reconnects(err)) {
 			return err
 		}
-		if time.Since(last) > reconnectFor {
+		if now().Sub(last) > reconnectFor {
 			return fmt.Errorf("the server went away: %w", err)
 		}
 		select {
@@ -107,9 +127,14 @@ func persist(ctx context.Context, try func() (progress, finished bool, err error
 	}
 }
 
+// reconnects says whether the connection failed, before an answer came or in
+// the middle of it.
 func reconnects(err error) bool {
 	if answer, ok := errors.AsType[*Error](err); ok {
 		return answer.Status == 0 || answer.Status == http.StatusServiceUnavailable
+	}
+	if _, unanswered := errors.AsType[*url.Error](err); unanswered {
+		return true
 	}
 	_, ok := errors.AsType[broken](err)
 	return ok
