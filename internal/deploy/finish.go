@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/towline/towline/internal/kube"
-	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -92,14 +90,6 @@ func (r *run) revert(ctx context.Context, why error) error {
 // must not leave the cluster between two revisions.
 func (r *run) revertTimeout() time.Duration { return max(r.timeout, shortestRevert) }
 
-func refsOf(objects []manifest.Object) []kube.Ref {
-	var refs []kube.Ref
-	for _, o := range objects {
-		refs = append(refs, kube.RefOf(o.Unstructured))
-	}
-	return refs
-}
-
 // goBack applies an earlier revision's objects, under the sequence of the
 // present one, and waits for them.
 func (r *run) goBack(ctx context.Context, back *entry) error {
@@ -109,12 +99,12 @@ func (r *run) goBack(ctx context.Context, back *entry) error {
 	if err != nil {
 		return err
 	}
-	own, err := r.entry.objects()
+	own, err := r.entry.made()
 	if err != nil {
 		return err
 	}
 	r.force = true // The cluster must get back what it had, whoever has touched it since.
-	situation, err := r.survey(limited, objects, refsOf(own)...)
+	situation, err := r.survey(limited, objects, own...)
 	if err != nil {
 		return err
 	}

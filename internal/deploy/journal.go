@@ -55,6 +55,10 @@ type record struct {
 	RollbackTo int                 `json:"rollbackTo,omitempty"`
 	Verify     pipeline.Verify     `json:"verify,omitzero"` // so that a rollback is measured as the deployment was
 	Done       []doneStep          `json:"done,omitempty"`
+	// Adopted are the objects that were there before and were nobody's. They
+	// are the application's own only once the revision has succeeded: until
+	// then no revert and no later revision may delete them.
+	Adopted []kube.Ref `json:"adopted,omitempty"`
 }
 
 // doneStep is a step that has been carried out, by the identity of the object
@@ -77,6 +81,23 @@ func (e *entry) revision() int { return e.Deployment.Revision }
 
 // good tells whether the revision is one to go back to.
 func (e *entry) good() bool { return e.Phase == ended && e.Deployment.Outcome == pipeline.Succeeded }
+
+// made are the objects that the revision may have brought into the cluster and
+// that may go when it is given up.
+func (e *entry) made() ([]kube.Ref, error) {
+	objects, err := e.objects()
+	if err != nil {
+		return nil, err
+	}
+	var refs []kube.Ref
+	for _, o := range objects {
+		ref := kube.RefOf(o.Unstructured)
+		if e.good() || !slices.Contains(e.Adopted, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs, nil
+}
 
 // objects are the rendered manifests of the revision.
 func (e *entry) objects() ([]manifest.Object, error) {
@@ -178,15 +199,30 @@ func (j *journal) ownedBefore(revision int) ([]kube.Ref, error) {
 		if e.revision() < good || e.revision() >= revision {
 			continue
 		}
-		objects, err := e.objects()
+		made, err := e.made()
 		if err != nil {
 			return nil, err
 		}
-		for _, o := range objects {
-			owned = append(owned, kube.RefOf(o.Unstructured))
-		}
+		owned = append(owned, made...)
 	}
 	return owned, nil
+}
+
+// adoptedBefore are the objects that the revisions which did not succeed since
+// the last good one have adopted. They carry the application's marks by now,
+// so that only the journal knows that they were there before it.
+func (j *journal) adoptedBefore(revision int) []kube.Ref {
+	var adopted []kube.Ref
+	for _, e := range slices.Backward(j.entries) {
+		switch {
+		case e.revision() >= revision:
+		case e.good():
+			return adopted
+		default:
+			adopted = append(adopted, e.Adopted...)
+		}
+	}
+	return adopted
 }
 
 // add writes a new revision before anything else of it is written.

@@ -126,6 +126,21 @@ func mayTake(s Situation, o manifest.Object) error {
 	return nil
 }
 
+// adopted are the desired objects that are there already and belong to nobody,
+// or were when an earlier revision adopted them that did not succeed.
+func adopted(s Situation, before []kube.Ref) []kube.Ref {
+	var found []kube.Ref
+	for _, o := range s.Desired {
+		ref := kube.RefOf(o.Unstructured)
+		live := s.Live[ref.ID()]
+		known := slices.ContainsFunc(before, func(r kube.Ref) bool { return r.ID() == ref.ID() })
+		if live != nil && (live.GetLabels()[setLabel] == "" || known) {
+			found = append(found, ref)
+		}
+	}
+	return found
+}
+
 // applies are the steps that apply the desired objects, in waves of one kind.
 func applies(s Situation) []Step {
 	var steps []Step

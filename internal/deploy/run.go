@@ -97,7 +97,10 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 		return err
 	}
 	r.record.Images = manifest.Images(objects)
-	r.entry, err = r.journal.add(ctx, record{Deployment: r.record, Key: r.key, Phase: deploying, Takes: 1, RollbackTo: rollbackTo, Verify: r.verify}, objects)
+	r.entry, err = r.journal.add(ctx, record{
+		Deployment: r.record, Key: r.key, Phase: deploying, Takes: 1, RollbackTo: rollbackTo, Verify: r.verify,
+		Adopted: adopted(situation, r.journal.adoptedBefore(r.record.Revision)),
+	}, objects)
 	if err != nil {
 		return err
 	}

@@ -29,11 +29,11 @@ func (r *run) walk(ctx context.Context, steps []Step) error {
 			end++
 		}
 		done, err := r.wave(ctx, steps, i, end, generations)
+		r.entry.Done = append(r.entry.Done, done...) // also of a wave of which another step has failed
 		if err != nil {
 			return err
 		}
 		if len(done) > 0 {
-			r.entry.Done = append(r.entry.Done, done...)
 			if err := r.journal.save(ctx, r.entry); err != nil {
 				return err
 			}
