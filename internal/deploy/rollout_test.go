@@ -169,10 +169,19 @@ func TestConditionTroubles(t *testing.T) {
 	t.Parallel()
 	d := &appsv1.Deployment{Status: appsv1.DeploymentStatus{Conditions: []appsv1.DeploymentCondition{
 		{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionFalse, Reason: "MinimumReplicasUnavailable"},
-		{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota"},
+		{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: `pods "web" is forbidden: exceeded quota`},
 	}}}
 	got := conditionTroubles(d)
-	if len(got) != 1 || got[0].String() != "FailedCreate: exceeded quota" || got[0].Grace == 0 {
-		t.Errorf("troubles %+v, want the quota, with some grace", got)
+	if len(got) != 1 || got[0].String() != `FailedCreate: pods "web" is forbidden: exceeded quota` || got[0].Grace != settleTime {
+		t.Errorf("troubles %+v, want the quota, soon", got)
+	}
+	for _, hiccup := range []string{
+		"Timeout: request did not complete within requested timeout - context deadline exceeded",
+		"Post \"https://10.0.0.1\": dial tcp: connect: connection refused", "etcdserver: leader changed",
+	} {
+		d.Status.Conditions[1].Message = hiccup
+		if got := conditionTroubles(d); len(got) != 1 || got[0].Grace != hiccupTime {
+			t.Errorf("troubles %+v, want %q to pass by itself", got, hiccup)
+		}
 	}
 }

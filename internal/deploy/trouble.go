@@ -18,6 +18,11 @@ const crashLimit = 3
 // quota that a pod which is just ending gives back.
 const settleTime = 5 * time.Second
 
+// hiccupTime is how long a controller may fail for a reason that is not a
+// refusal. It waits longer after each try, so one that succeeds may take a
+// while to come.
+const hiccupTime = 45 * time.Second
+
 // trouble is a reason to end a rollout early.
 type trouble struct {
 	Pod       *corev1.Pod // nil when it is not about one pod
@@ -59,12 +64,24 @@ func conditionTroubles(d *appsv1.Deployment) []trouble {
 	for _, c := range d.Status.Conditions {
 		switch {
 		case c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue:
-			found = append(found, trouble{Reason: c.Reason, Message: c.Message, Grace: settleTime})
+			found = append(found, trouble{Reason: c.Reason, Message: c.Message, Grace: refusalGrace(c.Message)})
 		case c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded":
 			found = append(found, trouble{Reason: c.Reason, Message: c.Message, Grace: settleTime})
 		}
 	}
 	return found
+}
+
+// refusalGrace is how long the controller may fail to make pods. What the API
+// server refuses stays refused; anything else, such as a request that timed out
+// on a busy API server, the controller tries again by itself.
+func refusalGrace(message string) time.Duration {
+	for _, refused := range []string{" is forbidden", " is invalid", "denied the request"} {
+		if strings.Contains(message, refused) {
+			return settleTime
+		}
+	}
+	return hiccupTime
 }
 
 // podTroubles are what keeps pods from ever becoming ready.
