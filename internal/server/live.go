@@ -69,16 +69,14 @@ func (s *Server) getLog(ctx context.Context, in *logRequest) (*huma.StreamRespon
 		return nil, huma.Error404NotFound("execution " + in.ID + " has no action " + in.Stage + "/" + in.Action)
 	}
 	path := s.Engine.LogFile(in.ID, in.Stage, in.Attempt, in.Action)
-	ended := func() bool {
-		e, err := s.Store.Execution(ctx, in.ID)
-		return !in.Follow || err != nil || over(e, *in)
-	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		hctx.SetHeader("Content-Type", "text/plain; charset=utf-8")
 		hctx.SetHeader("X-Content-Type-Options", "nosniff")
+		changed, stop := s.Engine.Watch(in.ID)
+		defer stop()
 		out := newPaced(hctx.BodyWriter())
-		err := report.Follow(ctx, path, in.Offset, ended, func(line report.Line) error {
-			return out.write(report.Stamp(line.Time, line.Text))
+		err := report.Follow(ctx, path, in.Offset, s.ended(ctx, *in, changed), func(line report.Line) error {
+			return out.write(asStored(line))
 		})
 		if err = errors.Join(err, out.close()); err != nil {
 			// The log is not at its end: break the connection, so that the
@@ -86,6 +84,37 @@ func (s *Server) getLog(ctx context.Context, in *logRequest) (*huma.StreamRespon
 			panic(http.ErrAbortHandler)
 		}
 	}}, nil
+}
+
+// ended says whether the log is at its end. The execution is looked up only
+// when it may have changed: a followed log asks many times a second.
+func (s *Server) ended(ctx context.Context, in logRequest, changed <-chan struct{}) func() bool {
+	ask := true
+	return func() bool {
+		if !in.Follow {
+			return true
+		}
+		select {
+		case <-changed:
+			ask = true
+		default:
+		}
+		if !ask {
+			return false
+		}
+		e, err := s.Store.Execution(ctx, in.ID)
+		ask = err != nil // not knowing is not the end: ask again
+		return err == nil && over(e, in)
+	}
+}
+
+// asStored is a line byte for byte as it stands in the file, so that a reader
+// who counts what came knows where to go on.
+func asStored(line report.Line) string {
+	if line.Time.IsZero() {
+		return line.Text + "\n"
+	}
+	return report.Stamp(line.Time, line.Text)
 }
 
 // paced gathers small writes and passes them on every breath, so that a chatty

@@ -62,7 +62,7 @@ func New(config Config) (*Server, error) {
 		}
 		s.listeners = append(s.listeners, listener)
 	}
-	s.http = http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(config.Logger.Handler(), slog.LevelDebug)}
+	s.http = http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(config.Logger.Handler(), slog.LevelDebug)}
 	return s, nil
 }
 
@@ -126,6 +126,18 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("/git/", s.authenticated(s.Repositories.Handler()))
 	mux.Handle("/v2/", s.Registry)
-	mux.Handle("/api/", s.authenticated(s.api()))
+	mux.Handle("/api/", s.authenticated(hurried(s.api())))
 	return mux
+}
+
+// hurried ends an answer that its client does not read soon after the request's
+// context has ended, so that such a client does not hold up Stop.
+func hurried(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		stop := context.AfterFunc(r.Context(), func() {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))
+		})
+		defer stop()
+		next.ServeHTTP(w, r)
+	})
 }

@@ -8,9 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +39,7 @@ type bundle struct {
 	url    string
 	api    *client.Client
 	engine *engine.Engine
+	stop   func() error // at the end of the test, if not before
 }
 
 func setup(t *testing.T, act enginetest.ActionFunc) bundle {
@@ -69,16 +72,19 @@ func setup(t *testing.T, act enginetest.ActionFunc) bundle {
 	}
 	serving, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	s.Start(serving)
-	t.Cleanup(func() {
+	stop := sync.OnceValue(func() error {
 		cancel()
 		ctx, done := context.WithTimeout(context.Background(), patience)
 		defer done()
-		if err := errors.Join(s.Stop(ctx), e.Stop(patience), images.Close()); err != nil {
+		return errors.Join(s.Stop(ctx), e.Stop(patience), images.Close())
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
 			t.Error(err)
 		}
 	})
 	url := config.URL(s.Address())
-	return bundle{url: url, api: client.New(url, tokens.Admin), engine: e}
+	return bundle{url: url, api: client.New(url, tokens.Admin), engine: e, stop: stop}
 }
 
 func succeed(context.Context, pipeline.Job) (pipeline.Result, error) {
@@ -219,6 +225,58 @@ func TestFollowShowsAnExecutionAndItsLogToTheEnd(t *testing.T) {
 	defer rest.Close()
 	if text, err := io.ReadAll(rest); err != nil || string(text) != log.String()[offset:] {
 		t.Errorf("from offset %d: %q, %v", offset, text, err)
+	}
+}
+
+// TestLogIsServedByteForByte follows a log into which a process wrote a line
+// without a stamp: the offsets of a reader are those of the file.
+func TestLogIsServedByteForByte(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(_ context.Context, job pipeline.Job) (pipeline.Result, error) {
+		fmt.Fprintln(job.Log, "stamped")
+		f, err := os.OpenFile(job.LogFile, os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return pipeline.Result{}, err
+		}
+		defer f.Close()
+		fmt.Fprintln(f, "bare")
+		fmt.Fprintln(job.Log, "stamped again")
+		return pipeline.Result{Outcome: pipeline.Succeeded}, nil
+	})
+	id := enginetest.Begin(t, b.engine, enginetest.Stages([]string{"a"})).ID
+	var got bytes.Buffer
+	if err := b.api.Follow(t.Context(), client.ActionRef{Execution: id, Stage: "S1", Attempt: 1, Action: "a"}, &got); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(b.engine.LogFile(id, "S1", 1, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+// TestStopDoesNotWaitForAClientThatDoesNotRead follows a log that is larger
+// than what the connection holds and reads none of it.
+func TestStopDoesNotWaitForAClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(_ context.Context, job pipeline.Job) (pipeline.Result, error) {
+		for range 400 {
+			fmt.Fprintln(job.Log, strings.Repeat("x", 60_000))
+		}
+		return pipeline.Result{Outcome: pipeline.Succeeded}, nil
+	})
+	id := enginetest.Begin(t, b.engine, enginetest.Stages([]string{"a"})).ID
+	enginetest.Await(t, b.engine, id)
+	log, err := b.api.Log(t.Context(), client.ActionRef{Execution: id, Stage: "S1", Attempt: 1, Action: "a"}, 0, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	began := time.Now()
+	if err := b.stop(); err != nil || time.Since(began) > patience/2 {
+		t.Errorf("stopped after %s: %v", time.Since(began), err)
 	}
 }
 
