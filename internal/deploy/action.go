@@ -111,6 +111,12 @@ func resultOf(d pipeline.Deployment) pipeline.Result {
 		result.Summary = d.Strategy + " · failed"
 	case d.Verdict != nil:
 		result.Summary += fmt.Sprintf(" · %d of %d lost", d.Verdict.Lost, d.Verdict.Requests)
+		if d.Verdict.NotSent > 0 {
+			result.Summary += fmt.Sprintf(", %d not sent", d.Verdict.NotSent)
+		}
+		if d.Verdict.Partial != "" {
+			result.Summary += ", counted in part"
+		}
 	}
 	if d.Outcome == pipeline.Succeeded {
 		result.Variables = map[string]string{"Revision": strconv.Itoa(d.Revision), "Namespace": d.Namespace, "URL": d.URL}

@@ -140,6 +140,9 @@ func (r *run) resume(ctx context.Context, e *entry) error {
 	if err != nil {
 		return err
 	}
+	if r.probe != nil {
+		r.probe.resumed = true
+	}
 	return r.forward(ctx, steps)
 }
 

@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ const (
 // watchman sends requests through a deployment and judges what is lost.
 type watchman struct {
 	service string // name, empty when a URL is given
+	foreign bool   // the Service is not one of the manifests
 	verify  pipeline.Verify
 
 	mu       sync.Mutex
@@ -38,6 +40,7 @@ type watchman struct {
 	public   string
 	armed    bool   // losses are the deployment's from now on
 	deferred string // why no request was sent through the rollout
+	resumed  bool   // what another process has counted before is lost
 }
 
 // chooseProbe finds what to send requests to, nil when nothing is to be sent.
@@ -49,7 +52,8 @@ func chooseProbe(objects []manifest.Object, verify pipeline.Verify) (*watchman, 
 		return &watchman{verify: verify}, nil
 	}
 	if verify.Service != "" {
-		return &watchman{service: verify.Service, verify: verify}, nil
+		listed := slices.ContainsFunc(manifest.Services(objects), func(o manifest.Object) bool { return o.GetName() == verify.Service })
+		return &watchman{service: verify.Service, foreign: !listed, verify: verify}, nil
 	}
 	var names, exposed []string
 	for _, s := range serving(objects) {
@@ -86,9 +90,19 @@ func serving(objects []manifest.Object) []manifest.Object {
 
 func (w *watchman) name() string {
 	if w.verify.URL != "" {
-		return w.verify.URL
+		return withoutPassword(w.verify.URL)
 	}
 	return "Service " + w.service
+}
+
+// withoutPassword is a URL as it may be shown. One that cannot be read is not
+// shown at all: nobody knows which part of it is the password.
+func withoutPassword(text string) string {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return "the URL of verify.url"
+	}
+	return parsed.Redacted()
 }
 
 func (w *watchman) rate() int { return cmp.Or(w.verify.Rate, probe.DefaultRate) }
@@ -102,6 +116,11 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 		ready, err := w.readyEndpoints(ctx, r)
 		if err != nil {
 			return err
+		}
+		if ready == 0 && w.foreign {
+			if err := w.mustExist(ctx, r); err != nil {
+				return err
+			}
 		}
 		if ready == 0 {
 			w.deferred = fmt.Sprintf("%s had no ready endpoint before", w.name())
@@ -122,9 +141,21 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 	w.prober.Stop()
 	w.prober = nil
 	w.mu.Unlock()
+	if refusals := refusedByAPIServer(v); refusals != "" {
+		return refuse("verify: no request reaches %s: %s. Let the account get services/proxy, or set verify.url, or verify.off to measure nothing", w.name(), refusals)
+	}
 	w.deferred = fmt.Sprintf("%d of %d requests were lost before the first change (%s)", v.Lost, v.Requests, causes(v))
 	r.log.line("probe   %s: they are not this deployment's, so its requests are counted only once the new pods serve", w.deferred)
 	return nil
+}
+
+// mustExist refuses a Service that nobody makes, before anything is changed.
+func (w *watchman) mustExist(ctx context.Context, r *run) error {
+	_, err := r.Cluster.Get(ctx, kube.Ref{APIVersion: "v1", Kind: "Service", Namespace: r.record.Namespace, Name: w.service})
+	if kube.IsNotFound(err) {
+		return refuse("verify.service: there is no Service %s, neither in the manifests nor in namespace %s", w.service, r.record.Namespace)
+	}
+	return err
 }
 
 // causes names what was lost and why, or what was answered.
@@ -165,7 +196,7 @@ func (w *watchman) start(ctx context.Context, r *run, patience time.Duration) er
 	if w.verify.URL == "" {
 		route, err := w.route(ctx, r, patience)
 		if err != nil {
-			return err
+			return refusedOr(err, "verify: %v", err)
 		}
 		via = "by the " + route.Via
 		config.URL = route.URL + "/" + strings.TrimPrefix(w.verify.Path, "/")
@@ -183,7 +214,7 @@ func (w *watchman) start(ctx context.Context, r *run, patience time.Duration) er
 	w.mu.Lock()
 	w.prober = prober
 	w.mu.Unlock()
-	r.log.line("probe   GET %s, %s, %d requests/s, half of them on new connections", config.URL, via, w.rate())
+	r.log.line("probe   GET %s, %s, %d requests/s, half of them on new connections", withoutPassword(config.URL), via, w.rate())
 	return nil
 }
 
@@ -203,35 +234,6 @@ func (w *watchman) route(ctx context.Context, r *run, patience time.Duration) (k
 		}
 	}
 }
-
-// proxied makes the transports of requests through the API server.
-func proxied(route kube.Route) func(bool) http.RoundTripper {
-	return func(keepAlive bool) http.RoundTripper {
-		base := probe.NewTransport(keepAlive)
-		if route.TLS != nil {
-			base.TLSClientConfig = route.TLS.Clone()
-		}
-		outer, err := route.Authorize(base)
-		if err != nil {
-			return broken{err}
-		}
-		return authorized{outer, base}
-	}
-}
-
-// authorized adds credentials to a transport and still lets its connections
-// be closed.
-type authorized struct {
-	http.RoundTripper
-	base *http.Transport
-}
-
-func (a authorized) CloseIdleConnections() { a.base.CloseIdleConnections() }
-
-// broken answers every request with why it cannot be sent.
-type broken struct{ err error }
-
-func (b broken) RoundTrip(*http.Request) (*http.Response, error) { return nil, b.err }
 
 // collect waits until so many requests have met their fate, for a time at
 // most, and returns what has been counted.
@@ -334,32 +336,52 @@ func (w *watchman) conclude(ctx context.Context, r *run) error {
 	if err := w.judge(v); err != nil {
 		return err
 	}
-	v = *w.verdict()
-	if err := w.judge(v); err != nil {
+	final := w.verdict()
+	if final == nil {
+		r.log.line("verdict none: no request could be sent in time, so that nothing is known of losses")
+		return nil
+	}
+	if err := w.judge(*final); err != nil {
 		return err
 	}
-	note := ""
-	if w.deferred != "" {
-		note = " after the rollout (" + w.deferred + ")"
-	}
-	r.log.line("verdict %s%s", v, note)
+	r.log.line("verdict %s", final)
 	return nil
 }
 
-// verdict stops the prober and returns the final counts, nil when it never
-// ran. Further calls return the same.
+// verdict stops the prober and returns the final counts, nil when nothing was
+// measured: it never ran, or no request went out. Further calls return the same.
 func (w *watchman) verdict() *pipeline.Verdict {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.final == nil && w.prober != nil {
 		v := w.prober.Stop()
+		v.Partial = w.partial()
 		w.final = &v
 	}
+	if w.final != nil && w.final.Requests == 0 {
+		return nil
+	}
 	return w.final
+}
+
+// partial says what of the deployment the counts leave out.
+func (w *watchman) partial() string {
+	switch {
+	case w.deferred != "":
+		return "counted after the rollout only: " + w.deferred
+	case w.resumed:
+		return "counted from where another process took over"
+	}
+	return ""
 }
 
 // drop ends the requests without asking for the verdict.
 func (w *watchman) drop() { w.verdict() }
 
 // url is where the application answers, empty when that is not known.
-func (w *watchman) url() string { return cmp.Or(w.public, w.verify.URL) }
+func (w *watchman) url() string {
+	if w.public != "" || w.verify.URL == "" {
+		return w.public
+	}
+	return withoutPassword(w.verify.URL)
+}

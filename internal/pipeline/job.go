@@ -169,6 +169,7 @@ type Verdict struct {
 	KeepAlive    Lane           `json:"keepAlive"`           // requests on connections kept open
 	Losses       map[string]int `json:"losses,omitempty"`    // how many of each cause, e.g. "connection refused"
 	Responses    map[string]int `json:"responses,omitempty"` // how many of each HTTP status
+	Partial      string         `json:"partial,omitempty"`   // what of the deployment the counts leave out, empty when they cover the whole
 }
 
 // Lane is one way of sending the prober's requests.
@@ -182,6 +183,9 @@ func (v Verdict) String() string {
 	s := fmt.Sprintf("%d of %d requests lost · longest gap %d ms", v.Lost, v.Requests, v.LongestGapMs)
 	if v.NotSent > 0 {
 		s += fmt.Sprintf(" · %d not sent", v.NotSent)
+	}
+	if v.Partial != "" {
+		s += " · " + v.Partial
 	}
 	return s
 }

@@ -17,6 +17,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -109,6 +110,9 @@ func Start(ctx context.Context, cfg Config) (*Prober, error) {
 
 func newProber(cfg Config) (*Prober, error) {
 	target, err := url.Parse(cfg.URL)
+	if bad, ok := errors.AsType[*url.Error](err); ok {
+		err = bad.Err // without the URL itself, which may hold a password
+	}
 	if err != nil {
 		return nil, fmt.Errorf("parse the URL to probe: %w", err)
 	}

@@ -1,0 +1,138 @@
+package deploy
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/probe"
+)
+
+// answering serves one answer to all requests.
+func answering(t *testing.T, status int, body string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// watching is a watchman that sends to a URL by some transport.
+func watching(t *testing.T, config probe.Config) *watchman {
+	t.Helper()
+	prober, err := probe.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watchman{verify: pipeline.Verify{URL: config.URL}, prober: prober}
+	t.Cleanup(w.drop)
+	return w
+}
+
+func TestAnAnswerOfTheAPIServerIsNotTheApplications(t *testing.T) {
+	t.Parallel()
+	const forbidden = `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"services \"web:80\" is forbidden","code":403}`
+	for _, c := range []struct {
+		name, body string
+		status     int
+		want       string // the cause of the losses
+	}{
+		{"a refusal of the API server is lost", forbidden, 403, `the API server refuses: services "web:80" is forbidden`},
+		{"so is a Service that it does not know", strings.ReplaceAll(forbidden, "403", "404"), 404, `the API server refuses: services "web:80" is forbidden`},
+		{"a refusal of the application is an answer", `{"error":"sign in"}`, 403, ""},
+		{"a page that the application has not is one too", strings.Repeat("x", 64<<10), 404, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			route := kube.Route{Authorize: func(base http.RoundTripper) (http.RoundTripper, error) { return base, nil }}
+			w := watching(t, probe.Config{URL: answering(t, c.status, c.body), Transport: proxied(route)})
+			w.collect(t.Context(), 5, 10*time.Second)
+			v := *w.verdict()
+			if got := refusedByAPIServer(v); got != c.want {
+				t.Errorf("refused with %q, want %q: %+v", got, c.want, v)
+			}
+			if lost := c.want != ""; v.Requests == 0 || (v.Lost == v.Requests) != lost || (v.Lost == 0) == lost {
+				t.Errorf("%s", v)
+			}
+		})
+	}
+}
+
+func TestNoVerdictIsGivenOnWhatWasNotMeasured(t *testing.T) {
+	t.Parallel()
+	t.Run("without a request there is no verdict", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // nothing is ever due
+		prober, err := probe.Start(ctx, probe.Config{URL: "http://127.0.0.1:1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &watchman{prober: prober}
+		if v := w.verdict(); v != nil {
+			t.Errorf("verdict %q", v)
+		}
+	})
+	for _, c := range []struct {
+		name, want string
+		change     func(*watchman)
+	}{
+		{"a verdict on the whole says no more", "ms", func(*watchman) {}},
+		{"one that was begun late says why", "counted after the rollout only: Service web had no ready endpoint before", func(w *watchman) { w.deferred = "Service web had no ready endpoint before" }},
+		{"one that was begun anew says so", "counted from where another process took over", func(w *watchman) { w.resumed = true }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := watching(t, probe.Config{URL: answering(t, 200, "")})
+			c.change(w)
+			w.collect(t.Context(), 1, 10*time.Second)
+			if got := w.verdict().String(); !strings.HasSuffix(got, c.want) {
+				t.Errorf("verdict %q, want one that ends in %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestTheSummaryTellsWhatWasNotSent(t *testing.T) {
+	t.Parallel()
+	d := pipeline.Deployment{Outcome: pipeline.Succeeded, Strategy: "rolling", Revision: 2, Verdict: &pipeline.Verdict{Requests: 90, NotSent: 10, Partial: "p"}}
+	if got, want := resultOf(d).Summary, "rolling · revision 2 · 0 of 90 lost, 10 not sent, counted in part"; got != want {
+		t.Errorf("summary %q, want %q", got, want)
+	}
+}
+
+func TestAPasswordInTheURLIsNotShown(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"https://anna:s3cret@web.example.com/health", "https://anna:s3cret@web.example.com:port/"} {
+		w, err := chooseProbe(nil, pipeline.Verify{URL: address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = probe.Start(t.Context(), probe.Config{URL: "https://anna:s3cret@web.example.com:port/"})
+		for _, shown := range []string{w.name(), w.url(), err.Error()} {
+			if strings.Contains(shown, "s3cret") {
+				t.Errorf("%q shows the password", shown)
+			}
+		}
+	}
+}
+
+func TestAServiceOfNobodyIsKnown(t *testing.T) {
+	t.Parallel()
+	objects := []manifest.Object{{Unstructured: parse(t, shopService)}}
+	for name, foreign := range map[string]bool{"web": false, "wbe": true} {
+		w, err := chooseProbe(objects, pipeline.Verify{Service: name})
+		if err != nil || w.foreign != foreign {
+			t.Errorf("%s: foreign %v, want %v; %v", name, w.foreign, foreign, err)
+		}
+	}
+}
