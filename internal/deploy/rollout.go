@@ -187,7 +187,7 @@ func servingMissing(v rolloutView, ready map[string]bool) string {
 			switch {
 			case ready[e.UID] && e.Ready:
 				serving++
-			case e.Ready && isOurPod(e.Pod, v):
+			case e.Reachable && !ready[e.UID] && isOurPod(e.Pod, v):
 				return fmt.Sprintf("Service %s still has the old pod %s as an endpoint", service.Name, e.Pod)
 			}
 		}

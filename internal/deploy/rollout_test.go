@@ -52,7 +52,7 @@ func newPod(name, owner string, ready bool) *corev1.Pod {
 }
 
 func endpoint(pod string, ready bool) kube.Endpoint {
-	return kube.Endpoint{Pod: pod, UID: pod, Ready: ready}
+	return kube.Endpoint{Pod: pod, UID: pod, Ready: ready, Reachable: ready}
 }
 
 func TestJudgeRollout(t *testing.T) {
@@ -83,6 +83,11 @@ func TestJudgeRollout(t *testing.T) {
 		{"a Service that holds a new pod as not ready", func(v *rolloutView) { v.Services[0].Endpoints[1].Ready = false }, "Service web has 1 of 2 new pods as ready endpoints", "2/2 new pods ready, 0 old"},
 		{"a Service that still sends to a pod that is gone", func(v *rolloutView) {
 			v.Services[0].Endpoints = append(v.Services[0].Endpoints, endpoint("web-old-x", true))
+		}, "Service web still has the old pod web-old-x as an endpoint", "2/2 new pods ready, 0 old"},
+		{"a Service that sends to a pod that is gone by one of two address families", func(v *rolloutView) {
+			half := endpoint("web-old-x", false)
+			half.Reachable = true
+			v.Services[0].Endpoints = append(v.Services[0].Endpoints, half)
 		}, "Service web still has the old pod web-old-x as an endpoint", "2/2 new pods ready, 0 old"},
 		{"a Service that also sends to another workload is fine", func(v *rolloutView) {
 			v.Services[0].Endpoints = append(v.Services[0].Endpoints, endpoint("canary-1", true))

@@ -22,8 +22,9 @@ const (
 )
 
 // stamp returns a copy of an object with the marks of its application, which
-// lives in namespace, whatever namespace the object is in. The revision is written where a later writer must be recognised: on workloads
-// and Services. Elsewhere it would only make an unchanged object look changed.
+// lives in namespace, whatever namespace the object is in. The revision is
+// written where a later writer must be recognised: on workloads and Services.
+// Elsewhere it would only make an unchanged object look changed.
 func stamp(o *unstructured.Unstructured, app, namespace string, revision int) *unstructured.Unstructured {
 	o = o.DeepCopy()
 	labels := o.GetLabels()

@@ -24,10 +24,10 @@ type ApplyOptions struct {
 	Manager string // default FieldManager
 }
 
-// Apply sends the object as a server-side apply and returns
-// it as the cluster then has it. When the object carries a resourceVersion, a
-// live object with another one is refused (see IsStale). A field that another
-// manager owns is a *ConflictError, unless Force is set.
+// Apply sends the object as a server-side apply and returns it as the cluster
+// then has it. When the object carries a resourceVersion, a live object with
+// another one is refused (see IsStale). A field that another manager owns is a
+// *ConflictError, unless Force is set.
 func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, options ApplyOptions) (*unstructured.Unstructured, error) {
 	resource, err := c.resource(RefOf(obj))
 	if err != nil {

@@ -6,7 +6,8 @@ import discoveryv1 "k8s.io/api/discovery/v1"
 type Endpoint struct {
 	Pod         string // name of the pod, empty when no pod is behind it
 	UID         string // of the pod
-	Ready       bool
+	Ready       bool   // in each slice that has it: it gets its share of all requests
+	Reachable   bool   // ready in one slice at least: it gets requests
 	Terminating bool
 }
 
@@ -21,11 +22,13 @@ func Endpoints(slices []*discoveryv1.EndpointSlice) []Endpoint {
 				Ready:       e.Conditions.Ready == nil || *e.Conditions.Ready,
 				Terminating: e.Conditions.Terminating != nil && *e.Conditions.Terminating,
 			}
+			endpoint.Reachable = endpoint.Ready
 			if e.TargetRef != nil && e.TargetRef.Kind == "Pod" {
 				endpoint.Pod, endpoint.UID = e.TargetRef.Name, string(e.TargetRef.UID)
 			}
 			if i, ok := seen[endpoint.UID]; ok && endpoint.UID != "" {
 				all[i].Ready = all[i].Ready && endpoint.Ready
+				all[i].Reachable = all[i].Reachable || endpoint.Reachable
 				all[i].Terminating = all[i].Terminating || endpoint.Terminating
 				continue
 			}
