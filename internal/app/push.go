@@ -20,38 +20,76 @@ import (
 // of.
 const catchUpEvery = time.Minute
 
-// errSeen ends the transaction of a push that has been acted on already.
-var errSeen = errors.New("this push has been acted on")
+var (
+	// errSeen ends the transaction of a push that has been acted on already.
+	errSeen = errors.New("this push has been acted on")
+	// errOvertaken ends the transaction of a push beside which another one of
+	// the same branch was acted on.
+	errOvertaken = errors.New("another push has been acted on meanwhile")
+)
+
+// head is a branch that has moved: from the commit that was last acted on to
+// the one where it stands.
+type head struct {
+	store.Head
+	seen string
+}
 
 // pushed acts on what a push moved and returns what the pusher should read.
 func (a *App) pushed(ctx context.Context, push source.Push) []string {
 	var lines []string
 	for _, update := range push.Updates {
-		branch, ok := update.Branch()
-		if !ok {
-			continue
+		if branch, ok := update.Branch(); ok {
+			lines = append(lines, a.moved(ctx, push.Repository, branch)...)
 		}
-		head := store.Head{Repository: push.Repository, Branch: branch, Commit: update.New}
-		lines = append(lines, a.moved(ctx, head)...)
 	}
 	return lines
 }
 
-// moved acts on one branch's new commit. Acting twice on the same commit of
-// the same branch does nothing.
-func (a *App) moved(ctx context.Context, head store.Head) []string {
-	lines, err := a.act(ctx, head)
-	switch {
-	case errors.Is(err, errSeen):
-		return nil
-	case err != nil:
-		a.options.Logger.Error("act on push", "repository", head.Repository, "branch", head.Branch, "commit", head.Commit, "error", err)
-		return append(lines, "error: "+err.Error(), "the commit is stored; it is tried again every minute")
+// moved acts on a branch's newest commit. Acting twice on the same commit of
+// the same branch does nothing. What counts is where the branch stands and not
+// what was told: pushes that overlap each other, or the look for missed ones,
+// may be told in any order, and an older commit must not follow a newer one.
+func (a *App) moved(ctx context.Context, repository, branch string) []string {
+	for {
+		h, err := a.head(ctx, repository, branch)
+		var lines []string
+		if err == nil {
+			lines, err = a.act(ctx, h)
+		}
+		switch {
+		case errors.Is(err, errOvertaken) && ctx.Err() == nil:
+			continue
+		case errors.Is(err, errSeen):
+			return nil
+		case err != nil:
+			a.options.Logger.Error("act on push", "repository", repository, "branch", branch, "commit", h.Commit, "error", err)
+			return append(lines, "error: "+err.Error(), "the commit is stored; it is tried again every minute")
+		}
+		return lines
 	}
-	return lines
 }
 
-func (a *App) act(ctx context.Context, head store.Head) ([]string, error) {
+// head reads what was seen before where the branch stands: if nothing else is
+// seen by the time of the transaction, the commit is not an older one.
+func (a *App) head(ctx context.Context, repository, branch string) (head, error) {
+	h := head{Head: store.Head{Repository: repository, Branch: branch}}
+	seen, err := a.store.Heads(ctx, repository)
+	if err != nil {
+		return h, err
+	}
+	now, err := a.repositories.Heads(ctx, repository)
+	if err != nil {
+		return h, err
+	}
+	h.seen, h.Commit = seen[branch], now[branch]
+	if h.seen == h.Commit {
+		return h, errSeen
+	}
+	return h, nil
+}
+
+func (a *App) act(ctx context.Context, head head) ([]string, error) {
 	if head.Commit == "" {
 		return nil, a.see(ctx, head)
 	}
@@ -82,7 +120,7 @@ func (a *App) act(ctx context.Context, head store.Head) ([]string, error) {
 
 // begin starts an execution, and records with it the definition and that the
 // push has been acted on.
-func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head store.Head) ([]string, error) {
+func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head head) ([]string, error) {
 	revision, err := a.repositories.Revision(ctx, head.Repository, head.Commit)
 	if err != nil {
 		return nil, err
@@ -91,7 +129,7 @@ func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head store.Head) (
 	execution, err := a.engine.StartExecution(ctx, engine.StartRequest{
 		Pipeline: p.Name, Revision: revision, Trigger: pipeline.Trigger{Type: "Push", Detail: head.Branch},
 		Also: func(ctx context.Context, q store.Querier) error {
-			if err := setUnseen(ctx, q, head); err != nil {
+			if err := setSeen(ctx, q, head); err != nil {
 				return err
 			}
 			return store.PutPipeline(ctx, q, p, head.Repository, time.Now())
@@ -113,19 +151,21 @@ func watches(p pipeline.Pipeline, branch string) bool {
 	})
 }
 
-func (a *App) see(ctx context.Context, head store.Head) error {
-	return a.store.Update(ctx, func(q store.Querier) error { return setUnseen(ctx, q, head) })
+func (a *App) see(ctx context.Context, head head) error {
+	return a.store.Update(ctx, func(q store.Querier) error { return setSeen(ctx, q, head) })
 }
 
-func setUnseen(ctx context.Context, q store.Querier, head store.Head) error {
+// setSeen records that a head has been acted on, if nothing has been since it
+// was read.
+func setSeen(ctx context.Context, q store.Querier, head head) error {
 	seen, err := store.GetHead(ctx, q, head.Repository, head.Branch)
 	if err != nil {
 		return err
 	}
-	if seen == head.Commit {
-		return errSeen
+	if seen != head.seen {
+		return errOvertaken
 	}
-	return store.SetHead(ctx, q, head)
+	return store.SetHead(ctx, q, head.Head)
 }
 
 // catchUp acts on the branches that moved while nobody was told: before the
@@ -151,16 +191,16 @@ func (a *App) catchUp(ctx context.Context) error {
 		}
 		for branch, commit := range now {
 			if seen[branch] != commit {
-				a.missed(ctx, store.Head{Repository: name, Branch: branch, Commit: commit})
+				a.missed(ctx, name, branch)
 			}
 		}
 	}
 	return nil
 }
 
-func (a *App) missed(ctx context.Context, head store.Head) {
-	for _, line := range a.moved(ctx, head) {
-		a.options.Logger.Info("push that nobody told of", "repository", head.Repository, "branch", head.Branch, "outcome", line)
+func (a *App) missed(ctx context.Context, repository, branch string) {
+	for _, line := range a.moved(ctx, repository, branch) {
+		a.options.Logger.Info("push that nobody told of", "repository", repository, "branch", branch, "outcome", line)
 	}
 }
 
