@@ -115,7 +115,7 @@ func resultOf(d pipeline.Deployment) pipeline.Result {
 			result.Summary += fmt.Sprintf(", %d not sent", d.Verdict.NotSent)
 		}
 		if d.Verdict.Partial != "" {
-			result.Summary += ", counted in part"
+			result.Summary += ", but see the verdict"
 		}
 	}
 	if d.Outcome == pipeline.Succeeded {

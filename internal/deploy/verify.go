@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -355,7 +356,7 @@ func (w *watchman) verdict() *pipeline.Verdict {
 	defer w.mu.Unlock()
 	if w.final == nil && w.prober != nil {
 		v := w.prober.Stop()
-		v.Partial = w.partial()
+		v.Partial = strings.Join(slices.DeleteFunc([]string{w.partial(), doubt(v)}, func(s string) bool { return s == "" }), "; ")
 		w.final = &v
 	}
 	if w.final != nil && w.final.Requests == 0 {
@@ -373,6 +374,21 @@ func (w *watchman) partial() string {
 		return "counted from where another process took over"
 	}
 	return ""
+}
+
+// doubt says that the counts mean little because the application refused all
+// requests: a path that it does not have is answered however broken it is.
+func doubt(v pipeline.Verdict) string {
+	for status := range v.Responses {
+		if status < "4" {
+			return ""
+		}
+	}
+	if len(v.Responses) == 0 || v.Lost > 0 {
+		return ""
+	}
+	return fmt.Sprintf("but every answer was a refusal, %s: set verify.path to a page that the application has",
+		strings.Join(slices.Sorted(maps.Keys(v.Responses)), ", "))
 }
 
 // drop ends the requests without asking for the verdict.

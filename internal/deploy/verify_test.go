@@ -102,10 +102,21 @@ func TestNoVerdictIsGivenOnWhatWasNotMeasured(t *testing.T) {
 	}
 }
 
+func TestRefusalsAreNoProofOfAnything(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]string{204: "ms", 302: "ms", 404: "but every answer was a refusal, 404: set verify.path to a page that the application has"} {
+		w := watching(t, probe.Config{URL: answering(t, status, "")})
+		w.collect(t.Context(), 3, 10*time.Second)
+		if got := w.verdict().String(); !strings.HasSuffix(got, want) {
+			t.Errorf("status %d: verdict %q, want one that ends in %q", status, got, want)
+		}
+	}
+}
+
 func TestTheSummaryTellsWhatWasNotSent(t *testing.T) {
 	t.Parallel()
 	d := pipeline.Deployment{Outcome: pipeline.Succeeded, Strategy: "rolling", Revision: 2, Verdict: &pipeline.Verdict{Requests: 90, NotSent: 10, Partial: "p"}}
-	if got, want := resultOf(d).Summary, "rolling · revision 2 · 0 of 90 lost, 10 not sent, counted in part"; got != want {
+	if got, want := resultOf(d).Summary, "rolling · revision 2 · 0 of 90 lost, 10 not sent, but see the verdict"; got != want {
 		t.Errorf("summary %q, want %q", got, want)
 	}
 }

@@ -169,7 +169,7 @@ type Verdict struct {
 	KeepAlive    Lane           `json:"keepAlive"`           // requests on connections kept open
 	Losses       map[string]int `json:"losses,omitempty"`    // how many of each cause, e.g. "connection refused"
 	Responses    map[string]int `json:"responses,omitempty"` // how many of each HTTP status
-	Partial      string         `json:"partial,omitempty"`   // what of the deployment the counts leave out, empty when they cover the whole
+	Partial      string         `json:"partial,omitempty"`   // what the counts leave out or mean little for, empty when they stand for the whole deployment
 }
 
 // Lane is one way of sending the prober's requests.
