@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -176,7 +177,7 @@ func (a Action) spec(job pipeline.Job, config pipeline.Build) (buildspec.Spec, e
 		return buildspec.Spec{}, fmt.Errorf("read the buildspec: %w", err)
 	}
 	defer root.Close()
-	text, err := root.ReadFile(name)
+	text, err := readSpec(root, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return buildspec.Spec{}, missing(root.FS(), filepath.ToSlash(name), job.Revision)
 	}
@@ -191,6 +192,17 @@ func (a Action) spec(job pipeline.Job, config pipeline.Build) (buildspec.Spec, e
 		fmt.Fprintf(job.Log, "warning: %s:%d:%d: %s\n", name, w.Line, w.Column, w.Message)
 	}
 	return spec, nil
+}
+
+// readSpec reads a buildspec, and of one that is too large only enough to show
+// it.
+func readSpec(root *os.Root, name string) ([]byte, error) {
+	f, err := openRegular(root, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 2<<20))
 }
 
 // mostNames is how many files are named where one is missing.

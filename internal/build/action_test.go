@@ -250,6 +250,14 @@ func TestActionFails(t *testing.T) {
 			nil, pipeline.Build{Buildspec: "../../etc/passwd"},
 			`the buildspec "../../etc/passwd" is not inside the source; name it by its path from the top of the repository`,
 		},
+		"when the buildspec is a directory": {
+			map[string]string{"ci/test.yml": ""}, pipeline.Build{Buildspec: "ci"},
+			"read the buildspec ci: it is not a regular file",
+		},
+		"when the buildspec is huge": {
+			map[string]string{"buildspec.yml": "#" + strings.Repeat(" ", 3<<20)}, pipeline.Build{},
+			"buildspec.yml:1:1: the file is larger than 1 MB",
+		},
 		"when the buildspec is wrong": {
 			map[string]string{"buildspec.yml": "version: 0.2\nphases:\n  biuld:\n    commands: [make]\n"}, pipeline.Build{},
 			`buildspec.yml:3:3: there is no phase "biuld"; did you mean build?`,
