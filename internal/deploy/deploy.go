@@ -9,6 +9,12 @@
 //	                                                       |
 //	                                                       +-> revert, when a step says no
 //
+// To read it in that order: deploy.go (the request and how it ends), run.go (the
+// flow above), survey.go and rehearse.go (what a plan depends on), plan.go and
+// plan_rolling.go (the plan), steps.go (carrying it out), wait.go and rollout.go
+// (when a rollout is done), verify.go (the verdict), finish.go (success and
+// revert). The journal and the lease stand beside it.
+//
 // Plan and the judgement of a rollout are pure functions; the rest carries
 // them out through kube. The room knows no git, no server and no pipeline
 // engine: all that it needs to resume or to go back is in the journal.
@@ -122,23 +128,6 @@ type RollbackRequest struct {
 	Verify    pipeline.Verify // default: as the present revision was verified
 	Log       io.Writer
 	Progress  func(line string)
-}
-
-// refusal is an error that lies in what is deployed, not in the deploying: the
-// outcome is Failed and not Faulted.
-type refusal struct {
-	message  string
-	deadline bool // nothing said no, but the time is over
-}
-
-func (r *refusal) Error() string { return r.message }
-
-func refuse(format string, args ...any) error { return &refusal{message: fmt.Sprintf(format, args...)} }
-
-func isRefusal(err error) bool {
-	var r *refusal
-	var m *manifest.Error
-	return errors.As(err, &r) || errors.As(err, &m)
 }
 
 var appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$`)

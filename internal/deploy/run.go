@@ -146,6 +146,30 @@ func (r *run) resume(ctx context.Context, e *entry) error {
 	return r.forward(ctx, steps)
 }
 
+// forward carries the plan of a new revision out and ends the revision, well
+// or by reverting it.
+func (r *run) forward(ctx context.Context, steps []Step) error {
+	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &refusal{message: fmt.Sprintf("the rollout took longer than its timeout of %s", r.timeout), deadline: true})
+	defer cancel()
+	if r.probe != nil {
+		defer r.probe.drop()
+		var stop func()
+		limited, stop = r.probe.guard(limited)
+		defer stop()
+	}
+	err := r.walk(limited, steps)
+	if cause := context.Cause(limited); err != nil && cause != nil && ctx.Err() == nil {
+		err = withCause(err, cause)
+	}
+	switch {
+	case err == nil:
+		return r.succeed(ctx)
+	case isRefusal(err):
+		return r.revert(ctx, err)
+	}
+	return err
+}
+
 // prepare makes the plan for a situation and prints it. Nothing is written.
 func (r *run) prepare(ctx context.Context, s Situation) (steps []Step, err error) {
 	if r.probe, err = chooseProbe(s.Desired, r.verify); err != nil {
@@ -199,13 +223,4 @@ func after(previous int) string {
 		return "the first one"
 	}
 	return fmt.Sprintf("after revision %d", previous)
-}
-
-// refusedOr turns an API error into a refusal when the API server said no, and
-// leaves it as it is when the server could not be asked.
-func refusedOr(err error, format string, args ...any) error {
-	if kube.Refused(err) {
-		return refuse(format, args...)
-	}
-	return err
 }

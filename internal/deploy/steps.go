@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -156,40 +155,4 @@ func (r *run) applyFenced(ctx context.Context, s Step) (*unstructured.Unstructur
 		}
 		return applied, nil
 	}
-}
-
-// forward carries the plan of a new revision out and ends the revision, well
-// or by reverting it.
-func (r *run) forward(ctx context.Context, steps []Step) error {
-	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &refusal{message: fmt.Sprintf("the rollout took longer than its timeout of %s", r.timeout), deadline: true})
-	defer cancel()
-	if r.probe != nil {
-		defer r.probe.drop()
-		var stop func()
-		limited, stop = r.probe.guard(limited)
-		defer stop()
-	}
-	err := r.walk(limited, steps)
-	if cause := context.Cause(limited); err != nil && cause != nil && ctx.Err() == nil {
-		err = withCause(err, cause)
-	}
-	switch {
-	case err == nil:
-		return r.succeed(ctx)
-	case isRefusal(err):
-		return r.revert(ctx, err)
-	}
-	return err
-}
-
-// withCause puts the reason why a context ended before what was interrupted by
-// it, which often says more ("1/3 new pods ready").
-func withCause(err, cause error) error {
-	if errors.Is(err, cause) || !isRefusal(cause) {
-		return err
-	}
-	if isRefusal(err) {
-		return refuse("%v: %v", cause, err)
-	}
-	return cause
 }

@@ -3,12 +3,8 @@ package deploy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
-	"sync"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -102,74 +98,4 @@ func noteScaler(scaled map[string]string, o *unstructured.Unstructured) {
 		ref.Kind = "Deployment"
 	}
 	scaled[ref.ID()] = kind + " " + o.GetName()
-}
-
-// rehearse sends every object as a server-side dry-run and returns what each
-// would become. A refusal ends the deployment here: nothing has been changed.
-func (r *run) rehearse(ctx context.Context, s Situation) (map[string]*unstructured.Unstructured, error) {
-	var mu sync.Mutex
-	merged := make(map[string]*unstructured.Unstructured, len(s.Desired))
-	refusals := make([]string, len(s.Desired))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(kube.Parallel)
-	skipped := 0
-	for i, o := range s.Desired {
-		ref := kube.RefOf(o.Unstructured)
-		if r.awaitsOther(s, o) {
-			skipped++
-			continue
-		}
-		object, _ := yieldReplicas(stamp(o.Unstructured, s.App, s.Namespace, s.Revision), s.Live[ref.ID()], s.Scaled[ref.ID()])
-		group.Go(func() error {
-			result, err := r.Cluster.Apply(ctx, object, kube.ApplyOptions{DryRun: true, Force: s.Force})
-			if err != nil && kube.Refused(err) {
-				refusals[i] = at(o) + err.Error()
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			merged[ref.ID()] = result
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("dry-run: %w", err)
-	}
-	refusals = slices.DeleteFunc(refusals, func(text string) bool { return text == "" })
-	if len(refusals) > 0 {
-		return nil, refuse("the API server refuses %d of %d objects in a dry-run, nothing has been changed:\n%s", len(refusals), len(s.Desired), strings.Join(refusals, "\n"))
-	}
-	note := ""
-	if skipped > 0 {
-		note = fmt.Sprintf(", %d not asked about: what they need is among the objects themselves", skipped)
-	}
-	r.log.line("dry-run %d objects accepted%s   PATCH ...?dryRun=All&fieldManager=%s", len(merged), note, kube.FieldManager)
-	return merged, nil
-}
-
-// awaitsOther tells that an object cannot be judged before another one of the
-// same deployment is there: its kind's definition or its namespace.
-func (r *run) awaitsOther(s Situation, o manifest.Object) bool {
-	gvk := o.GroupVersionKind()
-	if _, served := s.Resources[kube.RefOf(o.Unstructured).ID()]; !served {
-		for _, crd := range manifest.OfKind(s.Desired, "apiextensions.k8s.io", "CustomResourceDefinition") {
-			group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
-			kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
-			if group == gvk.Group && kind == gvk.Kind {
-				return true
-			}
-		}
-	}
-	if o.GetNamespace() == s.Namespace || o.GetNamespace() == "" {
-		return false
-	}
-	for _, namespace := range manifest.OfKind(s.Desired, "", "Namespace") {
-		if namespace.GetName() == o.GetNamespace() && s.Live[kube.RefOf(namespace.Unstructured).ID()] == nil {
-			return true
-		}
-	}
-	return false
 }
