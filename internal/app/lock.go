@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -23,7 +25,7 @@ func lock(data string) (*os.File, error) {
 		err = errors.Join(lockError(data, strings.TrimSpace(string(holder)), err), file.Close())
 		return nil, err
 	}
-	// The number is for the message above alone.
+	// The number is for the message above and for Holder.
 	_ = file.Truncate(0)
 	_, _ = file.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
 	return file, nil
@@ -34,4 +36,33 @@ func lockError(data, holder string, err error) error {
 		return fmt.Errorf("lock %s: %w", data, err)
 	}
 	return fmt.Errorf("another server (process %s) uses %s: stop it, or choose another directory with --data DIR", holder, data)
+}
+
+// Holder is the process that serves a data directory now, or 0. It asks the
+// kernel, since what a killed server has written down may have become another
+// process by now.
+func Holder(data string) (pid int, err error) {
+	file, err := os.Open(filepath.Join(data, "lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("open lock: %w", err)
+	}
+	defer file.Close()
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if err == nil {
+		return 0, nil
+	}
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return 0, fmt.Errorf("look at lock of %s: %w", data, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, 32))
+	if err != nil {
+		return 0, fmt.Errorf("read lock of %s: %w", data, err)
+	}
+	if pid, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil || pid <= 0 {
+		return 0, fmt.Errorf("the server that uses %s is just starting: try again", data)
+	}
+	return pid, nil
 }

@@ -6,15 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/towline/towline/internal/app"
 	"github.com/towline/towline/internal/build"
-	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/localkube"
 )
@@ -39,7 +37,11 @@ func (t traces) save(data string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(tracesFile(data), text, 0o600)
+	path := tracesFile(data)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // loadTraces is empty when no demo has run.
@@ -50,6 +52,9 @@ func loadTraces(data string) (t traces, err error) {
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &t)
+	}
+	if err != nil {
+		err = fmt.Errorf("read %s: %w", tracesFile(data), err)
 	}
 	return t, err
 }
@@ -74,9 +79,12 @@ func (c *command) demoDown(ctx context.Context) error {
 		if err := cluster.Down(ctx); err != nil {
 			return err
 		}
-	} else if left.Kubeconfig != "" || left.Context != "" {
+	}
+	var stays error
+	if !left.OwnCluster && (left.Kubeconfig != "" || left.Context != "") {
+		// A cluster that is gone must not keep the rest from going.
 		if err := removeNamespace(ctx, left); err != nil {
-			return fmt.Errorf("remove what the demo deployed: %w", err)
+			stays = fmt.Errorf("remove what the demo deployed: %w\nif that cluster is still there, remove it with: kubectl delete namespace %s", err, demoNamespace)
 		}
 	}
 	if err := errors.Join(os.RemoveAll(data), build.RemoveMountPoint()); err != nil {
@@ -85,6 +93,9 @@ func (c *command) demoDown(ctx context.Context) error {
 	// Only when the demo was all that was there.
 	if err := os.Remove(c.data); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
 		return err
+	}
+	if stays != nil {
+		return stays
 	}
 	fmt.Fprintln(c.Err, "The demo is gone.")
 	return nil
@@ -102,39 +113,33 @@ func removeNamespace(ctx context.Context, left traces) error {
 	return cluster.Delete(ctx, kube.Ref{APIVersion: "v1", Kind: "Namespace", Name: demoNamespace}, "")
 }
 
-// stopServer interrupts the server of a data directory and waits until it no
-// longer answers. The process is the server only if it answers at the address
-// that it wrote down: a number alone may be another process's by now.
+// serverStopsWithin bounds the wait for a server, which waits for its requests
+// and its actions itself.
+const serverStopsWithin = 90 * time.Second
+
+// stopServer interrupts the server of a data directory and waits until it has
+// let go of it.
 func stopServer(ctx context.Context, data string) error {
-	endpoint, _, err := config.ReadEndpoint(data)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && !answers(ctx, endpoint.URL)) {
-		return nil
-	}
-	if err != nil {
+	pid, err := app.Holder(data)
+	if err != nil || pid == 0 {
 		return err
 	}
-	if err := syscall.Kill(endpoint.PID, syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stop the server: %w", err)
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("stop the server, process %d: %w", pid, err)
 	}
-	deadline := time.After(serverReadyWithin)
+	deadline := time.After(serverStopsWithin)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for syscall.Kill(endpoint.PID, 0) == nil {
+	for {
+		if left, err := app.Holder(data); err != nil || left == 0 {
+			return err
+		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			return fmt.Errorf("the server, process %d, has not stopped after %s", endpoint.PID, serverReadyWithin)
+			return fmt.Errorf("the server, process %d, has not stopped after %s: see %s", pid, serverStopsWithin, filepath.Join(data, "server.log"))
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	return nil
-}
-
-func answers(ctx context.Context, url string) bool {
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		return false
-	}
-	return conn.Close() == nil
 }

@@ -132,6 +132,8 @@ func (c *command) deployed(d pipeline.Deployment) error {
 	if d.Outcome == pipeline.Succeeded {
 		return nil
 	}
-	fmt.Fprintln(c.Err, d.Message)
+	for line := range strings.Lines(d.Message) {
+		fmt.Fprintln(c.Err, printable(strings.TrimRight(line, "\r\n")))
+	}
 	return exitCode(exitFailed)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,8 +45,10 @@ func (c *command) gitCredentialCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			// The token is for this server alone.
-			if at, err := url.Parse(endpoint.URL); err == nil && strings.Contains(string(asked)+"\n", "host="+at.Host+"\n") {
+			// The token is for this server alone. Whole lines are compared: a
+			// user's name or a path may hold anything.
+			at, err := url.Parse(endpoint.URL)
+			if err == nil && slices.Contains(strings.Split(string(asked), "\n"), "host="+at.Host) {
 				fmt.Fprintf(c.Out, "username=towline\npassword=%s\n", token)
 			}
 			return nil

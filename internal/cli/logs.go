@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -70,14 +73,48 @@ func (c *command) printLogs(cmd *cobra.Command, api *client.Client, e client.Exe
 }
 
 func (c *command) copyLog(cmd *cobra.Command, api *client.Client, ref client.ActionRef, follow bool) error {
+	out := c.Out
+	if _, person := terminal(c.Out); person {
+		out = printableLines{c.Out}
+	}
 	if follow {
-		return api.Follow(cmd.Context(), ref, c.Out)
+		return api.Follow(cmd.Context(), ref, out)
 	}
 	log, err := api.Log(cmd.Context(), ref, 0, false)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	_, err = io.Copy(c.Out, log)
-	return err
+	for lines := bufio.NewReader(log); ; {
+		line, end := lines.ReadString('\n')
+		if _, err := io.WriteString(out, line); err != nil {
+			return err
+		}
+		if errors.Is(end, io.EOF) {
+			return nil
+		}
+		if end != nil {
+			return end
+		}
+	}
+}
+
+// printableLines passes whole lines on to a terminal, which they must not steer.
+// A pipe gets what the build has written.
+type printableLines struct{ out io.Writer }
+
+var _ io.Writer = printableLines{}
+
+func (p printableLines) Write(lines []byte) (int, error) {
+	for line := range strings.Lines(string(lines)) {
+		text, ended := strings.CutSuffix(line, "\n")
+		text = printable(strings.TrimSuffix(text, "\r"))
+		if ended {
+			text += "\n"
+		}
+		if _, err := io.WriteString(p.out, text); err != nil {
+			return 0, err
+		}
+	}
+	return len(lines), nil
 }

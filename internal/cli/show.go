@@ -59,12 +59,12 @@ func headline(e client.Execution, now time.Time) string {
 func remark(e client.Execution, s pipeline.StageState, a pipeline.ActionState) string {
 	switch {
 	case a.Result == nil:
-		return e.Progress[s.Name+"/"+a.Name]
+		return printable(e.Progress[s.Name+"/"+a.Name])
 	case a.Result.Outcome == pipeline.Succeeded:
-		return a.Result.Summary
+		return printable(a.Result.Summary)
 	}
 	message, _, _ := strings.Cut(a.Result.Message, "\n")
-	return fmt.Sprintf("%s: %s", a.Result.Outcome, message)
+	return fmt.Sprintf("%s: %s", a.Result.Outcome, printable(message))
 }
 
 func seconds(a pipeline.ActionState, now time.Time) string {
@@ -89,7 +89,7 @@ func failures(e client.Execution) []string {
 			}
 			lines = append(lines, fmt.Sprintf("%s/%s %s:", s.Name, a.Name, strings.ToLower(string(a.Result.Outcome))))
 			for line := range strings.Lines(strings.TrimRight(a.Result.Message, "\n")) {
-				lines = append(lines, "  "+strings.TrimRight(line, "\n"))
+				lines = append(lines, "  "+printable(strings.TrimRight(line, "\r\n")))
 			}
 		}
 	}
