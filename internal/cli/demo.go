@@ -121,9 +121,15 @@ func (d *demo) chooseCluster(ctx context.Context) error {
 			return err
 		}
 	}
+	first := d.traces.Kubeconfig == "" && d.traces.Context == ""
 	d.traces.Kubeconfig, d.traces.Context = kubeconfig(d.kubeconfig), d.context
 	if d.traces.Kubeconfig == "" {
 		d.traces.Kubeconfig = os.Getenv("KUBECONFIG")
+	}
+	if first && !d.traces.OwnCluster {
+		if d.traces.KeepNamespace, err = namespaceStands(ctx, d.traces); err != nil {
+			return fmt.Errorf("look for namespace %s: %w", demoNamespace, err)
+		}
 	}
 	return d.traces.save(d.command.data)
 }

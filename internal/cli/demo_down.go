@@ -28,6 +28,9 @@ type traces struct {
 	OwnCluster bool   `json:"ownCluster"`
 	Kubeconfig string `json:"kubeconfig,omitempty"`
 	Context    string `json:"context,omitempty"`
+	// KeepNamespace is true when the namespace that the demo uses was there
+	// before it, with what else may be in it.
+	KeepNamespace bool `json:"keepNamespace,omitempty"`
 }
 
 func tracesFile(data string) string { return filepath.Join(demoData(data), "traces.json") }
@@ -81,7 +84,10 @@ func (c *command) demoDown(ctx context.Context) error {
 		}
 	}
 	var stays error
-	if !left.OwnCluster && (left.Kubeconfig != "" || left.Context != "") {
+	switch {
+	case left.KeepNamespace:
+		fmt.Fprintf(c.Err, "Namespace %s was there before the demo and stays, with what the demo deployed to it.\n", demoNamespace)
+	case !left.OwnCluster && (left.Kubeconfig != "" || left.Context != ""):
 		// A cluster that is gone must not keep the rest from going.
 		if err := removeNamespace(ctx, left); err != nil {
 			stays = fmt.Errorf("remove what the demo deployed: %w\nif that cluster is still there, remove it with: kubectl delete namespace %s", err, demoNamespace)
@@ -99,6 +105,23 @@ func (c *command) demoDown(ctx context.Context) error {
 	}
 	fmt.Fprintln(c.Err, "The demo is gone.")
 	return nil
+}
+
+// namespaceStands says whether the demo's namespace is in the cluster and is
+// not about to go.
+func namespaceStands(ctx context.Context, where traces) (bool, error) {
+	cluster, err := kube.Connect(where.Kubeconfig, where.Context)
+	if err != nil {
+		return false, err
+	}
+	if _, err := cluster.Ping(ctx); err != nil {
+		return false, err
+	}
+	namespace, err := cluster.Get(ctx, kube.Ref{APIVersion: "v1", Kind: "Namespace", Name: demoNamespace})
+	if kube.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil && namespace.GetDeletionTimestamp() == nil, err
 }
 
 // removeNamespace deletes the demo's namespace from a cluster that stays.
