@@ -28,7 +28,9 @@ const (
 	recordKey      = "record"    // JSON of record
 	manifestsKey   = "manifests" // gzip of manifest.Encode
 	journalKept    = 10
-	maxJournalSize = 1000 << 10 // a Secret holds 1 MiB; the rest is for the record
+	maxJournalSize = 1 << 20  // of a Secret
+	recordRoom     = 48 << 10 // of it for a record without its steps: the message has a pod's log
+	stepsRoom      = 512      // of it for the steps done with one object, those of a revert as well
 	maxUnpacked    = 64 << 20
 	saveTime       = time.Minute
 )
@@ -105,7 +107,10 @@ func (e *entry) objects() ([]manifest.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read revision %d from the journal: %w", e.revision(), err)
 	}
-	text, err := io.ReadAll(io.LimitReader(reader, maxUnpacked))
+	text, err := io.ReadAll(io.LimitReader(reader, maxUnpacked+1))
+	if err == nil && len(text) > maxUnpacked { // a part of them would have the rest pruned
+		err = fmt.Errorf("its manifests are larger than %d MiB", maxUnpacked>>20)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read revision %d from the journal: %w", e.revision(), err)
 	}
@@ -231,9 +236,12 @@ func (j *journal) add(ctx context.Context, r record, objects []manifest.Object) 
 	if err != nil {
 		return nil, err
 	}
-	if len(packed) > maxJournalSize {
-		return nil, refuse("the rendered manifests take %d KiB compressed, and the journal keeps each revision in a Secret of at most %d KiB. "+
-			"Take large ConfigMaps out, or deploy the application in parts", len(packed)>>10, maxJournalSize>>10)
+	// A record that outgrows its Secret half way could be neither ended nor
+	// resumed, so what it will need is kept free from the start.
+	room := maxJournalSize - recordRoom - stepsRoom*len(objects)
+	if len(packed) > room {
+		return nil, refuse("the %d rendered manifests take %d KiB compressed, and the journal keeps each revision in a Secret, which has %d KiB for so many. "+
+			"Take large ConfigMaps out, or deploy the application in parts", len(objects), len(packed)>>10, max(room, 0)>>10)
 	}
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -259,6 +267,10 @@ func pack(objects []manifest.Object) ([]byte, error) {
 	text, err := manifest.Encode(objects)
 	if err != nil {
 		return nil, fmt.Errorf("encode the manifests for the journal: %w", err)
+	}
+	if len(text) > maxUnpacked {
+		return nil, refuse("the rendered manifests take %d MiB, and the journal keeps at most %d of a revision. Take large ConfigMaps out, or deploy the application in parts",
+			len(text)>>20, maxUnpacked>>20)
 	}
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)

@@ -1,6 +1,11 @@
 package deploy
 
 import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,6 +57,33 @@ func TestWhatWasThereBeforeIsNotPrunedWithAFailedRevision(t *testing.T) {
 				t.Errorf("%v (-want +got)\n%s", err, diff)
 			}
 		})
+	}
+}
+
+func TestTheJournalKeepsRoomForTheSteps(t *testing.T) {
+	t.Parallel()
+	var objects []manifest.Object
+	for n := range 3000 { // small ones, which compress well
+		objects = append(objects, manifest.Object{Unstructured: parse(t, fmt.Sprintf(`{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}}`, n))})
+	}
+	_, err := (&journal{app: "web"}).add(t.Context(), record{}, objects)
+	if !isRefusal(err) || !strings.Contains(err.Error(), "the 3000 rendered manifests take") {
+		t.Errorf("error %v, want a refusal before anything is written", err)
+	}
+}
+
+func TestAPartOfARevisionIsNotTakenForTheWhole(t *testing.T) {
+	t.Parallel()
+	e := kept(t, 1, pipeline.Succeeded, nil, shopSettings)
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := w.Write(bytes.Repeat([]byte("\n"), maxUnpacked+1)) // nothing shows that there is more
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	e.secret.Data[manifestsKey] = packed.Bytes()
+	if objects, err := e.objects(); err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
+		t.Errorf("%d objects, error %v", len(objects), err)
 	}
 }
 
