@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,6 +82,14 @@ func (c *command) validate(args []string) error {
 		return err
 	}
 	p, err := definition.Parse(text, "repository")
+	var problems definition.Problems
+	if errors.As(err, &problems) && file != "-" {
+		var lines []string
+		for _, problem := range problems {
+			lines = append(lines, problem.In(file))
+		}
+		return errors.New(strings.Join(lines, "\n"))
+	}
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func makeToken(path string) (string, error) {
 		return token, err
 	}
 	token = rand.Text() + rand.Text()
-	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+	if err := writeWhole(path, []byte(token+"\n")); err != nil {
 		return "", fmt.Errorf("keep token: %w", err)
 	}
 	return token, nil
@@ -132,9 +132,17 @@ func WriteEndpoint(data string, e Endpoint) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(data, endpointFile)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+	if err := writeWhole(filepath.Join(data, endpointFile), text); err != nil {
 		return fmt.Errorf("write endpoint: %w", err)
+	}
+	return nil
+}
+
+// writeWhole writes a file that only the owner can read. Who looks for it finds
+// all of it or nothing, also after a crash or on a full disk.
+func writeWhole(path string, text []byte) error {
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
 	}
 	return os.Rename(path+".new", path)
 }

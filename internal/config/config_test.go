@@ -77,3 +77,19 @@ func TestURLOfAnAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestAHalfWrittenTokenIsNotKept leaves behind what a server does that was
+// killed while it made its token.
+func TestAHalfWrittenTokenIsNotKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "admin-token.new"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.MakeTokens(dir); err == nil {
+		t.Error("a token that could not be written is kept")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "admin-token")); !os.IsNotExist(err) {
+		t.Errorf("a part of it is there: %v", err)
+	}
+}

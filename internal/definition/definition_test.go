@@ -3,6 +3,7 @@ package definition_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -151,6 +152,21 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 		if validate(bad) == nil {
 			t.Errorf("the schema takes %q", bad)
 		}
+	}
+}
+
+// TestAliasesCannotGrowWithoutBound repeats one large value so often that the
+// file, written out, would have half a gigabyte.
+func TestAliasesCannotGrowWithoutBound(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	text.WriteString("pipeline: web\nstages:\n  - name: S\n    actions:\n      - {name: a, build: {commands: &c [\"" + strings.Repeat("x", 100<<10) + "\"]}}\n")
+	for i := range 3000 {
+		fmt.Fprintf(&text, "      - {name: b%d, build: {commands: *c}}\n", i)
+	}
+	_, err := definition.Parse([]byte(text.String()), "web")
+	if err == nil || !strings.Contains(err.Error(), "aliases") {
+		t.Errorf("got %.200v", err)
 	}
 }
 

@@ -19,8 +19,11 @@ type Problem struct {
 	Hint    string // may be empty
 }
 
-func (p Problem) String() string {
-	text := fmt.Sprintf("%s:%d:%d: %s", FileName, p.Line, p.Column, p.Message)
+func (p Problem) String() string { return p.In(FileName) }
+
+// In is the problem of a file that is not called FileName.
+func (p Problem) In(file string) string {
+	text := fmt.Sprintf("%s:%d:%d: %s", file, p.Line, p.Column, p.Message)
 	if p.Hint != "" {
 		text += "; " + p.Hint
 	}

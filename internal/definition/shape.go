@@ -15,7 +15,12 @@ type shape struct {
 	positions map[string]*token.Position // by path, e.g. stages[0].name
 	problems  Problems
 	anchors   int // how many anchors enclose the node at hand
+	aliases   int // so far
 }
+
+// maxAliases bounds what the file grows to when its aliases are written out, to
+// so many times its size.
+const maxAliases = 100
 
 func newShape() *shape { return &shape{positions: map[string]*token.Position{}} }
 
@@ -41,6 +46,9 @@ func (s *shape) check(node ast.Node, want reflect.Type, path string) {
 		// An alias inside an anchor could grow without bound when expanded.
 		if s.anchors > 0 {
 			s.problem(n, "write the value out", "an alias stands inside an anchor")
+		}
+		if s.aliases++; s.aliases == maxAliases+1 {
+			s.problem(n, "write some of the values out", "there are more than %d aliases", maxAliases)
 		}
 		return
 	case *ast.TagNode:

@@ -165,3 +165,28 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		t.Errorf("opened a newer schema: %v", err)
 	}
 }
+
+// TestAnyDirectoryHoldsADatabase uses what means something else in the URI that
+// names the file to SQLite.
+func TestAnyDirectoryHoldsADatabase(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"a b", "100%", "50%20", "a?mode=memory", "a#b", "a&b=c"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "x"+name)
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			db, err := store.Open(t.Context(), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+			if info, err := os.Stat(filepath.Join(dir, "towline.db")); err != nil || info.Size() == 0 {
+				t.Errorf("the database is elsewhere: %v, %v", info, err)
+			}
+		})
+	}
+}
