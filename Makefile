@@ -58,7 +58,7 @@ generate: build ## make the generated files anew
 	$(BIN) reference > docs/reference.md
 
 verify: generate ## check that generated files, formatting and modules are as committed
-	@test -z "$$(gofmt -l cmd internal examples localkube)" || { gofmt -l cmd internal examples localkube; exit 1; }
+	@test -z "$$(gofmt -l cmd internal e2e examples localkube)" || { gofmt -l cmd internal e2e examples localkube; exit 1; }
 	go mod verify >/dev/null
 	go mod tidy -diff
 	git diff --exit-code -- docs/towline.schema.json docs/reference.md

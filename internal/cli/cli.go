@@ -23,7 +23,7 @@ const (
 	exitOK      = 0
 	exitError   = 1 // the command could not be carried out
 	exitUsage   = 2 // the command line is not right
-	exitFailed  = 3 // an execution or a deployment was carried out and failed
+	exitFailed  = 3 // an execution or a deployment was carried out and did not succeed
 	exitStopped = 130
 )
 
@@ -92,7 +92,8 @@ packaging and image build to a running release on Kubernetes, and measures
 that no request was lost on the way.
 
 Exit codes: 0 success; 1 the command could not be carried out; 2 the command
-line is not right; 3 an execution or a deployment failed; 130 interrupted.`,
+line is not right; 3 an execution or a deployment did not succeed; 130
+interrupted.`,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if c.output != "text" && c.output != "json" {

@@ -52,8 +52,11 @@ func (c *command) outcome(e client.Execution) error {
 	case !e.Done():
 		fmt.Fprintln(c.Out, e.ID)
 	}
-	if e.Status != pipeline.ExecutionFailed {
+	if !e.Done() || e.Status == pipeline.ExecutionSucceeded {
 		return nil
+	}
+	if e.Status == pipeline.ExecutionSuperseded {
+		fmt.Fprintf(c.Err, "%s was superseded: a newer execution overtook it while it waited for a stage\n", e.ID)
 	}
 	for _, line := range failures(e) {
 		fmt.Fprintln(c.Err, line)
