@@ -257,6 +257,7 @@ func TestABuildCannotReachWhatIsTowlines(t *testing.T) {
 			( : >> "$f" ) 2>/dev/null && echo "could write $f"
 		done; true`,
 		`kill -9 1 $PPID 2>/dev/null && echo could kill the runner; true`,
+		`grep -q 'NoNewPrivs:.*1' /proc/self/status || echo could get more rights by a setuid program`,
 		`echo "$(whoami) $(id -u) sees [$(ls -A /tmp | grep -v towline-db)] and $(ls -d /proc/[0-9]* | wc -l) processes"`,
 		`psql -XAtc "select 'still there'"`,
 	}, Services: map[string]pipeline.Service{"db": {Engine: "postgres"}}})

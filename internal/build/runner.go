@@ -69,6 +69,11 @@ func runBuild(ctx context.Context, files buildFiles) error {
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
+	if in.User >= 0 {
+		if err := keepRights(); err != nil {
+			return errors.Join(err, leave(moved, places), log.Close())
+		}
+	}
 	me.Run = in.Run
 	ended, err := Ended{}, buildFiles{dir: moved.Dir}.write(runnerRecord, me)
 	if err == nil {
@@ -235,6 +240,18 @@ func limit() {
 		files.Cur = min(files.Max, 65536)
 		_ = syscall.Setrlimit(unix.RLIMIT_NOFILE, &files)
 	}
+}
+
+// keepRights sees to it that no program which the build starts gets more rights
+// than the build's user has: not sudo, nor any other setuid program. It is
+// asked of all threads, since each may start one. A binary with cgo cannot do
+// that; Towline is built without.
+func keepRights() error {
+	_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
+	if errno != 0 && errno != unix.ENOTSUP {
+		return fmt.Errorf("keep the build from getting more rights: %w", errno)
+	}
+	return nil
 }
 
 // reapOrphans takes the exit status of processes whose parents have ended, once
