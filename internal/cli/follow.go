@@ -101,7 +101,15 @@ func (f *follower) followLog(ctx context.Context, ref client.ActionRef) {
 		case <-ctx.Done():
 		}
 	}
-	read.CloseWithError(scanner.Err())
+	err := scanner.Err()
+	read.CloseWithError(err)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	select {
+	case f.lines <- fmt.Sprintf("%s/%s │ the rest of this log is not shown: %s", ref.Stage, ref.Action, printable(err.Error())):
+	case <-ctx.Done():
+	}
 }
 
 // unstamped is a log line without its time.

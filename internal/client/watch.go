@@ -82,16 +82,16 @@ func (c *Client) Follow(ctx context.Context, ref ActionRef, w io.Writer) error {
 func copyLines(w io.Writer, log io.Reader) (n int64, err error) {
 	lines := bufio.NewReader(log)
 	for {
-		line, err := lines.ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return n, broken{err}
+		line, end := lines.ReadString('\n')
+		if end != nil && !errors.Is(end, io.EOF) {
+			return n, broken{end}
 		}
-		if _, failed := io.WriteString(w, line); failed != nil {
-			return n, failed
+		if _, err := io.WriteString(w, line); err != nil {
+			return n, err
 		}
 		n += int64(len(line))
-		if err != nil {
-			return n, nil
+		if end != nil {
+			return n, nil //nolint:nilerr // the log has ended
 		}
 	}
 }

@@ -321,8 +321,8 @@ func stopWaits(t *testing.T, newEngine New) {
 	go func() { stopped <- e.Stop(patience) }()
 	<-interrupted
 	select {
-	case <-stopped:
-		t.Fatal("Stop returned while an action ran")
+	case err := <-stopped:
+		t.Fatalf("Stop returned (%v) while an action ran", err)
 	case <-time.After(time.Second):
 	}
 	close(letGo)
