@@ -80,6 +80,10 @@ func (d *demo) run(ctx context.Context) error {
 	if (d.context == "") != (d.registry == "") {
 		return usageError{errors.New("--context and --registry go together: the cluster must be able to pull what is pushed")}
 	}
+	var err error
+	if d.command.data, err = filepath.Abs(d.command.data); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(demoData(d.command.data), 0o700); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -58,13 +59,14 @@ func (d *demo) report(e client.Execution, load *pipeline.Verdict) error {
 	if d.command.output != "json" {
 		d.tell(r)
 	}
-	if lost(r.Verdict) || lost(load) {
+	if r.Verdict == nil {
+		return errors.New("the deployment has no verdict: nothing could be measured")
+	}
+	if r.Verdict.Lost > 0 || (load != nil && load.Lost > 0) {
 		return exitCode(exitFailed)
 	}
 	return nil
 }
-
-func lost(v *pipeline.Verdict) bool { return v != nil && v.Lost > 0 }
 
 func newReport(e client.Execution) demoReport {
 	r := demoReport{Pipeline: e.Pipeline, Execution: e.ID, Status: e.Status, OverheadSeconds: overhead(e).Seconds()}

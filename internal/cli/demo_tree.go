@@ -36,8 +36,8 @@ func treeDir(data string) string { return filepath.Join(demoData(data), "web") }
 // earlier run.
 func (d *demo) workingTree(ctx context.Context) (*workingTree, error) {
 	t := &workingTree{dir: treeDir(d.command.data), repository: "web"}
-	r, err := d.api.CreateRepository(ctx, t.repository)
 	var answer *client.Error
+	_, err := d.api.CreateRepository(ctx, t.repository)
 	if err != nil && (!errors.As(err, &answer) || answer.Status != http.StatusConflict) {
 		return nil, err
 	}
@@ -49,22 +49,30 @@ func (d *demo) workingTree(ctx context.Context) (*workingTree, error) {
 		return nil, err
 	}
 	t.fresh = len(executions) == 0
-	if _, err := os.Stat(filepath.Join(t.dir, ".git")); err == nil {
+	if _, err := os.Stat(t.dir); err == nil {
 		return t, nil
 	}
+	d.say("Create repository %s from the example", t.repository)
+	return t, d.createTree(ctx, t)
+}
+
+// createTree makes the clone beside its place and moves it there when it is
+// whole.
+func (d *demo) createTree(ctx context.Context, t *workingTree) error {
 	exe, err := executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	d.say("Create repository %s from the example", t.repository)
+	whole := t.dir
+	t.dir += ".new"
 	if err := d.copyExample(t.dir); err != nil {
-		return nil, err
+		return err
 	}
 	for _, args := range [][]string{
 		{"init", "--quiet", "--initial-branch=main"},
 		{"config", "user.name", "Towline demo"},
 		{"config", "user.email", "demo@towline.invalid"},
-		{"remote", "add", "origin", r.URL},
+		{"remote", "add", "origin", d.api.URL() + "/git/" + t.repository + ".git"},
 		// A push by hand finds the token through this program, so that it
 		// stands in no file of the clone.
 		{"config", "credential.helper", "!" + shellQuote(exe) + " --data " + shellQuote(d.command.data) + " git-credential"},
@@ -73,10 +81,14 @@ func (d *demo) workingTree(ctx context.Context) (*workingTree, error) {
 		{"commit", "--quiet", "--message", "Greet in English"},
 	} {
 		if _, err := t.git(ctx, args...); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return t, nil
+	if err := os.Rename(t.dir, whole); err != nil {
+		return err
+	}
+	t.dir = whole
+	return nil
 }
 
 func (d *demo) copyExample(to string) error {
@@ -110,7 +122,10 @@ func deployTo(path, cluster string) error {
 		return err
 	}
 	named := strings.Replace(string(text), "        deploy:\n", fmt.Sprintf("        deploy:\n          cluster: %q\n", cluster), 1)
-	if _, err := definition.Parse([]byte(named), "web"); err != nil || named == string(text) {
+	if named == string(text) {
+		return fmt.Errorf("name cluster %q in %s: it has no deploy action", cluster, path)
+	}
+	if _, err := definition.Parse([]byte(named), "web"); err != nil {
 		return fmt.Errorf("name cluster %q in %s: %w", cluster, path, err)
 	}
 	return os.WriteFile(path, []byte(named), 0o600)

@@ -15,6 +15,8 @@ func (c *command) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run PIPELINE",
 		Short: "Run a pipeline for the newest commit of a branch and follow it",
+		Long: `Run a pipeline for the newest commit of a branch and follow it. The pipeline is
+the one that was pushed last, also when the branch holds another towline.yaml.`,
 		Example: `  towline run web
   towline run web --branch release/1.4
   towline run web --detach -o json`,

@@ -170,7 +170,7 @@ func (c *compiler) action(a action, at string, order int) pipeline.Action {
 	case 1:
 		c.inputs(at, out.Inputs)
 		c.references(at+"."+kinds[0], string(out.Configuration))
-		c.outputs = append(c.outputs, out.Outputs...)
+		c.made(at, out.Outputs)
 	default:
 		c.problem(at, "make an action of each", "action %q does %s at once", a.Name, strings.Join(kinds, " and "))
 	}
@@ -241,6 +241,17 @@ func (c *compiler) inputs(at string, inputs []string) {
 		if !slices.Contains(c.outputs, name) {
 			c.problem(at, "there are "+strings.Join(c.outputs, ", "), "no earlier action makes an artifact %q", name)
 		}
+	}
+}
+
+// made checks that no artifact is made twice: the later one would take the
+// place of the earlier one in silence.
+func (c *compiler) made(at string, outputs []string) {
+	for _, name := range outputs {
+		if slices.Contains(c.outputs, name) {
+			c.problem(at+".outputs", "choose another name", "an earlier action makes artifact %q", name)
+		}
+		c.outputs = append(c.outputs, name)
 	}
 }
 

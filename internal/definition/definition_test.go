@@ -88,6 +88,7 @@ func TestParseNamesWhatIsWrongAndWhere(t *testing.T) {
 		"an action twice":            {test + "      - {name: a, build: {}}\n      - {name: a, build: {}}\n", `towline.yaml:6:16: the name of action "a" is taken`},
 		"the source stage":           {head + "  - {name: Source, actions: [{name: a, build: {}}]}\n", "the Source stage with its action push comes by itself"},
 		"an unknown artifact":        {test + "      - {name: a, build: {}, inputs: [app]}\n", `no earlier action makes an artifact "app"; there are source`},
+		"an artifact made twice":     {test + "      - {name: a, build: {}, outputs: [source]}\n", `towline.yaml:5:39: an earlier action makes artifact "source"`},
 		"an unknown variable":        {test + "      - {name: a, deploy: {images: {web: '#{image.ImageURI}'}}}\n", "#{image.ImageURI} refers to no earlier action; earlier actions are push"},
 		"a bad duration":             {test + "      - {name: a, build: {timeout: 5 minutes}}\n", `towline.yaml:5:36: "5 minutes" is not a duration; write it like`},
 		"an unknown database":        {test + "      - {name: a, build: {services: {db: {engine: oracle}}}}\n", `service "db" asks for engine "oracle"; the engine there is: postgres`},
