@@ -20,7 +20,7 @@ func TestDemoOnANamedCluster(t *testing.T) {
 	images := openRegistry(t)
 	data := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), program, "--data", data, "demo", "--once", "-o", "json", "--listen", "127.0.0.1:0",
-		"--context", localkube.DefaultName, "--registry", images+"/acme")
+		"--context", localkube.DefaultName, "--registry", images+"/acme", "--example", untested(t))
 	var talk strings.Builder
 	cmd.Stderr = &talk
 	out, err := cmd.Output()
@@ -39,6 +39,23 @@ func TestDemoOnANamedCluster(t *testing.T) {
 	}
 	demoDown(t, data)
 	eventually(t, "the namespace is gone", func() bool { return phase(t, "web") == "" })
+}
+
+// untested is the Go example without its Test stage, which TestDemo runs: a
+// pipeline's first tests compile for a minute.
+func untested(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	c := &clone{s: &towline{t: t}, dir: dir}
+	files := example(t, "go-web", "web")
+	before, rest, _ := strings.Cut(files["towline.yaml"], "  - name: Test\n")
+	_, after, ok := strings.Cut(rest, "  - name: Package\n")
+	if !ok {
+		t.Fatal("the example has no stage Test before Package")
+	}
+	files["towline.yaml"] = before + "  - name: Package\n" + after
+	c.write(files)
+	return dir
 }
 
 // openRegistry serves a registry that asks for no password, lets the cluster's
