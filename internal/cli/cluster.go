@@ -80,7 +80,7 @@ func (c *command) cluster(settings localkube.Config) (*localkube.Cluster, error)
 	return localkube.New(settings)
 }
 
-func (c *command) clusterStatus(cluster *localkube.Cluster, ctx context.Context) error { //nolint:revive // as the method expressions beside it
+func (c *command) clusterStatus(cluster *localkube.Cluster, ctx context.Context) error {
 	status, err := cluster.Status(ctx)
 	if err != nil {
 		return err

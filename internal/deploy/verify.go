@@ -113,21 +113,9 @@ func (w *watchman) rate() int { return cmp.Or(w.verify.Rate, probe.DefaultRate) 
 // and leaves it to conclude to measure what is left to measure: losses that
 // the deployment did not cause must not keep it from mending them.
 func (w *watchman) begin(ctx context.Context, r *run) error {
-	if w.verify.URL == "" {
-		ready, err := w.readyEndpoints(ctx, r)
-		if err != nil {
-			return err
-		}
-		if ready == 0 && w.foreign {
-			if err := w.mustExist(ctx, r); err != nil {
-				return err
-			}
-		}
-		if ready == 0 {
-			w.deferred = fmt.Sprintf("%s had no ready endpoint before", w.name())
-			r.log.line("probe   %s has no ready endpoint yet: requests are sent once the new pods serve", w.name())
-			return nil
-		}
+	answered, err := w.answered(ctx, r)
+	if err != nil || !answered {
+		return err
 	}
 	if err := w.start(ctx, r, 0); err != nil {
 		return err
@@ -148,6 +136,26 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 	w.deferred = fmt.Sprintf("%d of %d requests were lost before the first change (%s)", v.Lost, v.Requests, causes(v))
 	r.log.line("probe   %s: they are not this deployment's, so its requests are counted only once the new pods serve", w.deferred)
 	return nil
+}
+
+// answered tells whether somebody can be there to answer requests. When the
+// Service has no ready endpoint yet, the measuring is put off.
+func (w *watchman) answered(ctx context.Context, r *run) (bool, error) {
+	if w.verify.URL != "" {
+		return true, nil
+	}
+	ready, err := w.readyEndpoints(ctx, r)
+	if err != nil || ready > 0 {
+		return ready > 0, err
+	}
+	if w.foreign {
+		if err := w.mustExist(ctx, r); err != nil {
+			return false, err
+		}
+	}
+	w.deferred = fmt.Sprintf("%s had no ready endpoint before", w.name())
+	r.log.line("probe   %s has no ready endpoint yet: requests are sent once the new pods serve", w.name())
+	return false, nil
 }
 
 // mustExist refuses a Service that nobody makes, before anything is changed.
