@@ -34,15 +34,16 @@ func TestRollingUpdateWithTheRecipeLosesNoRequest(t *testing.T) {
 	}
 }
 
-// A prober that cannot fail shows nothing.
+// A prober that cannot fail shows nothing: the same load as above, on the same
+// application as naive people write it.
 func TestRollingUpdateAsWrittenLosesRequests(t *testing.T) {
 	b := setupAlone(t)
 	image := webImage(t)
 	request := b.request()
-	request.AsWritten, request.Verify = true, pipeline.Verify{Rate: 200, Budget: 1 << 20}
-	b.write(t, web(image, 3, "VERSION=1", "MODE=naive", "WORK=20ms", "STARTUP=500ms"), webService)
+	request.AsWritten, request.Verify = true, pipeline.Verify{Rate: 100, Budget: 1 << 20}
+	b.write(t, web(image, 3, "VERSION=1", "MODE=naive", "WORK=10ms", "STARTUP=500ms"), webService)
 	b.deployWell(t, request)
-	b.write(t, web(image, 3, "VERSION=2", "MODE=naive", "WORK=20ms", "STARTUP=500ms"), webService)
+	b.write(t, web(image, 3, "VERSION=2", "MODE=naive", "WORK=10ms", "STARTUP=500ms"), webService)
 	naive := b.deployWell(t, request)
 	if naive.Verdict == nil || naive.Verdict.Lost == 0 {
 		t.Errorf("verdict %+v, want losses", naive.Verdict)
