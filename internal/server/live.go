@@ -124,12 +124,14 @@ type paced struct {
 	out  *bufio.Writer
 	down http.Flusher
 	stop chan struct{}
+	done chan struct{} // closed when no tick will flush any more
 }
 
 func newPaced(w io.Writer) *paced {
-	p := &paced{out: bufio.NewWriterSize(w, 64<<10), stop: make(chan struct{})}
+	p := &paced{out: bufio.NewWriterSize(w, 64<<10), stop: make(chan struct{}), done: make(chan struct{})}
 	p.down, _ = w.(http.Flusher)
 	go func() {
+		defer close(p.done)
 		tick := time.NewTicker(breath)
 		defer tick.Stop()
 		for {
@@ -157,16 +159,21 @@ func (p *paced) flush() error {
 	if p.out.Buffered() == 0 {
 		return nil
 	}
-	err := p.out.Flush()
+	if err := p.out.Flush(); err != nil {
+		return err
+	}
 	if p.down != nil {
 		p.down.Flush()
 	}
-	return err
+	return nil
 }
 
-// close passes on the rest. The writer is not touched afterwards.
+// close passes on the rest. The writer is not touched afterwards: the HTTP
+// server takes a response apart when its handler returns, and a late flush
+// would crash the process.
 func (p *paced) close() error {
 	close(p.stop)
+	<-p.done
 	return p.flush()
 }
 
