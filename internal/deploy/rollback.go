@@ -38,7 +38,7 @@ func (r *run) rollback(ctx context.Context, to int) error {
 			return err
 		}
 		r.log.line("revert  to revision %d", target.revision())
-		if running := r.journal.goodBefore(r.journal.latest() + 1); running != nil && r.verify == (pipeline.Verify{}) {
+		if running := r.journal.goodBefore(r.journal.latest() + 1); running != nil && !r.verify.Given() {
 			r.verify = running.Verify
 		}
 		r.record.Strategy = target.Deployment.Strategy

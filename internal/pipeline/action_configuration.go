@@ -41,25 +41,3 @@ type Image struct {
 	User       string            `json:"user,omitempty" doc:"user of the container, default 65532:65532 on scratch, else the base's"`
 	Platforms  []string          `json:"platforms,omitempty" doc:"platforms such as linux/amd64, default the server's own"`
 }
-
-// Deploy is the configuration of Deploy/Kubernetes.
-type Deploy struct {
-	Cluster   string            `json:"cluster,omitempty" doc:"context of the server's kubeconfig, default its current context"`
-	Namespace string            `json:"namespace,omitempty" doc:"namespace of the objects, created when missing; default the one in the manifests, else default"`
-	App       string            `json:"app,omitempty" doc:"name under which the cluster keeps this application's revisions, default the pipeline's name"`
-	Manifests string            `json:"manifests,omitempty" doc:"file, directory of YAML files, or directory with a kustomization.yaml, in the source; default k8s/"`
-	Images    map[string]string `json:"images,omitempty" doc:"which image each named container image gets, e.g. web: '#{image.ImageURI}'"`
-	Strategy  string            `json:"strategy,omitempty" doc:"how old pods give way to new ones: rolling (default)" jsonschema:"enum=rolling"`
-	Timeout   string            `json:"timeout,omitempty" doc:"longest the rollout may take, default 10m"`
-	Verify    Verify            `json:"verify,omitzero" doc:"requests sent through the whole rollout, whose losses are the verdict"`
-}
-
-// Verify says what the prober sends during a deployment.
-type Verify struct {
-	Service string `json:"service,omitempty" doc:"Service to probe, default the only one of the application"`
-	URL     string `json:"url,omitempty" doc:"URL to probe instead of a Service, e.g. https://web.example.com/healthz"`
-	Path    string `json:"path,omitempty" doc:"path of the request, default /"`
-	Rate    int    `json:"rate,omitempty" doc:"requests per second, default 100; 0 keeps the default"`
-	Off     bool   `json:"off,omitempty" doc:"true sends no requests: the deployment then has no verdict"`
-	Budget  int    `json:"budget,omitempty" doc:"requests that may be lost before the deployment is reverted, default 0"`
-}

@@ -1,0 +1,62 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+)
+
+// Deployment is the record of one deployment of one application.
+type Deployment struct {
+	App       string    `json:"app"`
+	Namespace string    `json:"namespace"`
+	Cluster   string    `json:"cluster,omitempty"`
+	Revision  int       `json:"revision"` // of the application in the cluster's journal, from 1
+	Previous  int       `json:"previous,omitempty"`
+	Strategy  string    `json:"strategy"`
+	Method    string    `json:"method"`
+	Outcome   Outcome   `json:"outcome"`
+	Reverted  bool      `json:"reverted,omitempty"`
+	Message   string    `json:"message,omitempty"`
+	Commit    string    `json:"commit,omitempty"`
+	Execution string    `json:"execution,omitempty"`
+	Images    []string  `json:"images,omitempty"` // by digest
+	URL       string    `json:"url,omitempty"`    // where the application answers, when that is known
+	Started   time.Time `json:"started"`
+	Seconds   float64   `json:"seconds"`
+	Verdict   *Verdict  `json:"verdict,omitempty"`
+}
+
+// Verdict is the measured loss of one deployment.
+type Verdict struct {
+	Requests     int            `json:"requests"`
+	Lost         int            `json:"lost"`
+	NotSent      int            `json:"notSent,omitempty"` // were due, but the prober itself had no time or means to send them
+	LongestGapMs int64          `json:"longestGapMs"`      // longest time between two answered requests
+	P50Ms        float64        `json:"p50Ms"`
+	P99Ms        float64        `json:"p99Ms"`
+	Rate         float64        `json:"rate"` // requests per second really sent
+	Target       string         `json:"target"`
+	Fresh        Lane           `json:"fresh"`               // each request on a new connection
+	KeepAlive    Lane           `json:"keepAlive"`           // requests on connections kept open
+	Losses       map[string]int `json:"losses,omitempty"`    // how many of each cause, e.g. "connection refused"
+	Responses    map[string]int `json:"responses,omitempty"` // how many of each HTTP status
+	Partial      string         `json:"partial,omitempty"`   // what the counts leave out or mean little for, empty when they stand for the whole deployment
+}
+
+// Lane is one way of sending the prober's requests.
+type Lane struct {
+	Requests int `json:"requests"`
+	Lost     int `json:"lost"`
+}
+
+// String is the verdict in one line: "0 of 1204 requests lost · longest gap 14 ms".
+func (v Verdict) String() string {
+	s := fmt.Sprintf("%d of %d requests lost · longest gap %d ms", v.Lost, v.Requests, v.LongestGapMs)
+	if v.NotSent > 0 {
+		s += fmt.Sprintf(" · %d not sent", v.NotSent)
+	}
+	if v.Partial != "" {
+		s += " · " + v.Partial
+	}
+	return s
+}
