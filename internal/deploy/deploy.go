@@ -37,6 +37,8 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -142,7 +144,7 @@ func (d *Deployer) Deploy(ctx context.Context, request Request) (pipeline.Deploy
 	r.timeout = cmp.Or(request.Timeout, DefaultTimeout)
 	r.record = pipeline.Deployment{
 		App: request.App, Namespace: request.Namespace, Cluster: d.Cluster.Context, Method: methodAPI,
-		Strategy: cmp.Or(request.Strategy, strategyRolling), Commit: request.Commit, Execution: request.Execution, Started: d.Now(),
+		Strategy: cmp.Or(request.Strategy, plan.Rolling), Commit: request.Commit, Execution: request.Execution, Started: d.Now(),
 	}
 	return r.settle(ctx, r.deploy(ctx, request))
 }
@@ -166,13 +168,10 @@ func (r *run) deploy(ctx context.Context, request Request) error {
 // check looks at what can be wrong without asking anybody.
 func (r *run) check() error {
 	if !appName.MatchString(r.record.App) {
-		return refuse("application name %q: it names the journal in the cluster and must consist of lower-case letters, digits and dashes, "+
+		return refusal.New("application name %q: it names the journal in the cluster and must consist of lower-case letters, digits and dashes, "+
 			"at most 50, and start and end with a letter or digit. Set app in the deploy action", r.record.App)
 	}
-	if strategies[r.record.Strategy] == nil {
-		return refuse("unknown strategy %q: use %s", r.record.Strategy, strategyRolling)
-	}
-	return nil
+	return plan.Known(r.record.Strategy)
 }
 
 // settle makes the record of a deployment that has ended, or the error of one
@@ -181,7 +180,7 @@ func (r *run) settle(ctx context.Context, err error) (pipeline.Deployment, error
 	if err == nil {
 		return r.record, nil
 	}
-	if !isRefusal(err) {
+	if !refusal.Is(err) {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("deploy %s: %w", r.record.App, errors.Join(context.Cause(ctx), err))
 		}
@@ -192,6 +191,6 @@ func (r *run) settle(ctx context.Context, err error) (pipeline.Deployment, error
 		r.record.Revision = 0 // The journal has none of it: nothing was changed.
 	}
 	r.record.Seconds = r.Now().Sub(r.record.Started).Seconds()
-	r.log.line("failed: %s", err)
+	r.log.Line("failed: %s", err)
 	return r.record, nil
 }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/towline/towline/internal/deploy/journal"
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -20,9 +23,9 @@ func (r *run) succeed(ctx context.Context) error {
 	if err := r.end(ctx); err != nil {
 		return err
 	}
-	r.log.line("done    revision %d of %s runs, in %.1f s%s", r.record.Revision, r.record.App, r.record.Seconds, verdictText(r.record.Verdict))
-	if err := r.journal.trim(ctx); err != nil {
-		r.log.line("journal not trimmed: %s", err)
+	r.log.Line("done    revision %d of %s runs, in %.1f s%s", r.record.Revision, r.record.App, r.record.Seconds, verdictText(r.record.Verdict))
+	if err := r.journal.Trim(ctx); err != nil {
+		r.log.Line("journal not trimmed: %s", err)
 	}
 	return nil
 }
@@ -37,9 +40,9 @@ func verdictText(v *pipeline.Verdict) string {
 // end writes the record of the revision for good.
 func (r *run) end(ctx context.Context) error {
 	r.record.Seconds = r.Now().Sub(r.record.Started).Seconds()
-	r.entry.Deployment, r.entry.Phase = r.record, ended
+	r.entry.Deployment, r.entry.Phase = r.record, journal.Ended
 	r.reached("end")
-	if err := r.journal.save(ctx, r.entry); err != nil {
+	if err := r.journal.Save(ctx, r.entry); err != nil {
 		return err
 	}
 	return nil
@@ -49,40 +52,40 @@ func (r *run) end(ctx context.Context) error {
 // has said no, and ends the present one as failed. It has a deadline of its
 // own. Without a good revision the objects are left for a look.
 func (r *run) revert(ctx context.Context, why error) error {
-	r.log.line("failed  %s", why)
+	r.log.Line("failed  %s", why)
 	r.record.Message = why.Error()
-	r.entry.Phase, r.entry.Cause, r.entry.Deployment = reverting, why.Error(), r.record
-	if err := r.journal.save(ctx, r.entry); err != nil {
+	r.entry.Phase, r.entry.Cause, r.entry.Deployment = journal.Reverting, why.Error(), r.record
+	if err := r.journal.Save(ctx, r.entry); err != nil {
 		return err
 	}
 	r.reached("reverting")
-	back := r.journal.goodBefore(r.record.Revision)
+	back := r.journal.GoodBefore(r.record.Revision)
 	var err error
 	if back == nil {
 		r.record.Message += "\nThere is no earlier revision to go back to: the objects are left in the cluster for a look. " +
-			"The next deployment replaces them; `kubectl -n " + r.record.Namespace + " delete deployments,services -l " + appLabel + "=" + r.record.App + "` removes them."
+			"The next deployment replaces them; `kubectl -n " + r.record.Namespace + " delete deployments,services -l " + plan.AppLabel + "=" + r.record.App + "` removes them."
 	} else {
-		r.log.line("revert  to revision %d, within %s", back.revision(), r.revertTimeout())
+		r.log.Line("revert  to revision %d, within %s", back.Revision(), r.revertTimeout())
 		err = r.goBack(ctx, back)
 	}
 	if r.probe != nil {
 		r.record.Verdict = r.probe.verdict()
 	}
 	switch {
-	case err != nil && !isRefusal(err):
+	case err != nil && !refusal.Is(err):
 		return err
 	case err != nil:
 		r.record.Message += fmt.Sprintf("\nThe revert to revision %d failed as well, so the cluster is between two revisions: %s\n"+
-			"Mend the cause and run `towline rollback %s`.", back.revision(), err, r.record.App)
+			"Mend the cause and run `towline rollback %s`.", back.Revision(), err, r.record.App)
 	case back != nil:
 		r.record.Reverted = true
-		r.record.Message += fmt.Sprintf("\nReverted to revision %d.", back.revision())
+		r.record.Message += fmt.Sprintf("\nReverted to revision %d.", back.Revision())
 	}
 	r.record.Outcome = pipeline.Failed
 	if err := r.end(ctx); err != nil {
 		return err
 	}
-	r.log.line("ended   revision %d of %s failed after %.1f s%s", r.record.Revision, r.record.App, r.record.Seconds, verdictText(r.record.Verdict))
+	r.log.Line("ended   revision %d of %s failed after %.1f s%s", r.record.Revision, r.record.App, r.record.Seconds, verdictText(r.record.Verdict))
 	return nil
 }
 
@@ -92,14 +95,14 @@ func (r *run) revertTimeout() time.Duration { return max(r.timeout, shortestReve
 
 // goBack applies an earlier revision's objects, under the sequence of the
 // present one, and waits for them.
-func (r *run) goBack(ctx context.Context, back *entry) error {
-	limited, cancel := context.WithTimeoutCause(ctx, r.revertTimeout(), &refusal{message: fmt.Sprintf("the revert took longer than %s", r.revertTimeout()), deadline: true})
+func (r *run) goBack(ctx context.Context, back *journal.Entry) error {
+	limited, cancel := context.WithTimeoutCause(ctx, r.revertTimeout(), refusal.Deadline("the revert took longer than %s", r.revertTimeout()))
 	defer cancel()
-	objects, err := back.objects()
+	objects, err := back.Objects()
 	if err != nil {
 		return err
 	}
-	own, err := r.entry.made()
+	own, err := r.entry.Made()
 	if err != nil {
 		return err
 	}
@@ -108,13 +111,13 @@ func (r *run) goBack(ctx context.Context, back *entry) error {
 	if err != nil {
 		return err
 	}
-	steps, err := Plan(situation)
+	steps, err := plan.Plan(situation)
 	if err != nil {
 		return err
 	}
 	err = r.walk(limited, steps)
 	if cause := context.Cause(limited); err != nil && cause != nil && ctx.Err() == nil {
-		err = withCause(err, cause)
+		err = refusal.Because(err, cause)
 	}
 	return err
 }

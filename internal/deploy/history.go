@@ -1,67 +1,19 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
-	"slices"
-	"strings"
 
+	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/pipeline"
 )
 
-// History are the deployments that the cluster's journals keep, the newest
-// first: of one application or, when app is "", of all, in one namespace or,
-// when namespace is "", in all. One that has no outcome is under way, or was
-// left when its process ended.
+// History are the deployments that the cluster's journals keep; see
+// journal.History.
 func (d *Deployer) History(ctx context.Context, namespace, app string) ([]pipeline.Deployment, error) {
-	if _, err := d.Cluster.Ping(ctx); err != nil {
-		return nil, err
-	}
-	selector := appLabel + "," + sequenceLabel
-	if app != "" {
-		selector = appLabel + "=" + app + "," + sequenceLabel
-	}
-	secrets, err := d.Cluster.Secrets(ctx, namespace, selector)
-	if err != nil {
-		return nil, fmt.Errorf("read the journals: %w", err)
-	}
-	var history []pipeline.Deployment
-	for _, secret := range secrets {
-		if secret.Type != journalType {
-			continue
-		}
-		var r record
-		if err := json.Unmarshal(secret.Data[recordKey], &r); err != nil {
-			return nil, fmt.Errorf("read secret %s/%s of the journal: %w", secret.Namespace, secret.Name, err)
-		}
-		history = append(history, r.Deployment)
-	}
-	slices.SortFunc(history, func(a, b pipeline.Deployment) int {
-		return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.Revision, a.Revision))
-	})
-	return history, nil
+	return journal.History(ctx, d.Cluster, namespace, app)
 }
 
-// Namespace is where an application runs, by the cluster's journals. That
-// there is none, or more than one, is an error that says which.
+// Namespace is where an application runs; see journal.Namespace.
 func (d *Deployer) Namespace(ctx context.Context, app string) (string, error) {
-	history, err := d.History(ctx, "", app)
-	if err != nil {
-		return "", err
-	}
-	var namespaces []string
-	for _, one := range history {
-		namespaces = append(namespaces, one.Namespace)
-	}
-	slices.Sort(namespaces)
-	namespaces = slices.Compact(namespaces)
-	switch len(namespaces) {
-	case 0:
-		return "", fmt.Errorf("no namespace of cluster %s has deployments of %s: see \"towline deployments\"", d.Cluster.Context, app)
-	case 1:
-		return namespaces[0], nil
-	}
-	return "", fmt.Errorf("%s runs in namespaces %s: choose one with --namespace", app, strings.Join(namespaces, ", "))
+	return journal.Namespace(ctx, d.Cluster, app)
 }

@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -93,7 +94,7 @@ func TestPruneTakesOnlyWhatTheRevisionBeforeOwned(t *testing.T) {
 
 func TestTheJournalKeepsTheLastRevisions(t *testing.T) {
 	b := setup(t)
-	for n := range journalKept + 3 {
+	for n := range journal.Kept + 3 {
 		b.write(t, fmt.Sprintf(settings, fmt.Sprint("n", n)))
 		b.deployWell(t, b.request())
 	}
@@ -101,8 +102,8 @@ func TestTheJournalKeepsTheLastRevisions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(history) != journalKept || history[0].Revision != journalKept+3 {
-		t.Errorf("%d revisions, the last one %d; want %d and %d", len(history), history[0].Revision, journalKept, journalKept+3)
+	if len(history) != journal.Kept || history[0].Revision != journal.Kept+3 {
+		t.Errorf("%d revisions, the last one %d; want %d and %d", len(history), history[0].Revision, journal.Kept, journal.Kept+3)
 	}
 }
 

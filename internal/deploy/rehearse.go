@@ -10,13 +10,15 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 )
 
 // rehearse sends every object as a server-side dry-run and returns what each
 // would become. A refusal ends the deployment here: nothing has been changed.
-func (r *run) rehearse(ctx context.Context, s Situation) (map[string]*unstructured.Unstructured, error) {
+func (r *run) rehearse(ctx context.Context, s plan.Situation) (map[string]*unstructured.Unstructured, error) {
 	var mu sync.Mutex
 	merged := make(map[string]*unstructured.Unstructured, len(s.Desired))
 	refusals := make([]string, len(s.Desired))
@@ -29,11 +31,11 @@ func (r *run) rehearse(ctx context.Context, s Situation) (map[string]*unstructur
 			skipped++
 			continue
 		}
-		object, _ := yieldReplicas(stamp(o.Unstructured, s.App, s.Namespace, s.Revision), s.Live[ref.ID()], s.Scaled[ref.ID()])
+		object, _ := plan.YieldReplicas(plan.Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), s.Live[ref.ID()], s.Scaled[ref.ID()])
 		group.Go(func() error {
 			result, err := r.Cluster.Apply(ctx, object, kube.ApplyOptions{DryRun: true, Force: s.Force})
 			if err != nil && kube.Refused(err) {
-				refusals[i] = at(o) + err.Error()
+				refusals[i] = plan.At(o) + err.Error()
 				return nil
 			}
 			if err != nil {
@@ -50,19 +52,19 @@ func (r *run) rehearse(ctx context.Context, s Situation) (map[string]*unstructur
 	}
 	refusals = slices.DeleteFunc(refusals, func(text string) bool { return text == "" })
 	if len(refusals) > 0 {
-		return nil, refuse("the API server refuses %d of %d objects in a dry-run, nothing has been changed:\n%s", len(refusals), len(s.Desired), strings.Join(refusals, "\n"))
+		return nil, refusal.New("the API server refuses %d of %d objects in a dry-run, nothing has been changed:\n%s", len(refusals), len(s.Desired), strings.Join(refusals, "\n"))
 	}
 	note := ""
 	if skipped > 0 {
 		note = fmt.Sprintf(", %d not asked about: what they need is among the objects themselves", skipped)
 	}
-	r.log.line("dry-run %d objects accepted%s   PATCH ...?dryRun=All&fieldManager=%s", len(merged), note, kube.FieldManager)
+	r.log.Line("dry-run %d objects accepted%s   PATCH ...?dryRun=All&fieldManager=%s", len(merged), note, kube.FieldManager)
 	return merged, nil
 }
 
 // awaitsOther tells that an object cannot be judged before another one of the
 // same deployment is there: its kind's definition or its namespace.
-func (r *run) awaitsOther(s Situation, o manifest.Object) bool {
+func (r *run) awaitsOther(s plan.Situation, o manifest.Object) bool {
 	gvk := o.GroupVersionKind()
 	if _, served := s.Resources[kube.RefOf(o.Unstructured).ID()]; !served {
 		for _, crd := range manifest.OfKind(s.Desired, "apiextensions.k8s.io", "CustomResourceDefinition") {

@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/manifest"
 )
 
@@ -20,7 +21,7 @@ func (r *run) render(request Request) ([]manifest.Object, error) {
 		return nil, err
 	}
 	if len(objects) == 0 {
-		return nil, refuse("%s holds no Kubernetes objects: put the application's manifests there, or set manifests in the deploy action", path)
+		return nil, refusal.New("%s holds no Kubernetes objects: put the application's manifests there, or set manifests in the deploy action", path)
 	}
 	changes, err := manifest.SetImages(objects, request.Images)
 	if err != nil {
@@ -32,7 +33,7 @@ func (r *run) render(request Request) ([]manifest.Object, error) {
 	if err := manifest.SetNamespace(objects, r.record.Namespace, r.scope, ownNamespaces(objects)...); err != nil {
 		return nil, err
 	}
-	r.log.line("render  %d objects from %s for namespace %s", len(objects), path, r.record.Namespace)
+	r.log.Line("render  %d objects from %s for namespace %s", len(objects), path, r.record.Namespace)
 	if !request.AsWritten {
 		recipe := r.Recipe
 		if recipe.ReadinessPath == "" && request.Verify.URL == "" {
@@ -42,7 +43,7 @@ func (r *run) render(request Request) ([]manifest.Object, error) {
 		changes = append(changes, manifest.HashConfigs(objects)...)
 	}
 	for _, change := range changes {
-		r.log.line("        %s", change)
+		r.log.Line("        %s", change)
 	}
 	r.warnUnpinned(objects)
 	return manifest.Sort(objects), nil
@@ -52,7 +53,7 @@ func (r *run) render(request Request) ([]manifest.Object, error) {
 func (r *run) warnUnpinned(objects []manifest.Object) {
 	for _, image := range manifest.Images(objects) {
 		if !strings.Contains(image, "@sha256:") {
-			r.log.line("        warning: image %s is not pinned by digest: what it runs can change, and a rollback may not bring back what ran before", image)
+			r.log.Line("        warning: image %s is not pinned by digest: what it runs can change, and a rollback may not bring back what ran before", image)
 		}
 	}
 }

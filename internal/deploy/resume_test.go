@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -166,7 +167,7 @@ func (b *bundle) wantOneRevision(t *testing.T, revisions int, outcome pipeline.O
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := sequenceOf(live); got != revisions {
+	if got := plan.SequenceOf(live); got != revisions {
 		t.Errorf("the Deployment carries revision %d, want %d", got, revisions)
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/towline/towline/internal/deploy/journal"
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -17,7 +20,7 @@ func (d *Deployer) Rollback(ctx context.Context, request RollbackRequest) (pipel
 	r.timeout = cmp.Or(request.Timeout, DefaultTimeout)
 	r.record = pipeline.Deployment{
 		App: request.App, Namespace: cmp.Or(request.Namespace, d.Cluster.Namespace, "default"), Cluster: d.Cluster.Context,
-		Method: methodAPI, Strategy: strategyRolling, Started: d.Now(),
+		Method: methodAPI, Strategy: plan.Rolling, Started: d.Now(),
 	}
 	return r.settle(ctx, r.rollback(ctx, request.To))
 }
@@ -30,56 +33,56 @@ func (r *run) rollback(ctx context.Context, to int) error {
 		return err
 	}
 	return r.underLease(ctx, "rolling back", func(ctx context.Context) error {
-		if e := r.journal.byKey(r.key); e != nil {
+		if e := r.journal.ByKey(r.key); e != nil {
 			return r.resume(ctx, e)
 		}
 		target, err := r.target(to)
 		if err != nil {
 			return err
 		}
-		r.log.line("revert  to revision %d", target.revision())
-		if running := r.journal.goodBefore(r.journal.latest() + 1); running != nil && !r.verify.Given() {
+		r.log.Line("revert  to revision %d", target.Revision())
+		if running := r.journal.GoodBefore(r.journal.Latest() + 1); running != nil && !r.verify.Given() {
 			r.verify = running.Verify
 		}
 		r.record.Strategy = target.Deployment.Strategy
 		r.record.Commit, r.record.Execution = target.Deployment.Commit, target.Deployment.Execution
-		objects, err := target.objects()
+		objects, err := target.Objects()
 		if err != nil {
 			return err
 		}
-		return r.carryOut(ctx, objects, target.revision())
+		return r.carryOut(ctx, objects, target.Revision())
 	})
 }
 
 // target is the revision to go back to.
-func (r *run) target(to int) (*entry, error) {
-	if len(r.journal.entries) == 0 {
-		return nil, refuse("the journal of namespace %s has no revision of %s: check the names with `towline deployments`, and the context %s",
+func (r *run) target(to int) (*journal.Entry, error) {
+	if len(r.journal.Entries) == 0 {
+		return nil, refusal.New("the journal of namespace %s has no revision of %s: check the names with `towline deployments`, and the context %s",
 			r.record.Namespace, r.record.App, r.Cluster.Context)
 	}
 	if to != 0 {
-		e := r.journal.byRevision(to)
+		e := r.journal.ByRevision(to)
 		switch {
 		case e == nil:
-			return nil, refuse("the journal has no revision %d of %s any more: it keeps the last %d", to, r.record.App, journalKept)
-		case !e.good():
-			return nil, refuse("revision %d of %s did not succeed: choose one that did", to, r.record.App)
+			return nil, refusal.New("the journal has no revision %d of %s any more: it keeps the last %d", to, r.record.App, journal.Kept)
+		case !e.Good():
+			return nil, refusal.New("revision %d of %s did not succeed: choose one that did", to, r.record.App)
 		}
 		return e, nil
 	}
 	// What runs now is the last good revision; the one before it is meant. One
 	// that is itself a rollback to that other one would change nothing.
-	running := r.journal.goodBefore(r.journal.latest() + 1)
+	running := r.journal.GoodBefore(r.journal.Latest() + 1)
 	if running == nil {
-		return nil, refuse("no revision of %s has ever succeeded: there is nothing to go back to", r.record.App)
+		return nil, refusal.New("no revision of %s has ever succeeded: there is nothing to go back to", r.record.App)
 	}
-	before := running.revision()
+	before := running.Revision()
 	if running.RollbackTo != 0 {
 		before = running.RollbackTo
 	}
-	e := r.journal.goodBefore(before)
+	e := r.journal.GoodBefore(before)
 	if e == nil {
-		return nil, refuse("revision %d is the first of %s that succeeded: there is nothing to go back to", before, r.record.App)
+		return nil, refusal.New("revision %d is the first of %s that succeeded: there is nothing to go back to", before, r.record.App)
 	}
 	return e, nil
 }

@@ -8,6 +8,10 @@ import (
 	"io"
 	"time"
 
+	"github.com/towline/towline/internal/deploy/journal"
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/deploy/runbook"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -16,7 +20,7 @@ import (
 // run is one deployment under way, from the request to the record.
 type run struct {
 	*Deployer
-	log     *runbook
+	log     *runbook.Runbook
 	nonce   string // tells two runs of one process apart
 	key     string
 	timeout time.Duration
@@ -24,13 +28,13 @@ type run struct {
 	force   bool // rollbacks take fields over from other managers
 	record  pipeline.Deployment
 
-	journal *journal
-	entry   *entry
+	journal *journal.Journal
+	entry   *journal.Entry
 	probe   *watchman // nil when nothing is probed
 }
 
 func (d *Deployer) newRun(app string, log io.Writer, progress func(string)) *run {
-	return &run{Deployer: d, log: newRunbook(log, progress), nonce: rand.Text()[:8], record: pipeline.Deployment{App: app}}
+	return &run{Deployer: d, log: runbook.New(log, progress), nonce: rand.Text()[:8], record: pipeline.Deployment{App: app}}
 }
 
 // connect finds out whether the cluster answers, before anything else.
@@ -39,7 +43,7 @@ func (r *run) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.log.line("deploy  %s to cluster %s (%s, Kubernetes %s), strategy %s, method %s", r.record.App, r.Cluster.Context, r.Cluster.Server, version, r.record.Strategy, r.record.Method)
+	r.log.Line("deploy  %s to cluster %s (%s, Kubernetes %s), strategy %s, method %s", r.record.App, r.Cluster.Context, r.Cluster.Server, version, r.record.Strategy, r.record.Method)
 	return nil
 }
 
@@ -47,22 +51,25 @@ func (r *run) connect(ctx context.Context) error {
 // its namespace there, its lease held and its journal open.
 func (r *run) underLease(ctx context.Context, note string, do func(context.Context) error) error {
 	r.key = cmp.Or(r.key, rand.Text())
-	ctx = kube.WithWarnings(ctx, func(text string) { r.log.line("        the API server warns: %s", text) })
+	ctx = kube.WithWarnings(ctx, func(text string) { r.log.Line("        the API server warns: %s", text) })
 	created, err := r.Cluster.EnsureNamespace(ctx, r.record.Namespace)
 	if err != nil {
-		return refusedOr(err, "namespace %s: %v", r.record.Namespace, err)
+		return refusal.Or(err, "namespace %s: %v", r.record.Namespace, err)
 	}
 	if created {
-		r.log.line("create  namespace %s   POST /api/v1/namespaces", r.record.Namespace)
+		r.log.Line("create  namespace %s   POST /api/v1/namespaces", r.record.Namespace)
 	}
 	r.reached("namespace")
-	held, release, err := r.hold(ctx, note)
+	held, release, err := journal.Hold(ctx, journal.Claim{
+		Cluster: r.Cluster, Log: r.log, App: r.record.App, Namespace: r.record.Namespace,
+		Holder: r.Holder + " " + r.nonce, Key: r.key, Note: note, Wait: r.LeaseWait,
+	})
 	if err != nil {
 		return err
 	}
 	defer release()
 	r.reached("lease")
-	if r.journal, err = openJournal(held, r.Cluster, r.record.App, r.record.Namespace); err != nil {
+	if r.journal, err = journal.Open(held, r.Cluster, r.record.App, r.record.Namespace); err != nil {
 		return err
 	}
 	if err := do(held); err != nil {
@@ -78,7 +85,7 @@ func (r *run) underLease(ctx context.Context, note string, do func(context.Conte
 // carryOut brings the objects to the cluster as a new revision, or goes on
 // with the revision that was begun under the same key.
 func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackTo int) error {
-	if e := r.journal.byKey(r.key); e != nil {
+	if e := r.journal.ByKey(r.key); e != nil {
 		return r.resume(ctx, e)
 	}
 	if err := r.closeInterrupted(ctx); err != nil {
@@ -89,43 +96,43 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 		return err
 	}
 	r.record.Revision = situation.Revision
-	if good := r.journal.goodBefore(situation.Revision); good != nil {
-		r.record.Previous = good.revision()
+	if good := r.journal.GoodBefore(situation.Revision); good != nil {
+		r.record.Previous = good.Revision()
 	}
 	steps, err := r.prepare(ctx, situation)
 	if err != nil {
 		return err
 	}
 	r.record.Images = manifest.Images(objects)
-	r.entry, err = r.journal.add(ctx, record{
-		Deployment: r.record, Key: r.key, Phase: deploying, Takes: 1, RollbackTo: rollbackTo, Verify: r.verify,
-		Adopted: adopted(situation, r.journal.adoptedBefore(r.record.Revision)),
+	r.entry, err = r.journal.Add(ctx, journal.Record{
+		Deployment: r.record, Key: r.key, Phase: journal.Deploying, Takes: 1, RollbackTo: rollbackTo, Verify: r.verify,
+		Adopted: plan.Adopted(situation, r.journal.AdoptedBefore(r.record.Revision)),
 	}, objects)
 	if err != nil {
 		return err
 	}
-	r.log.line("journal revision %d   POST /api/v1/namespaces/%s/secrets (%s)", r.record.Revision, r.record.Namespace, r.entry.secret.Name)
+	r.log.Line("journal revision %d   POST /api/v1/namespaces/%s/secrets (%s)", r.record.Revision, r.record.Namespace, r.entry.Name())
 	r.reached("journal")
 	return r.forward(ctx, steps)
 }
 
 // resume goes on where a process that has ended since has stopped.
-func (r *run) resume(ctx context.Context, e *entry) error {
+func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 	r.entry, r.record = e, e.Deployment
-	if e.Phase == ended {
-		r.log.line("resume  revision %d had ended already: %s", e.revision(), e.Deployment.Outcome)
+	if e.Phase == journal.Ended {
+		r.log.Line("resume  revision %d had ended already: %s", e.Revision(), e.Deployment.Outcome)
 		return nil
 	}
-	r.log.line("resume  revision %d (%s, %d steps done): another process began it", e.revision(), e.Phase, len(e.Done))
+	r.log.Line("resume  revision %d (%s, %d steps done): another process began it", e.Revision(), e.Phase, len(e.Done))
 	e.Takes++
-	if err := r.journal.save(ctx, e); err != nil {
+	if err := r.journal.Save(ctx, e); err != nil {
 		return err
 	}
-	r.log.line("        requests are sent and counted from here on; what was counted before is lost")
-	if e.Phase == reverting {
-		return r.revert(ctx, refuse("%s", e.Cause))
+	r.log.Line("        requests are sent and counted from here on; what was counted before is lost")
+	if e.Phase == journal.Reverting {
+		return r.revert(ctx, refusal.New("%s", e.Cause))
 	}
-	objects, err := e.objects()
+	objects, err := e.Objects()
 	if err != nil {
 		return err
 	}
@@ -134,7 +141,7 @@ func (r *run) resume(ctx context.Context, e *entry) error {
 		return err
 	}
 	steps, err := r.prepare(ctx, situation)
-	if isRefusal(err) {
+	if refusal.Is(err) {
 		return r.revert(ctx, err)
 	}
 	if err != nil {
@@ -148,8 +155,8 @@ func (r *run) resume(ctx context.Context, e *entry) error {
 
 // forward carries the plan of a new revision out and ends the revision, well
 // or by reverting it.
-func (r *run) forward(ctx context.Context, steps []Step) error {
-	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, &refusal{message: fmt.Sprintf("the rollout took longer than its timeout of %s", r.timeout), deadline: true})
+func (r *run) forward(ctx context.Context, steps []plan.Step) error {
+	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, refusal.Deadline("the rollout took longer than its timeout of %s", r.timeout))
 	defer cancel()
 	if r.probe != nil {
 		defer r.probe.drop()
@@ -159,19 +166,19 @@ func (r *run) forward(ctx context.Context, steps []Step) error {
 	}
 	err := r.walk(limited, steps)
 	if cause := context.Cause(limited); err != nil && cause != nil && ctx.Err() == nil {
-		err = withCause(err, cause)
+		err = refusal.Because(err, cause)
 	}
 	switch {
 	case err == nil:
 		return r.succeed(ctx)
-	case isRefusal(err):
+	case refusal.Is(err):
 		return r.revert(ctx, err)
 	}
 	return err
 }
 
 // prepare makes the plan for a situation and prints it. Nothing is written.
-func (r *run) prepare(ctx context.Context, s Situation) (steps []Step, err error) {
+func (r *run) prepare(ctx context.Context, s plan.Situation) (steps []plan.Step, err error) {
 	if r.probe, err = chooseProbe(s.Desired, r.verify); err != nil {
 		return nil, err
 	}
@@ -179,15 +186,15 @@ func (r *run) prepare(ctx context.Context, s Situation) (steps []Step, err error
 	case r.probe != nil:
 		s.Probe, s.Rate = r.probe.name(), r.probe.rate()
 	case r.verify.Off:
-		r.log.line("probe   off: this deployment will have no verdict")
+		r.log.Line("probe   off: this deployment will have no verdict")
 	default:
-		r.log.line("probe   nothing to measure: no Service of the manifests selects the pods of a Deployment")
+		r.log.Line("probe   nothing to measure: no Service of the manifests selects the pods of a Deployment")
 	}
 	if s.Merged, err = r.rehearse(ctx, s); err != nil {
 		return nil, err
 	}
 	r.reached("dry-run")
-	if steps, err = Plan(s); err != nil {
+	if steps, err = plan.Plan(s); err != nil {
 		return nil, err
 	}
 	r.print(steps)
@@ -197,24 +204,24 @@ func (r *run) prepare(ctx context.Context, s Situation) (steps []Step, err error
 // closeInterrupted gives the revisions that nobody came back for an outcome,
 // so that the journal tells the truth.
 func (r *run) closeInterrupted(ctx context.Context) error {
-	for _, e := range r.journal.entries {
-		if e.Phase == ended {
+	for _, e := range r.journal.Entries {
+		if e.Phase == journal.Ended {
 			continue
 		}
-		r.log.line("journal revision %d was interrupted and is closed as failed", e.revision())
-		e.Phase, e.Deployment.Outcome = ended, pipeline.Failed
-		e.Deployment.Message = "interrupted: its process ended in the middle and it was not resumed before the next deployment"
-		if err := r.journal.save(ctx, e); err != nil {
+		r.log.Line("journal revision %d was interrupted and is closed as failed", e.Revision())
+		e.Phase, e.Deployment.Outcome = journal.Ended, pipeline.Failed
+		e.Deployment.Message = "interrupted: its process journal.Ended in the middle and it was not resumed before the next deployment"
+		if err := r.journal.Save(ctx, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *run) print(steps []Step) {
-	r.log.line("plan    revision %d, %s:", r.record.Revision, after(r.record.Previous))
+func (r *run) print(steps []plan.Step) {
+	r.log.Line("plan    revision %d, %s:", r.record.Revision, after(r.record.Previous))
 	for i, s := range steps {
-		r.log.line("  %3d   %s", i+1, s)
+		r.log.Line("  %3d   %s", i+1, s)
 	}
 }
 

@@ -11,6 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/towline/towline/internal/deploy/journal"
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/deploy/rollout"
 	"github.com/towline/towline/internal/kube"
 )
 
@@ -20,7 +24,7 @@ const staleLimit = 20
 
 // walk carries steps out in their order, those of one wave at the same time,
 // and notes each wave in the journal. The first step that says no ends it.
-func (r *run) walk(ctx context.Context, steps []Step) error {
+func (r *run) walk(ctx context.Context, steps []plan.Step) error {
 	generations := &generations{of: map[string]int64{}}
 	for i := 0; i < len(steps); {
 		end := i + 1
@@ -33,7 +37,7 @@ func (r *run) walk(ctx context.Context, steps []Step) error {
 			return err
 		}
 		if len(done) > 0 {
-			if err := r.journal.save(ctx, r.entry); err != nil {
+			if err := r.journal.Save(ctx, r.entry); err != nil {
 				return err
 			}
 		}
@@ -63,8 +67,8 @@ func (g *generations) get(ref kube.Ref) int64 {
 }
 
 // wave carries steps[i:end] out at the same time.
-func (r *run) wave(ctx context.Context, steps []Step, i, end int, g *generations) ([]doneStep, error) {
-	done := make([]doneStep, end-i)
+func (r *run) wave(ctx context.Context, steps []plan.Step, i, end int, g *generations) ([]journal.DoneStep, error) {
+	done := make([]journal.DoneStep, end-i)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(kube.Parallel)
 	for n := i; n < end; n++ {
@@ -74,56 +78,61 @@ func (r *run) wave(ctx context.Context, steps []Step, i, end int, g *generations
 		})
 	}
 	err := group.Wait()
-	return slices.DeleteFunc(done, func(d doneStep) bool { return d.Verb == "" }), err
+	return slices.DeleteFunc(done, func(d journal.DoneStep) bool { return d.Verb == "" }), err
 }
 
 // step carries one step out. What it leaves in the cluster is returned; the
 // zero doneStep means that it leaves nothing.
-func (r *run) step(ctx context.Context, s Step, place string, g *generations) (doneStep, error) {
+func (r *run) step(ctx context.Context, s plan.Step, place string, g *generations) (journal.DoneStep, error) {
 	begin := time.Now()
-	done := doneStep{Verb: s.Verb, Ref: s.Ref, Reverting: r.entry.Phase == reverting}
+	done := journal.DoneStep{Verb: s.Verb, Ref: s.Ref, Reverting: r.entry.Phase == journal.Reverting}
 	switch s.Verb {
-	case VerbApply:
+	case plan.VerbApply:
 		applied, err := r.apply(ctx, s)
 		if err != nil {
-			return doneStep{}, err
+			return journal.DoneStep{}, err
 		}
 		g.set(s.Ref, applied.GetGeneration())
 		done.UID, done.ResourceVersion = string(applied.GetUID()), applied.GetResourceVersion()
-	case VerbWait:
-		r.log.line("%s   %s", place, s)
-		if err := r.wait(ctx, s.Ref, g.get(s.Ref)); err != nil {
-			return doneStep{}, err
+	case plan.VerbWait:
+		r.log.Line("%s   %s", place, s)
+		if err := r.waiter().Wait(ctx, s.Ref, g.get(s.Ref)); err != nil {
+			return journal.DoneStep{}, err
 		}
-	case VerbPrune:
+	case plan.VerbPrune:
 		if s.UID != "" {
 			if err := r.Cluster.Delete(ctx, s.Ref, types.UID(s.UID)); err != nil {
-				return doneStep{}, err
+				return journal.DoneStep{}, err
 			}
 		}
 		done.UID = s.UID
-	case VerbProbe:
-		return doneStep{}, r.probe.begin(ctx, r)
-	case VerbVerdict:
-		return doneStep{}, r.probe.conclude(ctx, r)
+	case plan.VerbProbe:
+		return journal.DoneStep{}, r.probe.begin(ctx, r)
+	case plan.VerbVerdict:
+		return journal.DoneStep{}, r.probe.conclude(ctx, r)
 	default:
-		return doneStep{}, fmt.Errorf("carry out step %q: no such verb", s.Verb)
+		return journal.DoneStep{}, fmt.Errorf("carry out step %q: no such verb", s.Verb)
 	}
-	r.log.line("%s   %s: done in %s", place, s, time.Since(begin).Round(time.Millisecond))
+	r.log.Line("%s   %s: done in %s", place, s, time.Since(begin).Round(time.Millisecond))
 	return done, nil
 }
 
+// waiter waits for workloads on behalf of this run.
+func (r *run) waiter() *rollout.Waiter {
+	return &rollout.Waiter{Cluster: r.Cluster, Log: r.log, Unschedulable: r.Unschedulable, Reverting: r.entry.Phase == journal.Reverting}
+}
+
 // apply sends one object. One that would not change is left alone.
-func (r *run) apply(ctx context.Context, s Step) (*unstructured.Unstructured, error) {
-	if fenced(s.Ref) {
+func (r *run) apply(ctx context.Context, s plan.Step) (*unstructured.Unstructured, error) {
+	if plan.Fenced(s.Ref) {
 		return r.applyFenced(ctx, s)
 	}
-	if s.Change == Unchanged {
+	if s.Change == plan.Unchanged {
 		return s.Live, nil
 	}
 	applied, err := r.Cluster.Apply(ctx, s.Object, kube.ApplyOptions{Force: s.Force})
 	if err != nil {
-		return nil, refusedOr(err, "the API server refuses %v", err)
+		return nil, refusal.Or(err, "the API server refuses %v", err)
 	}
 	return applied, nil
 }
@@ -132,7 +141,7 @@ func (r *run) apply(ctx context.Context, s Step) (*unstructured.Unstructured, er
 // resourceVersion of the very read that showed no later one, so that nobody
 // comes in between: a writer that was away for a while cannot overwrite what a
 // newer deployment has written.
-func (r *run) applyFenced(ctx context.Context, s Step) (*unstructured.Unstructured, error) {
+func (r *run) applyFenced(ctx context.Context, s plan.Step) (*unstructured.Unstructured, error) {
 	for attempt := 0; ; attempt++ {
 		object := s.Object.DeepCopy()
 		live, err := r.Cluster.Get(ctx, s.Ref)
@@ -140,9 +149,9 @@ func (r *run) applyFenced(ctx context.Context, s Step) (*unstructured.Unstructur
 		case kube.IsNotFound(err):
 		case err != nil:
 			return nil, err
-		case sequenceOf(live) > r.record.Revision:
-			return nil, refuse("%s carries revision %d, later than this deployment's %d: a newer deployment has been here, this one stops",
-				s.Ref, sequenceOf(live), r.record.Revision)
+		case plan.SequenceOf(live) > r.record.Revision:
+			return nil, refusal.New("%s carries revision %d, later than this deployment's %d: a newer deployment has been here, this one stops",
+				s.Ref, plan.SequenceOf(live), r.record.Revision)
 		default:
 			object.SetResourceVersion(live.GetResourceVersion())
 		}
@@ -151,7 +160,7 @@ func (r *run) applyFenced(ctx context.Context, s Step) (*unstructured.Unstructur
 			continue // Its controller has written its status meanwhile.
 		}
 		if err != nil {
-			return nil, refusedOr(err, "the API server refuses %v", err)
+			return nil, refusal.Or(err, "the API server refuses %v", err)
 		}
 		return applied, nil
 	}

@@ -8,23 +8,24 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 )
 
 // survey reads what a plan for the objects depends on. Nothing is written.
 // More objects that may have to go can be named beside those of the journal.
-func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...kube.Ref) (Situation, error) {
-	s := Situation{
+func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...kube.Ref) (plan.Situation, error) {
+	s := plan.Situation{
 		App: r.record.App, Namespace: r.record.Namespace, Strategy: r.record.Strategy, Desired: objects, Force: r.force,
 		Revision: r.record.Revision, Resources: map[string]kube.Resource{}, Scaled: map[string]string{},
 	}
 	before := r.record.Revision
 	if before == 0 {
-		before = r.journal.latest() + 1
+		before = r.journal.Latest() + 1
 	}
 	var err error
-	if s.Owned, err = r.journal.ownedBefore(before); err != nil {
+	if s.Owned, err = r.journal.OwnedBefore(before); err != nil {
 		return s, err
 	}
 	s.Owned = append(s.Owned, owned...)
@@ -36,8 +37,8 @@ func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...ku
 		// A journal that was deleted does not make revisions start afresh: the
 		// objects still carry theirs.
 		for _, o := range objects {
-			if live := s.Live[kube.RefOf(o.Unstructured).ID()]; live != nil && live.GetLabels()[setLabel] == setID(s.App, s.Namespace) {
-				s.Revision = max(s.Revision, sequenceOf(live)+1)
+			if live := s.Live[kube.RefOf(o.Unstructured).ID()]; live != nil && live.GetLabels()[plan.PartOfLabel] == plan.ApplySetID(s.App, s.Namespace) {
+				s.Revision = max(s.Revision, plan.SequenceOf(live)+1)
 			}
 		}
 	}
@@ -46,7 +47,7 @@ func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...ku
 
 // observe fills in the live objects, how their kinds are served and which
 // workloads are scaled by somebody else.
-func (r *run) observe(ctx context.Context, s *Situation) error {
+func (r *run) observe(ctx context.Context, s *plan.Situation) error {
 	refs := slices.Clone(s.Owned)
 	for _, o := range s.Desired {
 		refs = append(refs, kube.RefOf(o.Unstructured))

@@ -13,6 +13,7 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -71,7 +72,7 @@ func chooseProbe(objects []manifest.Object, verify pipeline.Verify) (*watchman, 
 	case len(exposed) == 1:
 		return &watchman{service: exposed[0], verify: verify}, nil
 	}
-	return nil, refuse("the application has several Services (%s) and it is not said which one to measure: "+
+	return nil, refusal.New("the application has several Services (%s) and it is not said which one to measure: "+
 		"set verify.service in the deploy action, or verify.off to measure nothing", strings.Join(names, ", "))
 }
 
@@ -123,7 +124,7 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 	v := w.collect(ctx, baselineRequests, baselineTime)
 	if v.Lost == 0 && v.Requests > 0 {
 		w.arm()
-		r.log.line("probe   %d requests to %s answered before the first change", v.Requests, v.Target)
+		r.log.Line("probe   %d requests to %s answered before the first change", v.Requests, v.Target)
 		return nil
 	}
 	w.mu.Lock()
@@ -131,10 +132,10 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 	w.prober = nil
 	w.mu.Unlock()
 	if refusals := refusedByAPIServer(v); refusals != "" {
-		return refuse("verify: no request reaches %s: %s. Let the account get services/proxy, or set verify.url, or verify.off to measure nothing", w.name(), refusals)
+		return refusal.New("verify: no request reaches %s: %s. Let the account get services/proxy, or set verify.url, or verify.off to measure nothing", w.name(), refusals)
 	}
 	w.deferred = fmt.Sprintf("%d of %d requests were lost before the first change (%s)", v.Lost, v.Requests, causes(v))
-	r.log.line("probe   %s: they are not this deployment's, so its requests are counted only once the new pods serve", w.deferred)
+	r.log.Line("probe   %s: they are not this deployment's, so its requests are counted only once the new pods serve", w.deferred)
 	return nil
 }
 
@@ -154,7 +155,7 @@ func (w *watchman) answered(ctx context.Context, r *run) (bool, error) {
 		}
 	}
 	w.deferred = fmt.Sprintf("%s had no ready endpoint before", w.name())
-	r.log.line("probe   %s has no ready endpoint yet: requests are sent once the new pods serve", w.name())
+	r.log.Line("probe   %s has no ready endpoint yet: requests are sent once the new pods serve", w.name())
 	return false, nil
 }
 
@@ -162,7 +163,7 @@ func (w *watchman) answered(ctx context.Context, r *run) (bool, error) {
 func (w *watchman) mustExist(ctx context.Context, r *run) error {
 	_, err := r.Cluster.Get(ctx, kube.Ref{APIVersion: "v1", Kind: "Service", Namespace: r.record.Namespace, Name: w.service})
 	if kube.IsNotFound(err) {
-		return refuse("verify.service: there is no Service %s, neither in the manifests nor in namespace %s", w.service, r.record.Namespace)
+		return refusal.New("verify.service: there is no Service %s, neither in the manifests nor in namespace %s", w.service, r.record.Namespace)
 	}
 	return err
 }
@@ -205,7 +206,7 @@ func (w *watchman) start(ctx context.Context, r *run, patience time.Duration) er
 	if w.verify.URL == "" {
 		route, err := w.route(ctx, r, patience)
 		if err != nil {
-			return refusedOr(err, "verify: %v", err)
+			return refusal.Or(err, "verify: %v", err)
 		}
 		via = "by the " + route.Via
 		config.URL = route.URL + "/" + strings.TrimPrefix(w.verify.Path, "/")
@@ -218,12 +219,12 @@ func (w *watchman) start(ctx context.Context, r *run, patience time.Duration) er
 	}
 	prober, err := probe.Start(context.WithoutCancel(ctx), config)
 	if err != nil {
-		return refuse("verify: %v", err)
+		return refusal.New("verify: %v", err)
 	}
 	w.mu.Lock()
 	w.prober = prober
 	w.mu.Unlock()
-	r.log.line("probe   GET %s, %s, %d requests/s, half of them on new connections", withoutPassword(config.URL), via, w.rate())
+	r.log.Line("probe   GET %s, %s, %d requests/s, half of them on new connections", withoutPassword(config.URL), via, w.rate())
 	return nil
 }
 
@@ -316,7 +317,7 @@ func (w *watchman) judge(v pipeline.Verdict) error {
 	if v.Lost <= w.verify.Budget {
 		return nil
 	}
-	return refuse("%d of %d requests lost (%s), the budget is %d%s", v.Lost, v.Requests, causes(v), w.verify.Budget, keepAliveHint(v))
+	return refusal.New("%d of %d requests lost (%s), the budget is %d%s", v.Lost, v.Requests, causes(v), w.verify.Budget, keepAliveHint(v))
 }
 
 // keepAliveHint names the one cause of losses that no deployer can mend from
@@ -347,13 +348,13 @@ func (w *watchman) conclude(ctx context.Context, r *run) error {
 	}
 	final := w.verdict()
 	if final == nil {
-		r.log.line("verdict none: no request could be sent in time, so that nothing is known of losses")
+		r.log.Line("verdict none: no request could be sent in time, so that nothing is known of losses")
 		return nil
 	}
 	if err := w.judge(*final); err != nil {
 		return err
 	}
-	r.log.line("verdict %s", final)
+	r.log.Line("verdict %s", final)
 	return nil
 }
 

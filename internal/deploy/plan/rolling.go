@@ -1,4 +1,4 @@
-package deploy
+package plan
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"github.com/towline/towline/internal/kube"
 )
 
-const strategyRolling = "rolling"
+const Rolling = "rolling"
 
 // waited are the kinds whose readiness the deployment waits for, with what is
 // waited for. Other kinds are done when the API server has taken them.

@@ -1,4 +1,4 @@
-package deploy
+package rollout
 
 import (
 	"context"
@@ -21,7 +21,7 @@ const (
 // diagnose is what a failing pod has to say: its warnings and the last lines
 // of its log, each line on its own. Empty when there is no pod. What cannot be
 // read is left out, for the deployment has failed already.
-func (r *run) diagnose(ctx context.Context, pod *corev1.Pod, container string, previous bool) string {
+func (w *Waiter) diagnose(ctx context.Context, pod *corev1.Pod, container string, previous bool) string {
 	if pod == nil {
 		return ""
 	}
@@ -31,15 +31,15 @@ func (r *run) diagnose(ctx context.Context, pod *corev1.Pod, container string, p
 	if container == "" {
 		fmt.Fprintf(&b, "\npod %s is %s and not ready", pod.Name, strings.ToLower(string(pod.Status.Phase)))
 	}
-	if events, err := r.Cluster.Events(ctx, pod.Namespace, pod.UID); err == nil {
+	if events, err := w.Cluster.Events(ctx, pod.Namespace, pod.UID); err == nil {
 		b.WriteString(warningLines(pod.Name, events))
 	}
 	container = firstUnready(pod, container)
 	request := kube.LogRequest{Namespace: pod.Namespace, Pod: pod.Name, Container: container, Previous: previous, Lines: shownLines}
-	text, err := r.Cluster.LogTail(ctx, request)
+	text, err := w.Cluster.LogTail(ctx, request)
 	if (err != nil || text == "") && previous {
 		request.Previous = false
-		text, err = r.Cluster.LogTail(ctx, request)
+		text, err = w.Cluster.LogTail(ctx, request)
 	}
 	if err == nil && text != "" {
 		fmt.Fprintf(&b, "\nlast lines of container %s of pod %s:", container, pod.Name)

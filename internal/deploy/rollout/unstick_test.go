@@ -1,15 +1,19 @@
-package deploy
+package rollout
 
 import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 func TestStuckPods(t *testing.T) {
 	t.Parallel()
-	set := parse(t, `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, uid: db, generation: 2}, status: {observedGeneration: 2, updateRevision: new}}`)
+	set := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": map[string]any{"name": "db", "uid": "db", "generation": int64(2)},
+		"status": map[string]any{"observedGeneration": int64(2), "updateRevision": "new"},
+	}}
 	pod := func(name, revision string, ready bool) *corev1.Pod {
 		p := newPod(name, "db", ready)
 		p.Labels = map[string]string{"controller-revision-hash": revision}

@@ -1,4 +1,4 @@
-package deploy
+package rollout
 
 import (
 	"context"
@@ -40,13 +40,13 @@ func stuckPods(o *unstructured.Unstructured, pods []*corev1.Pod, reverting bool)
 
 // unstick deletes the pods that a rollout would wait for without end. Their
 // controller makes them anew, from the new template.
-func (r *run) unstick(ctx context.Context, pods []*corev1.Pod) error {
+func (w *Waiter) unstick(ctx context.Context, pods []*corev1.Pod) error {
 	for _, pod := range pods {
 		ref := kube.Ref{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
-		if err := r.Cluster.Delete(ctx, ref, pod.UID); err != nil && !kube.IsStale(err) {
+		if err := w.Cluster.Delete(ctx, ref, pod.UID); err != nil && !kube.IsStale(err) {
 			return err
 		}
-		r.log.line("        deleted Pod %s, which is not ready and of an older revision: its StatefulSet would wait for it without end   DELETE /api/v1/namespaces/%s/pods/%s",
+		w.Log.Line("        deleted Pod %s, which is not ready and of an older revision: its StatefulSet would wait for it without end   DELETE /api/v1/namespaces/%s/pods/%s",
 			pod.Name, pod.Namespace, pod.Name)
 	}
 	return nil

@@ -1,4 +1,9 @@
-package deploy
+// Package journal is what the cluster itself remembers of an application: a
+// Secret per revision, with its rendered manifests, the steps done and the
+// verdict, and the Lease of whoever deploys at the moment. All that resuming,
+// going back and listing need is here; the room knows neither plans nor
+// pipelines.
+package journal
 
 import (
 	"bytes"
@@ -16,6 +21,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -24,10 +31,10 @@ import (
 // The form of the journal: one Secret per revision, as Helm keeps releases.
 // Secrets, because manifests hold secrets.
 const (
-	journalType    = "towline.dev/revision.v1"
+	Type           = "towline.dev/revision.v1"
 	recordKey      = "record"    // JSON of record
 	manifestsKey   = "manifests" // gzip of manifest.Encode
-	journalKept    = 10
+	Kept           = 10
 	maxJournalSize = 1 << 20  // of a Secret
 	recordRoom     = 48 << 10 // of it for a record without its steps: the message has a pod's log
 	stepsRoom      = 512      // of it for the steps done with one object, those of a revert as well
@@ -35,127 +42,130 @@ const (
 	saveTime       = time.Minute
 )
 
-// phase says how far a revision has come. The arrows:
+// Phase says how far a revision has come. The arrows:
 //
 //	deploying -> ended
 //	deploying -> reverting -> ended
-type phase string
+type Phase string
 
 const (
-	deploying phase = "deploying"
-	reverting phase = "reverting"
-	ended     phase = "ended"
+	Deploying Phase = "deploying"
+	Reverting Phase = "reverting"
+	Ended     Phase = "ended"
 )
 
-// record is what the journal keeps of a revision beside its manifests.
-type record struct {
+// Record is what the journal keeps of a revision beside its manifests.
+type Record struct {
 	Deployment pipeline.Deployment `json:"deployment"`
 	Key        string              `json:"key"`
-	Phase      phase               `json:"phase"`
+	Phase      Phase               `json:"phase"`
 	Takes      int                 `json:"takes"`           // how often a process has taken it up, from 1
 	Cause      string              `json:"cause,omitempty"` // why it is being reverted
 	RollbackTo int                 `json:"rollbackTo,omitempty"`
 	Verify     pipeline.Verify     `json:"verify,omitzero"` // so that a rollback is measured as the deployment was
-	Done       []doneStep          `json:"done,omitempty"`
+	Done       []DoneStep          `json:"done,omitempty"`
 	// Adopted are the objects that were there before and were nobody's. They
 	// are the application's own only once the revision has succeeded: until
 	// then no revert and no later revision may delete them.
 	Adopted []kube.Ref `json:"adopted,omitempty"`
 }
 
-// doneStep is a step that has been carried out, by the identity of the object
+// DoneStep is a step that has been carried out, by the identity of the object
 // that it left.
-type doneStep struct {
-	Verb            Verb     `json:"verb"`
-	Ref             kube.Ref `json:"ref"`
-	UID             string   `json:"uid,omitempty"`
-	ResourceVersion string   `json:"resourceVersion,omitempty"`
-	Reverting       bool     `json:"reverting,omitempty"`
+type DoneStep struct {
+	Verb            plan.Verb `json:"verb"`
+	Ref             kube.Ref  `json:"ref"`
+	UID             string    `json:"uid,omitempty"`
+	ResourceVersion string    `json:"resourceVersion,omitempty"`
+	Reverting       bool      `json:"reverting,omitempty"`
 }
 
-// entry is one revision in the journal.
-type entry struct {
-	record
+// Entry is one revision in the journal.
+type Entry struct {
+	Record
 	secret *corev1.Secret
 }
 
-func (e *entry) revision() int { return e.Deployment.Revision }
+func (e *Entry) Revision() int { return e.Deployment.Revision }
 
-// good tells whether the revision is one to go back to.
-func (e *entry) good() bool { return e.Phase == ended && e.Deployment.Outcome == pipeline.Succeeded }
+// Name is that of the Secret.
+func (e *Entry) Name() string { return e.secret.Name }
 
-// made are the objects that the revision may have brought into the cluster and
+// Good tells whether the revision is one to go back to.
+func (e *Entry) Good() bool { return e.Phase == Ended && e.Deployment.Outcome == pipeline.Succeeded }
+
+// Made are the objects that the revision may have brought into the cluster and
 // that may go when it is given up.
-func (e *entry) made() ([]kube.Ref, error) {
-	objects, err := e.objects()
+func (e *Entry) Made() ([]kube.Ref, error) {
+	objects, err := e.Objects()
 	if err != nil {
 		return nil, err
 	}
 	var refs []kube.Ref
 	for _, o := range objects {
 		ref := kube.RefOf(o.Unstructured)
-		if e.good() || !slices.Contains(e.Adopted, ref) {
+		if e.Good() || !slices.Contains(e.Adopted, ref) {
 			refs = append(refs, ref)
 		}
 	}
 	return refs, nil
 }
 
-// objects are the rendered manifests of the revision.
-func (e *entry) objects() ([]manifest.Object, error) {
+// Objects are the rendered manifests of the revision.
+func (e *Entry) Objects() ([]manifest.Object, error) {
 	reader, err := gzip.NewReader(bytes.NewReader(e.secret.Data[manifestsKey]))
 	if err != nil {
-		return nil, fmt.Errorf("read revision %d from the journal: %w", e.revision(), err)
+		return nil, fmt.Errorf("read revision %d from the journal: %w", e.Revision(), err)
 	}
 	text, err := io.ReadAll(io.LimitReader(reader, maxUnpacked+1))
 	if err == nil && len(text) > maxUnpacked { // a part of them would have the rest pruned
 		err = fmt.Errorf("its manifests are larger than %d MiB", maxUnpacked>>20)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read revision %d from the journal: %w", e.revision(), err)
+		return nil, fmt.Errorf("read revision %d from the journal: %w", e.Revision(), err)
 	}
 	objects, err := manifest.Decode(text)
 	if err != nil {
-		return nil, fmt.Errorf("read revision %d from the journal: %w", e.revision(), err)
+		return nil, fmt.Errorf("read revision %d from the journal: %w", e.Revision(), err)
 	}
 	return objects, nil
 }
 
-// journal is the list of an application's revisions in the cluster.
-type journal struct {
+// Journal is the list of an application's revisions in the cluster.
+type Journal struct {
 	cluster   *kube.Cluster
 	app       string
 	namespace string
-	entries   []*entry // oldest first
+	Entries   []*Entry // oldest first
 }
 
-func journalName(app string, revision int) string {
+func nameOf(app string, revision int) string {
 	return fmt.Sprintf("towline-%s-v%d", app, revision)
 }
 
-func openJournal(ctx context.Context, c *kube.Cluster, app, namespace string) (*journal, error) {
-	secrets, err := c.Secrets(ctx, namespace, appLabel+"="+app+","+sequenceLabel)
+func Open(ctx context.Context, c *kube.Cluster, app, namespace string) (*Journal, error) {
+	secrets, err := c.Secrets(ctx, namespace, plan.AppLabel+"="+app+","+plan.SequenceLabel)
 	if err != nil {
 		return nil, fmt.Errorf("read the journal of %s: %w", app, err)
 	}
-	j := &journal{cluster: c, app: app, namespace: namespace}
+	j := &Journal{cluster: c, app: app, namespace: namespace}
 	for i := range secrets {
-		if secrets[i].Type != journalType {
+		if secrets[i].Type != Type {
 			continue
 		}
-		e := &entry{secret: &secrets[i]}
-		if err := json.Unmarshal(secrets[i].Data[recordKey], &e.record); err != nil {
+		e := &Entry{secret: &secrets[i]}
+		if err := json.Unmarshal(secrets[i].Data[recordKey], &e.Record); err != nil {
 			return nil, fmt.Errorf("read secret %s/%s of the journal: %w", namespace, secrets[i].Name, err)
 		}
-		j.entries = append(j.entries, e)
+		j.Entries = append(j.Entries, e)
 	}
-	slices.SortFunc(j.entries, func(a, b *entry) int { return cmp.Compare(a.revision(), b.revision()) })
+	slices.SortFunc(j.Entries, func(a, b *Entry) int { return cmp.Compare(a.Revision(), b.Revision()) })
 	return j, nil
 }
 
-// byKey is the revision that was begun under a key, nil when there is none.
-func (j *journal) byKey(key string) *entry {
-	for _, e := range slices.Backward(j.entries) {
+// ByKey is the revision that was begun under a key, nil when there is none.
+func (j *Journal) ByKey(key string) *Entry {
+	for _, e := range slices.Backward(j.Entries) {
 		if e.Key == key {
 			return e
 		}
@@ -163,48 +173,48 @@ func (j *journal) byKey(key string) *entry {
 	return nil
 }
 
-func (j *journal) byRevision(revision int) *entry {
-	for _, e := range j.entries {
-		if e.revision() == revision {
+func (j *Journal) ByRevision(revision int) *Entry {
+	for _, e := range j.Entries {
+		if e.Revision() == revision {
 			return e
 		}
 	}
 	return nil
 }
 
-// latest is the number of the last revision, 0 when there is none.
-func (j *journal) latest() int {
-	if len(j.entries) == 0 {
+// Latest is the number of the last revision, 0 when there is none.
+func (j *Journal) Latest() int {
+	if len(j.Entries) == 0 {
 		return 0
 	}
-	return j.entries[len(j.entries)-1].revision()
+	return j.Entries[len(j.Entries)-1].Revision()
 }
 
-// goodBefore is the last revision before another one that succeeded, nil when
+// GoodBefore is the last revision before another one that succeeded, nil when
 // there is none. It is what the cluster ran before that other one.
-func (j *journal) goodBefore(revision int) *entry {
-	for _, e := range slices.Backward(j.entries) {
-		if e.revision() < revision && e.good() {
+func (j *Journal) GoodBefore(revision int) *Entry {
+	for _, e := range slices.Backward(j.Entries) {
+		if e.Revision() < revision && e.Good() {
 			return e
 		}
 	}
 	return nil
 }
 
-// ownedBefore are the objects that the revisions before another one may have
+// OwnedBefore are the objects that the revisions before another one may have
 // left in the cluster: those of the last good one and of all that came after
 // it and did not end well. In the order of their application.
-func (j *journal) ownedBefore(revision int) ([]kube.Ref, error) {
+func (j *Journal) OwnedBefore(revision int) ([]kube.Ref, error) {
 	good := 0
-	if e := j.goodBefore(revision); e != nil {
-		good = e.revision()
+	if e := j.GoodBefore(revision); e != nil {
+		good = e.Revision()
 	}
 	var owned []kube.Ref
-	for _, e := range j.entries {
-		if e.revision() < good || e.revision() >= revision {
+	for _, e := range j.Entries {
+		if e.Revision() < good || e.Revision() >= revision {
 			continue
 		}
-		made, err := e.made()
+		made, err := e.Made()
 		if err != nil {
 			return nil, err
 		}
@@ -213,15 +223,15 @@ func (j *journal) ownedBefore(revision int) ([]kube.Ref, error) {
 	return owned, nil
 }
 
-// adoptedBefore are the objects that the revisions which did not succeed since
+// AdoptedBefore are the objects that the revisions which did not succeed since
 // the last good one have adopted. They carry the application's marks by now,
 // so that only the journal knows that they were there before it.
-func (j *journal) adoptedBefore(revision int) []kube.Ref {
+func (j *Journal) AdoptedBefore(revision int) []kube.Ref {
 	var adopted []kube.Ref
-	for _, e := range slices.Backward(j.entries) {
+	for _, e := range slices.Backward(j.Entries) {
 		switch {
-		case e.revision() >= revision:
-		case e.good():
+		case e.Revision() >= revision:
+		case e.Good():
 			return adopted
 		default:
 			adopted = append(adopted, e.Adopted...)
@@ -230,8 +240,8 @@ func (j *journal) adoptedBefore(revision int) []kube.Ref {
 	return adopted
 }
 
-// add writes a new revision before anything else of it is written.
-func (j *journal) add(ctx context.Context, r record, objects []manifest.Object) (*entry, error) {
+// Add writes a new revision before anything else of it is written.
+func (j *Journal) Add(ctx context.Context, r Record, objects []manifest.Object) (*Entry, error) {
 	packed, err := pack(objects)
 	if err != nil {
 		return nil, err
@@ -240,7 +250,7 @@ func (j *journal) add(ctx context.Context, r record, objects []manifest.Object) 
 	// resumed, so what it will need is kept free from the start.
 	room := maxJournalSize - recordRoom - stepsRoom*len(objects)
 	if len(packed) > room {
-		return nil, refuse("the %d rendered manifests take %d KiB compressed, and the journal keeps each revision in a Secret, which has %d KiB for so many. "+
+		return nil, refusal.New("the %d rendered manifests take %d KiB compressed, and the journal keeps each revision in a Secret, which has %d KiB for so many. "+
 			"Take large ConfigMaps out, or deploy the application in parts", len(objects), len(packed)>>10, max(room, 0)>>10)
 	}
 	text, err := json.Marshal(r)
@@ -249,17 +259,17 @@ func (j *journal) add(ctx context.Context, r record, objects []manifest.Object) 
 	}
 	secret, err := j.cluster.CreateSecret(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: j.namespace, Name: journalName(j.app, r.Deployment.Revision),
-			Labels: map[string]string{appLabel: j.app, sequenceLabel: strconv.Itoa(r.Deployment.Revision), "app.kubernetes.io/managed-by": kube.FieldManager},
+			Namespace: j.namespace, Name: nameOf(j.app, r.Deployment.Revision),
+			Labels: map[string]string{plan.AppLabel: j.app, plan.SequenceLabel: strconv.Itoa(r.Deployment.Revision), "app.kubernetes.io/managed-by": kube.FieldManager},
 		},
-		Type: journalType,
+		Type: Type,
 		Data: map[string][]byte{recordKey: text, manifestsKey: packed},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write revision %d to the journal: %w", r.Deployment.Revision, err)
 	}
-	e := &entry{record: r, secret: secret}
-	j.entries = append(j.entries, e)
+	e := &Entry{Record: r, secret: secret}
+	j.Entries = append(j.Entries, e)
 	return e, nil
 }
 
@@ -269,7 +279,7 @@ func pack(objects []manifest.Object) ([]byte, error) {
 		return nil, fmt.Errorf("encode the manifests for the journal: %w", err)
 	}
 	if len(text) > maxUnpacked {
-		return nil, refuse("the rendered manifests take %d MiB, and the journal keeps at most %d of a revision. Take large ConfigMaps out, or deploy the application in parts",
+		return nil, refusal.New("the rendered manifests take %d MiB, and the journal keeps at most %d of a revision. Take large ConfigMaps out, or deploy the application in parts",
 			len(text)>>20, maxUnpacked>>20)
 	}
 	var packed bytes.Buffer
@@ -281,44 +291,44 @@ func pack(objects []manifest.Object) ([]byte, error) {
 	return packed.Bytes(), nil
 }
 
-// save writes the record of an entry, provided that nobody else has written it
+// Save writes the record of an entry, provided that nobody else has written it
 // since: whoever has lost the lease finds out here at the latest. It is not cut
 // short by the end of ctx, since a write whose fate is unknown would look like
 // somebody else's to the next one.
-func (j *journal) save(ctx context.Context, e *entry) error {
+func (j *Journal) Save(ctx context.Context, e *Entry) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
-	text, err := json.Marshal(e.record)
+	text, err := json.Marshal(e.Record)
 	if err != nil {
-		return fmt.Errorf("encode revision %d: %w", e.revision(), err)
+		return fmt.Errorf("encode revision %d: %w", e.Revision(), err)
 	}
 	data := map[string][]byte{recordKey: text}
 	secret, err := j.cluster.PatchSecret(ctx, e.secret, data)
 	if kube.IsStale(err) {
 		// The answer to a write that went through may have been lost.
-		current, listErr := j.cluster.Secrets(ctx, j.namespace, appLabel+"="+j.app+","+sequenceLabel+"="+strconv.Itoa(e.revision()))
+		current, listErr := j.cluster.Secrets(ctx, j.namespace, plan.AppLabel+"="+j.app+","+plan.SequenceLabel+"="+strconv.Itoa(e.Revision()))
 		if listErr == nil && len(current) == 1 && bytes.Equal(current[0].Data[recordKey], text) {
 			e.secret = &current[0]
 			return nil
 		}
-		return fmt.Errorf("write revision %d to the journal: another process has taken this deployment over: %w", e.revision(), err)
+		return fmt.Errorf("write revision %d to the journal: another process has taken this deployment over: %w", e.Revision(), err)
 	}
 	if err != nil {
-		return fmt.Errorf("write revision %d to the journal: %w", e.revision(), err)
+		return fmt.Errorf("write revision %d to the journal: %w", e.Revision(), err)
 	}
 	e.secret = secret
 	return nil
 }
 
-// trim deletes the oldest revisions beyond those that are kept, but never the
+// Trim deletes the oldest revisions beyond those that are kept, but never the
 // last good one before the newest: it is what a rollback needs.
-func (j *journal) trim(ctx context.Context) error {
-	if len(j.entries) <= journalKept {
+func (j *Journal) Trim(ctx context.Context) error {
+	if len(j.Entries) <= Kept {
 		return nil
 	}
-	back := j.goodBefore(j.latest())
-	for _, e := range j.entries[:len(j.entries)-journalKept] {
-		if e == back || e.Phase != ended {
+	back := j.GoodBefore(j.Latest())
+	for _, e := range j.Entries[:len(j.Entries)-Kept] {
+		if e == back || e.Phase != Ended {
 			continue
 		}
 		ref := kube.Ref{APIVersion: "v1", Kind: "Secret", Namespace: j.namespace, Name: e.secret.Name}

@@ -1,4 +1,4 @@
-package deploy
+package plan
 
 import (
 	"crypto/sha256"
@@ -16,31 +16,31 @@ import (
 // labels, since a changed annotation of a Deployment is a new generation of
 // it, which its controller would have to work through though nothing changes.
 const (
-	appLabel      = "towline.dev/app"
-	setLabel      = "applyset.kubernetes.io/part-of"
-	sequenceLabel = "towline.dev/revision" // of journal entries as well
+	AppLabel      = "towline.dev/app"
+	PartOfLabel   = "applyset.kubernetes.io/part-of"
+	SequenceLabel = "towline.dev/revision" // of journal entries as well
 )
 
-// stamp returns a copy of an object with the marks of its application, which
+// Stamp returns a copy of an object with the marks of its application, which
 // lives in namespace, whatever namespace the object is in. The revision is
 // written where a later writer must be recognised: on workloads and Services.
 // Elsewhere it would only make an unchanged object look changed.
-func stamp(o *unstructured.Unstructured, app, namespace string, revision int) *unstructured.Unstructured {
+func Stamp(o *unstructured.Unstructured, app, namespace string, revision int) *unstructured.Unstructured {
 	o = o.DeepCopy()
 	labels := o.GetLabels()
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[appLabel], labels[setLabel] = app, setID(app, namespace)
-	if fenced(kube.RefOf(o)) {
-		labels[sequenceLabel] = strconv.Itoa(revision)
+	labels[AppLabel], labels[PartOfLabel] = app, ApplySetID(app, namespace)
+	if Fenced(kube.RefOf(o)) {
+		labels[SequenceLabel] = strconv.Itoa(revision)
 	}
 	o.SetLabels(labels)
 	return o
 }
 
-// fenced tells whether objects of a kind carry the sequence.
-func fenced(ref kube.Ref) bool {
+// Fenced tells whether objects of a kind carry the sequence.
+func Fenced(ref kube.Ref) bool {
 	switch ref.GVK().GroupKind().String() {
 	case "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "Service":
 		return true
@@ -48,32 +48,35 @@ func fenced(ref kube.Ref) bool {
 	return false
 }
 
-// sequenceOf is the revision that an object carries, 0 when it has none.
-func sequenceOf(o *unstructured.Unstructured) int {
-	n, err := strconv.Atoi(o.GetLabels()[sequenceLabel])
+// SequenceOf is the revision that an object carries, 0 when it has none.
+func SequenceOf(o *unstructured.Unstructured) int {
+	n, err := strconv.Atoi(o.GetLabels()[SequenceLabel])
 	if err != nil {
 		return 0
 	}
 	return n
 }
 
-// setID is the ApplySet ID of an application, by the specification's rule: a
+// ApplySetID is the ApplySet ID of an application, by the specification's rule: a
 // hash of its parent object, which is the application's Lease.
-func setID(app, namespace string) string {
-	sum := sha256.Sum256([]byte(leaseName(app) + "." + namespace + ".Lease.coordination.k8s.io"))
+func ApplySetID(app, namespace string) string {
+	sum := sha256.Sum256([]byte(LeaseName(app) + "." + namespace + ".Lease.coordination.k8s.io"))
 	return "applyset-" + base64.RawURLEncoding.EncodeToString(sum[:]) + "-v1"
 }
+
+// LeaseName is the name of an application's Lease.
+func LeaseName(app string) string { return "towline-" + app }
 
 // isOurs tells whether an entry of managedFields is of our applies.
 func isOurs(entry metav1.ManagedFieldsEntry) bool {
 	return entry.Manager == kube.FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
 }
 
-// yieldReplicas leaves spec.replicas to the autoscaler that sets it. Taking
+// YieldReplicas leaves spec.replicas to the autoscaler that sets it. Taking
 // the field out of an apply that owned it alone would reset it to 1, so while
 // we still own it the live number is sent instead; the autoscaler's first own
 // change takes it over.
-func yieldReplicas(o, live *unstructured.Unstructured, autoscaler string) (*unstructured.Unstructured, string) {
+func YieldReplicas(o, live *unstructured.Unstructured, autoscaler string) (*unstructured.Unstructured, string) {
 	if autoscaler == "" {
 		return o, ""
 	}

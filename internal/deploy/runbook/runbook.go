@@ -1,4 +1,6 @@
-package deploy
+// Package runbook is the log of a deployment, written so that a person could
+// repeat it.
+package runbook
 
 import (
 	"fmt"
@@ -7,26 +9,26 @@ import (
 	"sync"
 )
 
-// runbook is the log of a deployment: what was done, in the order of doing it,
+// Runbook is the log of a deployment: what was done, in the order of doing it,
 // with the request that did it. Safe for concurrent use; whole lines only.
-type runbook struct {
+type Runbook struct {
 	mu       sync.Mutex
 	w        io.Writer
 	progress func(string)
 	last     map[string]string // the line of progress of each thing
 }
 
-func newRunbook(w io.Writer, progress func(string)) *runbook {
+func New(w io.Writer, progress func(string)) *Runbook {
 	if w == nil {
 		w = io.Discard
 	}
 	if progress == nil {
 		progress = func(string) {}
 	}
-	return &runbook{w: w, progress: progress, last: map[string]string{}}
+	return &Runbook{w: w, progress: progress, last: map[string]string{}}
 }
 
-func (b *runbook) line(format string, args ...any) {
+func (b *Runbook) Line(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	text := strings.TrimRight(fmt.Sprintf(format, args...), "\n")
@@ -34,15 +36,15 @@ func (b *runbook) line(format string, args ...any) {
 	_, _ = io.WriteString(b.w, text+"\n")
 }
 
-// report replaces the line of progress with how one thing stands, and logs it
+// Report replaces the line of progress with how one thing stands, and logs it
 // when that has changed.
-func (b *runbook) report(thing, line string) {
+func (b *Runbook) Report(thing, line string) {
 	b.mu.Lock()
 	same := line == b.last[thing]
 	b.last[thing] = line
 	b.mu.Unlock()
 	if !same {
 		b.progress(thing + ": " + line)
-		b.line("        %s: %s", thing, line)
+		b.Line("        %s: %s", thing, line)
 	}
 }

@@ -1,4 +1,7 @@
-package deploy
+// Package rollout says when a workload is done, or why it never will be: its
+// pods, what its controllers say of it, and what the Services' endpoints hold.
+// The judgement is pure; Waiter feeds it from watches.
+package rollout
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package deploy
+package plan
 
 import (
 	"strings"
@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 )
@@ -36,7 +37,7 @@ func parse(t testing.TB, text string) *unstructured.Unstructured {
 // situation is one of application web in namespace shop.
 func situation(t testing.TB, revision int, desired, live, owned []string) Situation {
 	t.Helper()
-	s := Situation{App: "web", Namespace: "shop", Revision: revision, Strategy: strategyRolling,
+	s := Situation{App: "web", Namespace: "shop", Revision: revision, Strategy: Rolling,
 		Live: map[string]*unstructured.Unstructured{}, Resources: map[string]kube.Resource{}, Scaled: map[string]string{}, Merged: map[string]*unstructured.Unstructured{}}
 	know := func(o *unstructured.Unstructured) {
 		ref := kube.RefOf(o)
@@ -72,7 +73,7 @@ const (
 
 // mine is an object as it is in the cluster after an earlier revision.
 func mine(text string) string {
-	return strings.Replace(text, "metadata: {", `metadata: {uid: u1, managedFields: [{manager: towline, operation: Apply}], labels: {towline.dev/app: web, applyset.kubernetes.io/part-of: `+setID("web", "shop")+`}, `, 1)
+	return strings.Replace(text, "metadata: {", `metadata: {uid: u1, managedFields: [{manager: towline, operation: Apply}], labels: {towline.dev/app: web, applyset.kubernetes.io/part-of: `+ApplySetID("web", "shop")+`}, `, 1)
 }
 
 func TestPlanRolling(t *testing.T) {
@@ -180,7 +181,7 @@ func TestPlanRolling(t *testing.T) {
 
 func TestPlanRefuses(t *testing.T) {
 	t.Parallel()
-	foreign := strings.Replace(mine(shopDeployment), setID("web", "shop"), setID("till", "shop"), 1)
+	foreign := strings.Replace(mine(shopDeployment), ApplySetID("web", "shop"), ApplySetID("till", "shop"), 1)
 	foreign = strings.Replace(foreign, "towline.dev/app: web", "towline.dev/app: till", 1)
 	later := strings.Replace(mine(shopDeployment), "labels: {", `labels: {towline.dev/revision: "7", `, 1)
 	cases := map[string]struct {
@@ -188,8 +189,8 @@ func TestPlanRefuses(t *testing.T) {
 		strategy string
 		want     string
 	}{
-		"an object of another application": {[]string{foreign}, strategyRolling, "k8s/web.yaml:1: Deployment/web in namespace shop belongs to another application, till"},
-		"an object with a later revision":  {[]string{later}, strategyRolling, "carries revision 7, later than the revision 2"},
+		"an object of another application": {[]string{foreign}, Rolling, "k8s/web.yaml:1: Deployment/web in namespace shop belongs to another application, till"},
+		"an object with a later revision":  {[]string{later}, Rolling, "carries revision 7, later than the revision 2"},
 		"a strategy that it does not know": {nil, "blue-geen", `unknown strategy "blue-geen": use rolling`},
 	}
 	for name, c := range cases {
@@ -197,7 +198,7 @@ func TestPlanRefuses(t *testing.T) {
 			t.Parallel()
 			s := situation(t, 2, []string{shopDeployment}, c.live, nil)
 			s.Strategy = c.strategy
-			if _, err := Plan(s); !isRefusal(err) || !strings.Contains(err.Error(), c.want) {
+			if _, err := Plan(s); !refusal.Is(err) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
@@ -212,11 +213,11 @@ func TestPlanStampsObjectsAndNotPods(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings, workload := steps[0].Object, steps[1].Object
-	if sequenceOf(workload) != 5 || sequenceOf(settings) != 0 {
-		t.Errorf("revisions %d and %d, want 5 on the workload and none on the ConfigMap", sequenceOf(workload), sequenceOf(settings))
+	if SequenceOf(workload) != 5 || SequenceOf(settings) != 0 {
+		t.Errorf("revisions %d and %d, want 5 on the workload and none on the ConfigMap", SequenceOf(workload), SequenceOf(settings))
 	}
 	for _, o := range []*unstructured.Unstructured{settings, workload} {
-		if o.GetLabels()[appLabel] != "web" || o.GetLabels()[setLabel] != setID("web", "shop") {
+		if o.GetLabels()[AppLabel] != "web" || o.GetLabels()[PartOfLabel] != ApplySetID("web", "shop") {
 			t.Errorf("labels of %s: %v", o.GetName(), o.GetLabels())
 		}
 	}
@@ -251,10 +252,34 @@ func TestYieldReplicas(t *testing.T) {
 			if c.live != "" {
 				live = parse(t, c.live)
 			}
-			got, _ := yieldReplicas(parse(t, desired), live, c.autoscaler)
+			got, _ := YieldReplicas(parse(t, desired), live, c.autoscaler)
 			replicas, _, _ := unstructured.NestedFieldNoCopy(got.Object, "spec", "replicas")
 			if replicas != c.want {
 				t.Errorf("replicas %v, want %v", replicas, c.want)
+			}
+		})
+	}
+}
+
+func TestAdopted(t *testing.T) {
+	t.Parallel()
+	settings := kube.RefOf(parse(t, shopSettings))
+	for _, c := range []struct {
+		name   string
+		live   []string
+		before []kube.Ref
+		want   []kube.Ref
+	}{
+		{"what is not there is created", nil, nil, nil},
+		{"what is there without an owner is adopted", []string{shopSettings}, nil, []kube.Ref{settings}},
+		{"what the application owns is not", []string{mine(shopSettings)}, nil, nil},
+		{"what a failed revision has marked is adopted still", []string{mine(shopSettings), mine(shopOther)}, []kube.Ref{settings}, []kube.Ref{settings}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := situation(t, 4, []string{shopSettings, shopOther}, c.live, nil)
+			if diff := cmp.Diff(c.want, Adopted(s, c.before)); diff != "" {
+				t.Error("(-want +got)\n", diff)
 			}
 		})
 	}

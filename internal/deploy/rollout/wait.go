@@ -1,4 +1,4 @@
-package deploy
+package rollout
 
 import (
 	"context"
@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/deploy/runbook"
 	"github.com/towline/towline/internal/kube"
 )
 
@@ -26,9 +28,20 @@ const lookAgain = time.Second
 // before they count as ready: enough to see one that crashes at its start.
 const doubtTime = 3 * time.Second
 
-// wait returns when an object, and what it brings about, is as planned. A
+// Waiter waits for workloads.
+type Waiter struct {
+	Cluster *kube.Cluster
+	Log     *runbook.Runbook
+	// Unschedulable is how long a new pod may find no node.
+	Unschedulable time.Duration
+	// Reverting says that what is waited for replaces a revision that failed:
+	// its pods are not waited for.
+	Reverting bool
+}
+
+// Wait returns when an object, and what it brings about, is as planned. A
 // refusal says why it will not be; it has the failing pod's events and log.
-func (r *run) wait(ctx context.Context, ref kube.Ref, generation int64) error {
+func (w *Waiter) Wait(ctx context.Context, ref kube.Ref, generation int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changed := make(chan struct{}, 1)
@@ -38,7 +51,7 @@ func (r *run) wait(ctx context.Context, ref kube.Ref, generation int64) error {
 		default:
 		}
 	}
-	look, err := r.lookout(ctx, ref, generation, notify)
+	look, err := w.lookout(ctx, ref, generation, notify)
 	if err != nil {
 		return err
 	}
@@ -51,22 +64,22 @@ func (r *run) wait(ctx context.Context, ref kube.Ref, generation int64) error {
 			return err
 		}
 		if s.Line != "" {
-			r.log.report(ref.Name, s.Line)
+			w.Log.Report(ref.Name, s.Line)
 		}
 		if since = doneSince(since, s, time.Now()); s.Done && (!s.Doubtful || time.Since(since) >= doubtTime) {
-			return r.afterwards(ctx, ref)
+			return w.afterwards(ctx, ref)
 		}
-		if err := r.unstick(ctx, s.Stuck); err != nil {
+		if err := w.unstick(ctx, s.Stuck); err != nil {
 			return err
 		}
 		if t, over := patience.over(s.Troubles, time.Now()); over {
-			return refuse("%s: %s%s", ref, t, r.diagnose(ctx, t.Pod, t.Container, t.Previous))
+			return refusal.New("%s: %s%s", ref, t, w.diagnose(ctx, t.Pod, t.Container, t.Previous))
 		}
 		select {
 		case <-changed:
 		case <-ticker.C:
 		case <-ctx.Done():
-			return r.interrupted(ctx, ref, s)
+			return w.interrupted(ctx, ref, s)
 		}
 	}
 }
@@ -85,17 +98,17 @@ func doneSince(since time.Time, s standing, now time.Time) time.Time {
 
 // afterwards waits for what is not in the object itself: the API server serves
 // a new kind a moment after its definition says that it is established.
-func (r *run) afterwards(ctx context.Context, ref kube.Ref) error {
+func (w *Waiter) afterwards(ctx context.Context, ref kube.Ref) error {
 	if ref.Kind != "CustomResourceDefinition" {
 		return nil
 	}
-	definition, err := r.Cluster.Get(ctx, ref)
+	definition, err := w.Cluster.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
 	for _, gvk := range definedKinds(definition) {
 		for {
-			_, err := r.Cluster.Resource(gvk)
+			_, err := w.Cluster.Resource(gvk)
 			if err == nil {
 				break
 			}
@@ -104,7 +117,7 @@ func (r *run) afterwards(ctx context.Context, ref kube.Ref) error {
 			}
 			select {
 			case <-ctx.Done():
-				return refuse("%s: the API server does not serve its kind", ref)
+				return refusal.New("%s: the API server does not serve its kind", ref)
 			case <-time.After(250 * time.Millisecond):
 			}
 		}
@@ -130,16 +143,16 @@ func definedKinds(o *unstructured.Unstructured) []schema.GroupVersionKind {
 
 // interrupted says what a wait was still waiting for. When its time is over
 // the pod that is not ready speaks for itself.
-func (r *run) interrupted(ctx context.Context, ref kube.Ref, s standing) error {
+func (w *Waiter) interrupted(ctx context.Context, ref kube.Ref, s standing) error {
 	cause := context.Cause(ctx)
-	if !isRefusal(cause) {
+	if !refusal.Is(cause) {
 		return fmt.Errorf("wait for %s: %w", ref, cause)
 	}
 	text := ""
-	if refused, ok := cause.(*refusal); ok && refused.deadline { //nolint:errorlint // The cause is set bare.
-		text = r.diagnose(ctx, s.Unready, "", false)
+	if refusal.IsDeadline(cause) {
+		text = w.diagnose(ctx, s.Unready, "", false)
 	}
-	return refuse("%s: %s%s", ref, s.Missing, text)
+	return refusal.New("%s: %s%s", ref, s.Missing, text)
 }
 
 // patience remembers since when a trouble has lasted.
@@ -168,15 +181,15 @@ func (p patience) over(troubles []trouble, now time.Time) (trouble, bool) {
 }
 
 // lookout returns a function that judges the present state of an object.
-func (r *run) lookout(ctx context.Context, ref kube.Ref, generation int64, notify func()) (func() (standing, error), error) {
+func (w *Waiter) lookout(ctx context.Context, ref kube.Ref, generation int64, notify func()) (func() (standing, error), error) {
 	if ref.GVK().GroupKind().String() == "Deployment.apps" {
-		return r.lookoutRollout(ctx, ref, generation, notify)
+		return w.lookoutRollout(ctx, ref, generation, notify)
 	}
-	return r.lookoutHealth(ctx, ref, generation, notify)
+	return w.lookoutHealth(ctx, ref, generation, notify)
 }
 
-func (r *run) lookoutRollout(ctx context.Context, ref kube.Ref, generation int64, notify func()) (func() (standing, error), error) {
-	live, err := r.Cluster.Get(ctx, ref)
+func (w *Waiter) lookoutRollout(ctx context.Context, ref kube.Ref, generation int64, notify func()) (func() (standing, error), error) {
+	live, err := w.Cluster.Get(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -188,16 +201,16 @@ func (r *run) lookoutRollout(ctx context.Context, ref kube.Ref, generation int64
 	if err != nil {
 		return nil, fmt.Errorf("read the selector of %s: %w", ref, err)
 	}
-	services, err := r.servicesOf(ctx, ref.Namespace, d.Spec.Template.Labels)
+	services, err := w.servicesOf(ctx, ref.Namespace, d.Spec.Template.Labels)
 	if err != nil {
 		return nil, err
 	}
 	scope := kube.Scope{Namespace: ref.Namespace, Selector: selector.String(), Changed: notify}
-	deployments := r.Cluster.FollowDeployments(ctx, kube.Scope{Namespace: ref.Namespace, Name: ref.Name, Changed: notify})
-	sets, pods := r.Cluster.FollowReplicaSets(ctx, scope), r.Cluster.FollowPods(ctx, scope)
+	deployments := w.Cluster.FollowDeployments(ctx, kube.Scope{Namespace: ref.Namespace, Name: ref.Name, Changed: notify})
+	sets, pods := w.Cluster.FollowReplicaSets(ctx, scope), w.Cluster.FollowPods(ctx, scope)
 	slices := map[string]*kube.Follower[*discoveryv1.EndpointSlice]{}
 	for _, name := range services {
-		slices[name] = r.Cluster.FollowEndpointSlices(ctx, ref.Namespace, name, notify)
+		slices[name] = w.Cluster.FollowEndpointSlices(ctx, ref.Namespace, name, notify)
 	}
 	return func() (standing, error) {
 		for _, err := range []error{deployments.Err(), sets.Err(), pods.Err()} {
@@ -205,7 +218,7 @@ func (r *run) lookoutRollout(ctx context.Context, ref kube.Ref, generation int64
 				return standing{}, err
 			}
 		}
-		v := rolloutView{ReplicaSets: sets.Items(), Pods: pods.Items(), Generation: generation, Unschedulable: r.Unschedulable}
+		v := rolloutView{ReplicaSets: sets.Items(), Pods: pods.Items(), Generation: generation, Unschedulable: w.Unschedulable}
 		if items := deployments.Items(); len(items) == 1 {
 			v.Deployment = items[0]
 		}
@@ -220,8 +233,8 @@ func (r *run) lookoutRollout(ctx context.Context, ref kube.Ref, generation int64
 }
 
 // servicesOf are the names of the Services that select pods of these labels.
-func (r *run) servicesOf(ctx context.Context, namespace string, pod map[string]string) ([]string, error) {
-	all, err := r.Cluster.Services(ctx, namespace)
+func (w *Waiter) servicesOf(ctx context.Context, namespace string, pod map[string]string) ([]string, error) {
+	all, err := w.Cluster.Services(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -234,8 +247,8 @@ func (r *run) servicesOf(ctx context.Context, namespace string, pod map[string]s
 	return names, nil
 }
 
-func (r *run) lookoutHealth(ctx context.Context, ref kube.Ref, generation int64, notify func()) (func() (standing, error), error) {
-	object, err := r.Cluster.Follow(ctx, ref, notify)
+func (w *Waiter) lookoutHealth(ctx context.Context, ref kube.Ref, generation int64, notify func()) (func() (standing, error), error) {
+	object, err := w.Cluster.Follow(ctx, ref, notify)
 	if err != nil {
 		return nil, err
 	}
@@ -250,15 +263,15 @@ func (r *run) lookoutHealth(ctx context.Context, ref kube.Ref, generation int64,
 		}
 		if pods == nil {
 			if selector := podSelector(items[0]); selector != "" {
-				pods = r.Cluster.FollowPods(ctx, kube.Scope{Namespace: ref.Namespace, Selector: selector, Changed: notify})
+				pods = w.Cluster.FollowPods(ctx, kube.Scope{Namespace: ref.Namespace, Selector: selector, Changed: notify})
 			}
 		}
 		var own, stuck []*corev1.Pod
 		if pods != nil {
 			own = currentPods(items[0], pods.Items())
-			stuck = stuckPods(items[0], pods.Items(), r.entry.Phase == reverting)
+			stuck = stuckPods(items[0], pods.Items(), w.Reverting)
 		}
-		s := judgeHealth(items[0], own, r.Unschedulable)
+		s := judgeHealth(items[0], own, w.Unschedulable)
 		s.Stuck = stuck
 		return s, nil
 	}, nil

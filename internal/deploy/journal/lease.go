@@ -1,4 +1,4 @@
-package deploy
+package journal
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/runbook"
 	"github.com/towline/towline/internal/kube"
 )
 
@@ -24,21 +26,30 @@ const (
 	releaseWait   = 5 * time.Second
 )
 
-func leaseName(app string) string { return "towline-" + app }
+// Claim is who asks for an application's lease, and why.
+type Claim struct {
+	Cluster   *kube.Cluster
+	Log       *runbook.Runbook
+	App       string
+	Namespace string
+	Holder    string        // names the process and the run
+	Key       string        // of the deployment: the same key may take its own lease over
+	Note      string        // what it is for, such as "deploying"
+	Wait      time.Duration // for another deployment of the same application to end
+}
 
-// hold takes the application's lease and keeps it until release is called. The
+// Hold takes the application's lease and keeps it until release is called. The
 // context it returns ends when the lease is lost. A lease that somebody else
-// holds is waited for, and is an error after Config.LeaseWait.
-func (r *run) hold(ctx context.Context, note string) (held context.Context, release func(), err error) {
-	namespace := r.record.Namespace
-	path := "/apis/coordination.k8s.io/v1/namespaces/" + namespace + "/leases/" + leaseName(r.record.App)
+// holds is waited for, and is an error after Claim.Wait.
+func Hold(ctx context.Context, c Claim) (held context.Context, release func(), err error) {
+	name := plan.LeaseName(c.App)
 	claim := kube.LeaseClaim{
-		Namespace: namespace, Name: leaseName(r.record.App), Holder: r.Holder + " " + r.nonce, Key: r.key, Duration: leaseDuration,
-		Note: note + " " + r.record.App, Labels: map[string]string{appLabel: r.record.App, "applyset.kubernetes.io/id": setID(r.record.App, namespace)},
+		Namespace: c.Namespace, Name: name, Holder: c.Holder, Key: c.Key, Duration: leaseDuration,
+		Note: c.Note + " " + c.App, Labels: map[string]string{plan.AppLabel: c.App, "applyset.kubernetes.io/id": plan.ApplySetID(c.App, c.Namespace)},
 		Annotations: map[string]string{"applyset.kubernetes.io/tooling": "towline/v1"},
 	}
-	r.log.line("lease   %s   PUT %s", claim.Name, path)
-	lease, err := r.acquire(ctx, claim)
+	c.Log.Line("lease   %s   PUT /apis/coordination.k8s.io/v1/namespaces/%s/leases/%s", name, c.Namespace, name)
+	lease, err := c.acquire(ctx, claim)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -46,7 +57,7 @@ func (r *run) hold(ctx context.Context, note string) (held context.Context, rele
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		r.keep(held, lease, stop, lose)
+		c.keep(held, lease, stop, lose)
 	}()
 	return held, func() {
 		close(stop)
@@ -55,18 +66,18 @@ func (r *run) hold(ctx context.Context, note string) (held context.Context, rele
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWait)
 		defer cancel()
 		if err := lease.Release(ctx); err != nil {
-			r.log.line("lease   not given back, it ends by itself in %s: %s", leaseDuration, err)
+			c.Log.Line("lease   not given back, it ends by itself in %s: %s", leaseDuration, err)
 		}
 	}, nil
 }
 
 // acquire asks for the lease until it is free. Another holder's lease counts
 // as free when it has not changed for its whole duration by this clock.
-func (r *run) acquire(ctx context.Context, claim kube.LeaseClaim) (*kube.Lease, error) {
+func (c Claim) acquire(ctx context.Context, claim kube.LeaseClaim) (*kube.Lease, error) {
 	begin := time.Now()
 	expired, seen, since := "", "", begin
 	for {
-		lease, err := r.Cluster.AcquireLease(ctx, claim, expired)
+		lease, err := c.Cluster.AcquireLease(ctx, claim, expired)
 		if err == nil {
 			return lease, nil
 		}
@@ -79,12 +90,12 @@ func (r *run) acquire(ctx context.Context, claim kube.LeaseClaim) (*kube.Lease, 
 			if time.Since(since) > held.Duration {
 				expired = held.Renewed
 			}
-			if time.Since(begin) > r.LeaseWait {
+			if time.Since(begin) > c.Wait {
 				return nil, fmt.Errorf("deploy %s to namespace %s: its lease is %w. Wait until that deployment has ended and try again", claim.Name, claim.Namespace, held)
 			}
-			r.log.report("waiting for the lease", held.Error())
+			c.Log.Report("waiting for the lease", held.Error())
 		case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err): // Somebody else was faster: look again.
-		case !kube.Transient(err) || time.Since(begin) > r.LeaseWait:
+		case !kube.Transient(err) || time.Since(begin) > c.Wait:
 			return nil, err
 		}
 		select {
@@ -96,7 +107,7 @@ func (r *run) acquire(ctx context.Context, claim kube.LeaseClaim) (*kube.Lease, 
 }
 
 // keep renews the lease until stop is closed, and calls lose when it is lost.
-func (r *run) keep(ctx context.Context, lease *kube.Lease, stop <-chan struct{}, lose func(error)) {
+func (c Claim) keep(ctx context.Context, lease *kube.Lease, stop <-chan struct{}, lose func(error)) {
 	ticker := time.NewTicker(leaseRenew)
 	defer ticker.Stop()
 	renewed := time.Now()
@@ -116,10 +127,10 @@ func (r *run) keep(ctx context.Context, lease *kube.Lease, stop <-chan struct{},
 		case err == nil:
 			renewed = time.Now()
 		case errors.As(err, &held):
-			lose(fmt.Errorf("the lease of %s is %w: this process has lost it and leaves the cluster alone", r.record.App, held))
+			lose(fmt.Errorf("the lease of %s is %w: this process has lost it and leaves the cluster alone", c.App, held))
 			return
 		case time.Since(renewed) > leaseGiveUp:
-			lose(fmt.Errorf("the lease of %s could not be renewed for %s: %w", r.record.App, leaseGiveUp, err))
+			lose(fmt.Errorf("the lease of %s could not be renewed for %s: %w", c.App, leaseGiveUp, err))
 			return
 		}
 	}

@@ -1,12 +1,18 @@
-package deploy
+// Package plan makes the whole of a deployment before anything is written: a
+// pure function from a situation (live objects, desired ones, strategy) to
+// ordered steps, one file per strategy. It sends no request and keeps no state.
+package plan
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 )
@@ -89,23 +95,30 @@ type Situation struct {
 // strategies are the ways in which old pods give way to new ones: functions
 // from a situation to ordered steps.
 var strategies = map[string]func(Situation) []Step{
-	strategyRolling: planRolling,
+	Rolling: planRolling,
 }
 
 // Plan is the whole deployment as ordered steps. It is pure: no request is
 // sent, and equal situations give equal plans. A refusal says why the
 // situation allows none.
 func Plan(s Situation) ([]Step, error) {
-	strategy := strategies[s.Strategy]
-	if strategy == nil {
-		return nil, refuse("unknown strategy %q: use %s", s.Strategy, strategyRolling)
+	if err := Known(s.Strategy); err != nil {
+		return nil, err
 	}
 	for _, o := range s.Desired {
 		if err := mayTake(s, o); err != nil {
 			return nil, err
 		}
 	}
-	return strategy(s), nil
+	return strategies[s.Strategy](s), nil
+}
+
+// Known refuses a strategy that there is not.
+func Known(strategy string) error {
+	if strategies[strategy] == nil {
+		return refusal.New("unknown strategy %q: use %s", strategy, strings.Join(slices.Sorted(maps.Keys(strategies)), ", "))
+	}
+	return nil
 }
 
 // mayTake refuses an object that belongs to another application, or that
@@ -115,26 +128,26 @@ func mayTake(s Situation, o manifest.Object) error {
 	if live == nil {
 		return nil
 	}
-	if set := live.GetLabels()[setLabel]; set != "" && set != setID(s.App, s.Namespace) {
-		return refuse("%s%s belongs to another application, %s. Two applications must not own the same object: rename it, or deploy both as one",
-			at(o), manifest.Ref(o.Unstructured), cmp.Or(live.GetLabels()[appLabel], set))
+	if set := live.GetLabels()[PartOfLabel]; set != "" && set != ApplySetID(s.App, s.Namespace) {
+		return refusal.New("%s%s belongs to another application, %s. Two applications must not own the same object: rename it, or deploy both as one",
+			At(o), manifest.Ref(o.Unstructured), cmp.Or(live.GetLabels()[AppLabel], set))
 	}
-	if sequence := sequenceOf(live); sequence > s.Revision {
-		return refuse("%s carries revision %d, later than the revision %d of this deployment: a newer deployment has been here",
+	if sequence := SequenceOf(live); sequence > s.Revision {
+		return refusal.New("%s carries revision %d, later than the revision %d of this deployment: a newer deployment has been here",
 			manifest.Ref(o.Unstructured), sequence, s.Revision)
 	}
 	return nil
 }
 
-// adopted are the desired objects that are there already and belong to nobody,
-// or were when an earlier revision adopted them that did not succeed.
-func adopted(s Situation, before []kube.Ref) []kube.Ref {
+// Adopted are the desired objects that are there already and belong to nobody,
+// or were when an earlier revision Adopted them that did not succeed.
+func Adopted(s Situation, before []kube.Ref) []kube.Ref {
 	var found []kube.Ref
 	for _, o := range s.Desired {
 		ref := kube.RefOf(o.Unstructured)
 		live := s.Live[ref.ID()]
 		known := slices.ContainsFunc(before, func(r kube.Ref) bool { return r.ID() == ref.ID() })
-		if live != nil && (live.GetLabels()[setLabel] == "" || known) {
+		if live != nil && (live.GetLabels()[PartOfLabel] == "" || known) {
 			found = append(found, ref)
 		}
 	}
@@ -151,7 +164,7 @@ func applies(s Situation) []Step {
 			wave, last = wave+1, kind
 		}
 		live := s.Live[ref.ID()]
-		object, text := yieldReplicas(stamp(o.Unstructured, s.App, s.Namespace, s.Revision), live, s.Scaled[ref.ID()])
+		object, text := YieldReplicas(Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), live, s.Scaled[ref.ID()])
 		steps = append(steps, Step{
 			Verb: VerbApply, Ref: ref, Object: object, Live: live, Force: s.Force, Text: text, Wave: wave,
 			Change:  changeOf(live, s.Merged[ref.ID()]),
@@ -196,7 +209,7 @@ func essence(o *unstructured.Unstructured) map[string]any {
 	o.SetResourceVersion("")
 	o.SetGeneration(0)
 	unstructured.RemoveNestedField(o.Object, "status")
-	unstructured.RemoveNestedField(o.Object, "metadata", "labels", sequenceLabel)
+	unstructured.RemoveNestedField(o.Object, "metadata", "labels", SequenceLabel)
 	// The Deployment controller's own mark, which a dry-run shows as it was.
 	unstructured.RemoveNestedField(o.Object, "metadata", "annotations", "deployment.kubernetes.io/revision")
 	return o.Object
@@ -212,7 +225,7 @@ func prunes(s Situation) []Step {
 	var steps []Step
 	for _, ref := range slices.Backward(s.Owned) {
 		live := s.Live[ref.ID()]
-		if kept[ref.ID()] || live == nil || live.GetLabels()[setLabel] != setID(s.App, s.Namespace) {
+		if kept[ref.ID()] || live == nil || live.GetLabels()[PartOfLabel] != ApplySetID(s.App, s.Namespace) {
 			continue
 		}
 		kept[ref.ID()] = true
@@ -234,8 +247,8 @@ var protected = map[string]string{
 	"CustomResourceDefinition.apiextensions.k8s.io": "for all objects of its kind would go as well",
 }
 
-// at is where an object was written, as the beginning of a message.
-func at(o manifest.Object) string {
+// At is where an object was written, as the beginning of a message.
+func At(o manifest.Object) string {
 	if source := o.Source.String(); source != "" {
 		return source + ": "
 	}

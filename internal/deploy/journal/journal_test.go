@@ -1,0 +1,111 @@
+package journal
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+const (
+	shopService  = `{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}}`
+	shopSettings = `{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: shop}, data: {a: "1"}}`
+	shopOther    = `{apiVersion: v1, kind: ConfigMap, metadata: {name: other, namespace: shop}}`
+)
+
+// parse reads an object in YAML's short form.
+func parse(t testing.TB, text string) *unstructured.Unstructured {
+	t.Helper()
+	body, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := manifest.Decode(body)
+	if err != nil || len(objects) != 1 {
+		t.Fatalf("%d objects, error %v", len(objects), err)
+	}
+	return objects[0].Unstructured
+}
+
+// kept is an entry of the journal as it is read back from the cluster.
+func kept(t *testing.T, revision int, outcome pipeline.Outcome, adopted []kube.Ref, texts ...string) *Entry {
+	t.Helper()
+	var objects []manifest.Object
+	for _, text := range texts {
+		objects = append(objects, manifest.Object{Unstructured: parse(t, text)})
+	}
+	packed, err := pack(objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Entry{
+		Record: Record{Deployment: pipeline.Deployment{Revision: revision, Outcome: outcome}, Phase: Ended, Adopted: adopted},
+		secret: &corev1.Secret{Data: map[string][]byte{manifestsKey: packed}},
+	}
+}
+
+func TestWhatWasThereBeforeIsNotPrunedWithAFailedRevision(t *testing.T) {
+	t.Parallel()
+	settings, other := kube.RefOf(parse(t, shopSettings)), kube.RefOf(parse(t, shopOther))
+	service := kube.RefOf(parse(t, shopService))
+	failed := func(revision int) *Entry {
+		return kept(t, revision, pipeline.Failed, []kube.Ref{settings}, shopSettings, shopOther)
+	}
+	for _, c := range []struct {
+		name  string
+		owned []*Entry
+		want  []kube.Ref
+	}{
+		{"it stays when the revision that adopted it failed", []*Entry{kept(t, 1, pipeline.Succeeded, nil, shopService), failed(2)}, []kube.Ref{service, other}},
+		{"it is the application's once one has succeeded with it", []*Entry{kept(t, 1, pipeline.Succeeded, []kube.Ref{settings}, shopSettings)}, []kube.Ref{settings}},
+		{"it stays when all that there is has failed", []*Entry{failed(1), failed(2)}, []kube.Ref{other, other}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			j := &Journal{Entries: c.owned}
+			got, err := j.OwnedBefore(j.Latest() + 1)
+			if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
+				t.Errorf("%v (-want +got)\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func TestTheJournalKeepsRoomForTheSteps(t *testing.T) {
+	t.Parallel()
+	var objects []manifest.Object
+	for n := range 3000 { // small ones, which compress well
+		objects = append(objects, manifest.Object{Unstructured: parse(t, fmt.Sprintf(`{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}}`, n))})
+	}
+	_, err := (&Journal{app: "web"}).Add(t.Context(), Record{}, objects)
+	if !refusal.Is(err) || !strings.Contains(err.Error(), "the 3000 rendered manifests take") {
+		t.Errorf("error %v, want a refusal before anything is written", err)
+	}
+}
+
+func TestAPartOfARevisionIsNotTakenForTheWhole(t *testing.T) {
+	t.Parallel()
+	e := kept(t, 1, pipeline.Succeeded, nil, shopSettings)
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := w.Write(bytes.Repeat([]byte("\n"), maxUnpacked+1)) // nothing shows that there is more
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	e.secret.Data[manifestsKey] = packed.Bytes()
+	if objects, err := e.Objects(); err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
+		t.Errorf("%d objects, error %v", len(objects), err)
+	}
+}
