@@ -53,7 +53,11 @@ func Connect(kubeconfigPath, kubeContext string) (*Cluster, error) {
 	if name == "" {
 		name = "in-cluster"
 	}
-	return newCluster(config, name, namespace)
+	cluster, err := newCluster(config, name, namespace)
+	if err == nil && raw.Contexts[name] != nil {
+		cluster.origin = origin{file: kubeconfigPath, context: name}
+	}
+	return cluster, err
 }
 
 func checkContext(raw clientcmdapi.Config, kubeContext string, rules *clientcmd.ClientConfigLoadingRules) error {

@@ -35,6 +35,7 @@ type Cluster struct {
 	Server    string // URL of the API server
 	Namespace string // default namespace of the context, "default" when unset
 
+	origin  origin // where the credentials were read
 	config  *rest.Config
 	http    *http.Client
 	dynamic dynamic.Interface
