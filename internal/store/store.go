@@ -1,4 +1,4 @@
-// Package store keeps pipelines, executions and seen heads in SQL. It is the
+// Package store keeps pipelines, executions, seen heads and clusters in SQL. It is the
 // only room that imports database/sql. Exported methods of DB own their
 // transaction; the functions that take a Querier run inside one that the
 // caller owns, which may be the durable engine's.
@@ -23,7 +23,7 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// ErrNotFound is returned for a pipeline or execution that is not there.
+// ErrNotFound is returned for a pipeline, execution or cluster that is not there.
 var ErrNotFound = errors.New("not found")
 
 // Querier is what SQL needs of a transaction. It is narrower than *sql.Tx, so
