@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,9 +19,10 @@ import (
 // at fault, so that another can be given in its place.
 type faultGuard struct {
 	http.ResponseWriter
-	started bool // something went to the client
-	gone    bool // the client hung up in the middle
-	fault   int  // status held back
+	full    func() bool // tells whether the disk is, or was a moment ago
+	started bool        // something went to the client
+	gone    bool        // the client hung up in the middle
+	fault   int         // status held back
 	body    bytes.Buffer
 }
 
@@ -29,7 +31,10 @@ type faultGuard struct {
 const clientGone = 499
 
 func (g *faultGuard) WriteHeader(status int) {
-	if status >= http.StatusInternalServerError {
+	// The inner registry overlooks that the last bytes of a chunk did not fit
+	// and then finds the upload shorter than its client says.
+	lost := status == http.StatusRequestedRangeNotSatisfiable && g.full()
+	if status >= http.StatusInternalServerError || lost {
 		g.fault = status
 		return
 	}
@@ -67,6 +72,13 @@ func (r *Registry) diskFull(detail string) bool {
 	}
 	const least = 64 << 10 // bytes that any request needs
 	return st.Bavail*uint64(st.Bsize) < least || (st.Files > 0 && st.Ffree == 0)
+}
+
+// wasFull tells whether the disk is full or was a moment ago: the first upload
+// that fails frees what it took, before the others of its image have failed.
+func (r *Registry) wasFull() bool {
+	const moment = time.Minute
+	return r.diskFull("") || time.Since(time.Unix(0, r.fullAt.Load())) < moment
 }
 
 // dropUpload removes what an upload has written, where distribution's file

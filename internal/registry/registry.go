@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
@@ -51,7 +52,8 @@ type Registry struct {
 	log       *slog.Logger
 	app       *handlers.App
 	referrers *referrers
-	id        string // of this registry among those of the process, in the inner log
+	fullAt    atomic.Int64 // when the disk was last found full, in Unix nanoseconds
+	id        string       // of this registry among those of the process, in the inner log
 	cancel    context.CancelFunc
 	tasks     sync.WaitGroup
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // ServeHTTP checks access and serves one request.
@@ -74,7 +75,7 @@ func (r *Registry) mountPermitted(w http.ResponseWriter, req *http.Request) bool
 // inner lets distribution serve the request. Its faults do not reach the
 // client as they are, for their details are paths of this machine.
 func (r *Registry) inner(w http.ResponseWriter, req *http.Request, to route) {
-	guard := &faultGuard{ResponseWriter: w}
+	guard := &faultGuard{ResponseWriter: w, full: r.wasFull}
 	r.app.ServeHTTP(guard, req)
 	switch {
 	case guard.gone, guard.fault != 0 && req.Context().Err() != nil:
@@ -96,7 +97,10 @@ const drained = 1 << 30
 
 // explainFault answers a request that the inner registry could not serve.
 func (r *Registry) explainFault(w http.ResponseWriter, req *http.Request, to route, status int, detail string) {
-	full := r.diskFull(detail)
+	full := r.diskFull(detail) || status == http.StatusRequestedRangeNotSatisfiable
+	if full {
+		r.fullAt.Store(time.Now().UnixNano())
+	}
 	r.log.ErrorContext(req.Context(), "serve image registry", "method", req.Method,
 		"repository", to.repository, "status", status, "diskFull", full, "detail", detail)
 	r.dropUpload(req.Context(), to)
