@@ -15,7 +15,7 @@ import (
 // reports the CPU time of both as a share of one core, and the prober's
 // latency.
 func BenchmarkProber(b *testing.B) {
-	for _, rate := range []int{100, 1000} {
+	for _, rate := range []int{100, 1000, 3000, 5000} {
 		b.Run(fmt.Sprint(rate, "_per_second"), func(b *testing.B) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
 			defer s.Close()

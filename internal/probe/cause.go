@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"unicode"
 )
 
 // closed is the cause of a request whose connection the server had closed, or
@@ -56,7 +57,7 @@ func cause(err error) string {
 		// after the request was written and before an answer began.
 		return closed
 	}
-	return clip(innermost(err).Error(), 80)
+	return clip(innermost(err).Error(), maxText)
 }
 
 // exhausted says that this machine had no descriptor, port or buffer left for
@@ -77,8 +78,15 @@ func innermost(err error) error {
 	return err
 }
 
+// clip makes text that may come from anywhere fit to be shown and kept.
 func clip(s string, n int) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) && !unicode.IsSpace(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	s = strings.Join(strings.Fields(s), " ")
 	if r := []rune(s); len(r) > n {
 		return string(r[:n])
 	}

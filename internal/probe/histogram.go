@@ -10,13 +10,15 @@ import (
 // most about 3 % too high. It holds up to 2^27 us, over two minutes; longer
 // ones count as that.
 type histogram struct {
-	counts [(27 - 4) * 32]uint64
-	total  uint64
+	counts  [(27 - 4) * 32]uint64
+	total   uint64
+	longest time.Duration // exactly, within the limit
 }
 
 func (h *histogram) add(d time.Duration) {
 	h.counts[bucket(d)]++
 	h.total++
+	h.longest = max(h.longest, min(d, (1<<27-1)*time.Microsecond))
 }
 
 // quantile is the duration that the share q of all does not exceed, 0 when

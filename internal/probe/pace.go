@@ -11,11 +11,10 @@ import (
 // a healthy application.
 const maxLate = time.Second
 
-// pace starts requests at the configured rate until ctx ends. The requests
-// themselves run under send. Whether request n is due depends on the time
-// since the start alone, so that neither slow answers nor late ticks slow
-// down the rate.
-func (p *Prober) pace(ctx, send context.Context) {
+// pace starts requests at the configured rate until ctx ends. Whether request
+// n is due depends on the time since the start alone, so that neither slow
+// answers nor late ticks slow down the rate.
+func (p *Prober) pace(ctx context.Context) {
 	interval := time.Second / time.Duration(p.cfg.Rate)
 	tick := time.NewTicker(max(interval, 2*time.Millisecond))
 	defer tick.Stop()
@@ -28,7 +27,7 @@ func (p *Prober) pace(ctx, send context.Context) {
 		}
 		since := time.Since(p.started)
 		for ; p.due(n) <= since; n++ {
-			p.launch(send, n, since-p.due(n))
+			p.launch(n, since-p.due(n))
 		}
 	}
 }
@@ -40,8 +39,8 @@ func (p *Prober) due(n int) time.Duration {
 
 // launch starts request n, which is late by that much, or counts it as not
 // sent when it is too late or too many are in flight. Even ones take the fresh
-// lane, odd ones the kept connections in turn.
-func (p *Prober) launch(ctx context.Context, n int, late time.Duration) {
+// lane, odd ones the kept connections.
+func (p *Prober) launch(n int, late time.Duration) {
 	if late > maxLate {
 		p.tally.miss()
 		return
@@ -52,14 +51,11 @@ func (p *Prober) launch(ctx context.Context, n int, late time.Duration) {
 		p.tally.miss()
 		return
 	}
-	lane, transport := fresh, p.fresh
-	if n%2 == 1 {
-		lane, transport = keepAlive, p.kept[n/2%len(p.kept)]
-	}
+	lane := lane(n % 2)
 	p.tally.launch(lane)
 	p.flying.Go(func() {
 		defer func() { <-p.slots }()
-		p.record(lane, p.ask(ctx, transport))
+		p.record(lane, p.ask(p.lanes[lane]))
 	})
 }
 

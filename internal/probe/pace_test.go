@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -130,7 +131,7 @@ func TestWhatCannotBeSentIsCountedAsNotSent(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			p.cancel, p.started = cancel, time.Now().Add(-10*time.Second) // as if it had stood still since
 			p.tally.begin(p.started)
-			go func() { defer close(p.paced); p.pace(ctx, ctx) }()
+			go func() { defer close(p.paced); p.pace(ctx) }()
 			time.Sleep(100 * time.Millisecond)
 			if v := p.Stop(); v.NotSent < 900 || v.NotSent > 902 || v.Requests < 100 || v.Requests > 111 {
 				t.Errorf("want 9 s of requests not sent and 1.1 s sent, got %+v", v)
@@ -200,18 +201,24 @@ func TestStop(t *testing.T) {
 	})
 }
 
-func TestTheTimelineIsBounded(t *testing.T) {
+func TestOfTooManyMarksTheLatestAreKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := startWith(t, t.Context(), Config{}, func(*http.Request) (*http.Response, error) { return greeting(), nil })
-		for range 1000 {
-			p.Mark("again")
+		for n := range 1000 {
+			p.Mark(fmt.Sprint("mark ", n))
+			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(time.Second)
 		v := p.Stop()
-		m := p.Timeline()
-		if len(m) != maxMoments || m[len(m)-1].Requests != v.Requests {
-			t.Errorf("%d moments, the last with %d of %d requests", len(m), m[len(m)-1].Requests, v.Requests)
+		if len(v.Marks) != maxMarks || v.Marks[0].Text != "start" || v.Marks[1].Text != "mark 961" || v.Marks[maxMarks-1].Text != "mark 999" {
+			t.Errorf("got %+v", v.Marks)
+		}
+		sum := 0
+		for _, m := range v.Marks {
+			sum += m.Requests
+		}
+		if sum != v.Requests || v.Marks[maxMarks-1].AtMs != 9990 {
+			t.Errorf("the marks count %d of %d requests: %+v", sum, v.Requests, v.Marks)
 		}
 	})
 }

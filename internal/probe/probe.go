@@ -16,13 +16,16 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +35,7 @@ import (
 // The defaults of Config, and its limits.
 const (
 	DefaultRate    = 100
-	MaxRate        = 10_000
+	MaxRate        = 20_000
 	DefaultTimeout = 5 * time.Second
 )
 
@@ -42,11 +45,13 @@ type Config struct {
 	// followed.
 	URL string
 
-	// Method is the method of every request, default GET. GET is the one that
-	// does no harm to an application; the prober takes care by itself that
-	// net/http does not repeat it. POST and other methods that usually carry
-	// a body send a short plain text.
+	// Method is the method of every request, default GET, which does no harm
+	// to an application.
 	Method string
+
+	// Body is what every request carries. A POST without one sends a short
+	// plain text, so that the application meets what it would of its users.
+	Body string
 
 	// Rate is in requests per second over both lanes, default 100.
 	Rate int
@@ -55,13 +60,18 @@ type Config struct {
 	// request counts as lost. Default 5 s.
 	Timeout time.Duration
 
-	// Transport makes the way for one request at a time: it is called once
-	// with false, for the fresh lane, and once for each kept connection with
-	// true. It must not repeat requests; NewTransport is a good start for one
-	// that needs TLS or credentials. Default: NewTransport.
+	// Transport makes the way of the requests when the prober's own, straight
+	// to the URL, is not the right one: it is called once with false, for the
+	// fresh lane, and once for each kept connection with true. It must not
+	// repeat requests; NewTransport is a good start for one that needs a TLS
+	// configuration or credentials.
 	Transport func(keepAlive bool) http.RoundTripper
 
-	// Header is sent with each request. Host in it replaces the URL's.
+	// Via says in a few words which way that is, for the verdict.
+	Via string
+
+	// Header is sent with each request. Host in it replaces the URL's, and
+	// Authorization the user and password in the URL.
 	Header http.Header
 
 	// Logger hears of the first loss of each cause. Default: nobody.
@@ -74,8 +84,7 @@ type Prober struct {
 	cfg     Config
 	target  *url.URL
 	log     *slog.Logger
-	fresh   http.RoundTripper
-	kept    []http.RoundTripper
+	lanes   [2]sender
 	slots   chan struct{} // one for each request in flight
 	tally   *tally
 	started time.Time
@@ -103,15 +112,45 @@ func Start(ctx context.Context, cfg Config) (*Prober, error) {
 	p.tally.begin(p.started)
 	go func() {
 		defer close(p.paced)
-		p.pace(pace, context.WithoutCancel(ctx))
+		p.pace(pace)
 	}()
 	return p, nil
 }
 
 func newProber(cfg Config) (*Prober, error) {
-	target, err := url.Parse(cfg.URL)
+	target, err := parseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Rate < 0 || cfg.Rate > MaxRate {
+		return nil, fmt.Errorf("probe %s: rate %d is not between 1 and %d", target.Redacted(), cfg.Rate, MaxRate)
+	}
+	cfg = cfg.withDefaults()
+	p := &Prober{
+		cfg:    cfg,
+		target: target,
+		log:    cfg.Logger.With("target", target.Redacted()),
+		slots:  make(chan struct{}, maxInFlight(cfg)),
+		tally:  newTally(),
+		paced:  make(chan struct{}),
+	}
+	request, err := cfg.request()
+	if err != nil {
+		return nil, err
+	}
+	for l := range p.lanes {
+		if p.lanes[l], err = cfg.sender(lane(l), request); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// parseURL reads the URL to probe. Its errors do not show a password in it.
+func parseURL(text string) (*url.URL, error) {
+	target, err := url.Parse(text)
 	if bad, ok := errors.AsType[*url.Error](err); ok {
-		err = bad.Err // without the URL itself, which may hold a password
+		err = bad.Err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("parse the URL to probe: %w", err)
@@ -119,37 +158,39 @@ func newProber(cfg Config) (*Prober, error) {
 	if (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
 		return nil, fmt.Errorf("probe %q: want an absolute http or https URL", target.Redacted())
 	}
-	if cfg.Method == "" {
-		cfg.Method = http.MethodGet
+	return target, nil
+}
+
+func (c Config) withDefaults() Config {
+	c.Method = cmp.Or(c.Method, http.MethodGet)
+	c.Rate = cmp.Or(c.Rate, DefaultRate)
+	c.Timeout = cmp.Or(max(c.Timeout, 0), DefaultTimeout)
+	if c.Body == "" && c.Method == http.MethodPost {
+		c.Body = "probe\n"
 	}
-	if cfg.Rate == 0 {
-		cfg.Rate = DefaultRate
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Rate < 0 || cfg.Rate > MaxRate {
-		return nil, fmt.Errorf("probe %s: rate %d is not between 1 and %d", target.Redacted(), cfg.Rate, MaxRate)
+	return c
+}
+
+// sender makes the way of a lane.
+func (c Config) sender(l lane, request *http.Request) (sender, error) {
+	kept := 0
+	if l == keepAlive {
+		kept = keptConnections(c.Rate)
 	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = DefaultTimeout
+	if c.Transport == nil {
+		if c.Body != "" {
+			request.Body = io.NopCloser(strings.NewReader(c.Body))
+		}
+		return newWire(request, kept)
 	}
-	if cfg.Transport == nil {
-		cfg.Transport = func(keepAlive bool) http.RoundTripper { return NewTransport(keepAlive) }
+	s := &roundTrips{request: request, body: c.Body}
+	for range max(kept, 1) {
+		s.transports = append(s.transports, c.Transport(l == keepAlive))
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	p := &Prober{
-		cfg:    cfg,
-		target: target,
-		log:    cfg.Logger.With("target", target.Redacted()),
-		fresh:  cfg.Transport(false),
-		slots:  make(chan struct{}, maxInFlight(cfg)),
-		tally:  newTally(),
-		paced:  make(chan struct{}),
-	}
-	for range keptConnections(cfg.Rate) {
-		p.kept = append(p.kept, cfg.Transport(true))
-	}
-	return p, nil
+	return s, nil
 }
 
 // keptConnections is how many connections the keep-alive lane uses in turn:
@@ -175,12 +216,12 @@ func (p *Prober) Snapshot() pipeline.Verdict {
 }
 
 // Mark puts a mark on the timeline, such as the name of the step that the
-// deployment begins now.
-func (p *Prober) Mark(name string) { p.tally.mark(name, time.Now()) }
+// deployment begins now. Of more than 40 marks the latest are kept, and of a
+// text the first 70 characters.
+func (p *Prober) Mark(text string) { p.markAt(text, time.Now()) }
 
-// Timeline is the start and the marks since, in order, each with what happened
-// between it and the next one. It keeps the first 256 marks.
-func (p *Prober) Timeline() []Moment { return p.tally.timeline() }
+// markAt is Mark for something that happened a moment ago.
+func (p *Prober) markAt(text string, at time.Time) { p.tally.mark(text, at) }
 
 // Stop ends the sending, waits for the requests in flight, which takes at most
 // the timeout of one, and returns the final verdict. Further calls return the
@@ -190,12 +231,10 @@ func (p *Prober) Stop() pipeline.Verdict {
 		p.cancel()
 		<-p.paced
 		p.await()
-		p.tally.close()
+		p.tally.close(time.Now())
 		p.final = p.verdict(p.tally.end())
-		for _, t := range append(p.kept, p.fresh) {
-			if c, ok := t.(interface{ CloseIdleConnections() }); ok {
-				c.CloseIdleConnections()
-			}
+		for _, s := range p.lanes {
+			s.close()
 		}
 	})
 	return p.final
@@ -216,6 +255,6 @@ func (p *Prober) await() {
 
 func (p *Prober) verdict(until time.Time) pipeline.Verdict {
 	v := p.tally.verdict(until)
-	v.Target = p.target.Redacted()
+	v.Target, v.Via = p.target.Redacted(), p.cfg.Via
 	return v
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -276,20 +277,148 @@ func TestNoRequestIsSentTwice(t *testing.T) {
 			t.Errorf("received %d requests, want more than the 30 that were made", received.Load())
 		}
 	})
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
-		t.Run(method, func(t *testing.T) {
-			t.Parallel()
-			url, received := serve(t)
-			p := start(t, Config{URL: url, Method: method, Rate: 300})
-			until(t, p, "100 requests on each lane", requests(100))
-			v := p.Stop()
-			if int(received.Load()) != v.Requests {
-				t.Errorf("server received %d requests, prober counted %d", received.Load(), v.Requests)
-			}
-			if v.Fresh.Lost != 0 || v.KeepAlive.Lost == 0 {
-				t.Errorf("want some of the keep-alive requests lost, and no other: %+v", v)
-			}
-		})
+	ways := map[string]func(bool) http.RoundTripper{
+		"by the prober's own way": nil,
+		"by a transport":          func(keepAlive bool) http.RoundTripper { return NewTransport(keepAlive) },
+	}
+	for way, transport := range ways {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
+			t.Run(method+" "+way, func(t *testing.T) {
+				t.Parallel()
+				url, received := serve(t)
+				p := start(t, Config{URL: url, Method: method, Rate: 300, Transport: transport})
+				until(t, p, "100 requests on each lane", requests(100))
+				v := p.Stop()
+				if int(received.Load()) != v.Requests {
+					t.Errorf("server received %d requests, prober counted %d", received.Load(), v.Requests)
+				}
+				if v.Fresh.Lost != 0 || v.KeepAlive.Lost == 0 || v.KeepAlive.Losses["connection closed"]+v.KeepAlive.Losses["EOF"] != v.KeepAlive.Lost || v.Fresh.Losses != nil {
+					t.Errorf("want some of the keep-alive requests lost, and no other: %+v", v)
+				}
+			})
+		}
+	}
+}
+
+func TestTheRequestIsWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	type seen struct{ Method, Path, Host, Type, Authorization, Body string }
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		path string
+		want seen
+	}{
+		{"GET", Config{}, "/healthz?x=1", seen{Method: "GET", Path: "/healthz?x=1"}},
+		{"HEAD", Config{Method: "HEAD"}, "/", seen{Method: "HEAD", Path: "/"}},
+		{"POST with a header and a body", Config{Method: "POST", Body: `{"a":1}`, Header: http.Header{"content-type": {"application/json"}, "Host": {"shop"}}},
+			"/orders", seen{Method: "POST", Path: "/orders", Host: "shop", Type: "application/json", Body: `{"a":1}`}},
+		{"POST with nothing said of its body", Config{Method: "POST"}, "/", seen{Method: "POST", Path: "/", Body: "probe\n"}},
+		{"POST with a header of its own user", Config{Method: "POST", Header: http.Header{"Authorization": {"Bearer x"}}}, "/", seen{Method: "POST", Path: "/", Body: "probe\n", Authorization: "Bearer x"}},
+	} {
+		for way, transport := range map[string]func(bool) http.RoundTripper{"": nil, " by a transport": func(k bool) http.RoundTripper { return NewTransport(k) }} {
+			t.Run(c.name+way, func(t *testing.T) {
+				t.Parallel()
+				got := make(chan seen, 1000)
+				s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					body, err := io.ReadAll(r.Body)
+					if err != nil {
+						t.Error(err)
+					}
+					got <- seen{r.Method, r.RequestURI, r.Host, r.Header.Get("Content-Type"), r.Header.Get("Authorization"), string(body)}
+				}))
+				t.Cleanup(s.Close)
+				cfg, want := c.cfg, c.want
+				cfg.URL, cfg.Transport = s.URL+c.path, transport
+				if want.Host == "" {
+					want.Host = strings.TrimPrefix(s.URL, "http://")
+				}
+				p := start(t, cfg)
+				until(t, p, "a few requests", requests(3))
+				v := p.Stop()
+				if v.Lost != 0 || len(got) != v.Requests {
+					t.Errorf("server received %d requests: %+v", len(got), v)
+				}
+				for range len(got) {
+					if diff := cmp.Diff(want, <-got); diff != "" {
+						t.Fatalf("request (-want +got):\n%s", diff)
+					}
+				}
+			})
+		}
+	}
+	t.Run("a user in the URL signs in", func(t *testing.T) {
+		t.Parallel()
+		cfg := Config{URL: "http://anna:s3cret@web"}
+		r, err := cfg.withDefaults().request()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if user, password, ok := r.BasicAuth(); !ok || user != "anna" || password != "s3cret" {
+			t.Errorf("signs in as %q with %q", user, password)
+		}
+	})
+}
+
+func TestTheServerClosesFreshConnectionsFirst(t *testing.T) {
+	t.Parallel()
+	// Whoever closes first keeps the port. The server counts the connections
+	// on which it read the end after it had closed its own side.
+	var late, conns atomic.Int64
+	url := listen(t, func(c *net.TCPConn) {
+		r := bufio.NewReader(c)
+		req, err := http.ReadRequest(r)
+		if err != nil || !req.Close {
+			return
+		}
+		conns.Add(1)
+		_, _ = io.WriteString(c, ok)
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+		if _, err := r.ReadByte(); errors.Is(err, io.EOF) {
+			late.Add(1)
+		}
+	})
+	p := start(t, Config{URL: url, Rate: 200})
+	until(t, p, "fresh requests", func(v pipeline.Verdict) bool { return v.Fresh.Requests > 50 })
+	p.Stop()
+	if late.Load() != 0 || conns.Load() < 50 {
+		t.Errorf("the prober closed %d of %d connections before the server did", late.Load(), conns.Load())
+	}
+}
+
+func TestAnAnswerWithoutEndIsNoLossAndCostsTheConnection(t *testing.T) {
+	t.Parallel()
+	url := listen(t, func(c *net.TCPConn) {
+		if readRequest(bufio.NewReader(c)) != nil {
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
+		for err := error(nil); err == nil; {
+			_, err = c.Write(make([]byte, 64<<10))
+		}
+	})
+	p := start(t, Config{URL: url, Rate: 4, Timeout: 10 * time.Second})
+	until(t, p, "a request on each lane", requests(1))
+	if v := p.Stop(); v.Lost != 0 || v.Responses["200"] != v.Requests {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestAHeaderWithoutEndIsALoss(t *testing.T) {
+	t.Parallel()
+	url := listen(t, func(c *net.TCPConn) {
+		if readRequest(bufio.NewReader(c)) != nil {
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+		for err := error(nil); err == nil; {
+			_, err = io.WriteString(c, "X-More: "+strings.Repeat("x", 1000)+"\r\n")
+		}
+	})
+	p := start(t, Config{URL: url, Rate: 4})
+	until(t, p, "a request on each lane", requests(1))
+	if v := p.Stop(); v.Losses["answer is too long"] != v.Requests {
+		t.Errorf("got %+v", v)
 	}
 }
 
@@ -329,7 +458,7 @@ func TestAKeptConnectionThatWasClosedIdleIsNotUsed(t *testing.T) {
 				t.Fatal(err)
 			}
 			for n := range 300 {
-				if a := p.ask(t.Context(), p.kept[0]); a.lost() || a.status != 200 {
+				if a := p.ask(p.lanes[keepAlive]); a.lost() || a.status != 200 {
 					t.Fatalf("request %d: %+v", n, a)
 				}
 				<-closed
@@ -397,13 +526,13 @@ func TestARestartUnderLoadLosesRequests(t *testing.T) {
 		t.Errorf("want at least 20 refused connections and a gap of about 100 ms: %+v", v)
 	}
 	var names []string
-	for _, m := range p.Timeline() {
-		names = append(names, m.Name)
+	for _, m := range v.Marks {
+		names = append(names, m.Text)
 	}
 	if diff := cmp.Diff([]string{"start", "restart", "back"}, names); diff != "" {
-		t.Errorf("timeline (-want +got):\n%s", diff)
+		t.Errorf("marks (-want +got):\n%s", diff)
 	}
-	if m := p.Timeline(); m[0].Lost != 0 || m[1].Lost < 20 || m[0].Requests+m[1].Requests+m[2].Requests != v.Requests {
+	if m := v.Marks; m[0].Lost != 0 || m[1].Lost < 20 || m[0].Requests+m[1].Requests+m[2].Requests != v.Requests {
 		t.Errorf("losses are not in the moment of the restart: %+v", m)
 	}
 	if n := strings.Count(logged.String(), `cause="connection refused"`); n != 1 {
@@ -442,8 +571,13 @@ func TestABadConfigurationIsRefused(t *testing.T) {
 		{Config{URL: "web.example.com/healthz"}, `want an absolute http or https URL`},
 		{Config{URL: "ftp://u:secret@web.example.com"}, `probe "ftp://u:xxxxx@web.example.com"`},
 		{Config{URL: "http://a b"}, `parse the URL to probe`},
-		{Config{URL: "http://web", Rate: MaxRate + 1}, `rate 10001 is not between 1 and 10000`},
-		{Config{URL: "http://web", Rate: -1}, `rate -1 is not between 1 and 10000`},
+		{Config{URL: "http://web", Rate: MaxRate + 1}, `rate 20001 is not between 1 and 20000`},
+		{Config{URL: "http://web", Header: http.Header{"Connection": {"close"}}}, `the header Connection is the prober's own`},
+		{Config{URL: "http://web", Header: http.Header{"X\r\nY": {"z"}}}, `characters that no header can have`},
+		{Config{URL: "http://web", Header: http.Header{"X": {"a\r\nY: b"}}}, `characters that no header can have`},
+		{Config{URL: "http://web", Header: http.Header{"": {"a"}}}, `characters that no header can have`},
+		{Config{URL: "http://web", Method: "GET /x"}, `invalid method`},
+		{Config{URL: "http://web", Rate: -1}, `rate -1 is not between 1 and 20000`},
 	} {
 		if _, err := Start(context.Background(), c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Start(%+v) = %v, want %q", c.cfg, err, c.want)

@@ -1,23 +1,12 @@
 package probe
 
 import (
-	"context"
-	"errors"
+	"encoding/base64"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"time"
 )
-
-// maxBody is how much of an answer is read. What is longer counts as answered
-// and costs the connection.
-const maxBody = 4 << 20
-
-// maxStale is how many kept connections in a row may be found closed before
-// the last one counts as a loss.
-const maxStale = 3
 
 // answer is what became of one request.
 type answer struct {
@@ -30,20 +19,19 @@ type answer struct {
 // lost says whether a user would have seen this request fail.
 func (a answer) lost() bool { return a.cause != "" }
 
+// sender is the way of one lane. The prober calls send from many goroutines at
+// once, and close when the last one has returned.
+type sender interface {
+	// send sends the request, once, and returns the status of an answer that
+	// arrived whole before the deadline.
+	send(deadline time.Time) (status int, err error)
+	close()
+}
+
 // ask sends one request and waits for its whole answer.
-func (p *Prober) ask(ctx context.Context, transport http.RoundTripper) answer {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
-	defer cancel()
+func (p *Prober) ask(s sender) answer {
 	began := time.Now()
-	var status int
-	var err error
-	for range maxStale {
-		var use usage
-		status, err = p.roundTrip(httptrace.WithClientTrace(ctx, use.trace()), transport)
-		if err == nil || !use.untouched() {
-			break
-		}
-	}
+	status, err := s.send(began.Add(p.cfg.Timeout))
 	a := answer{status: status, latency: time.Since(began)}
 	switch {
 	case err != nil && exhausted(err):
@@ -56,39 +44,22 @@ func (p *Prober) ask(ctx context.Context, transport http.RoundTripper) answer {
 	return a
 }
 
-// roundTrip returns the status of an answer that arrived whole.
-func (p *Prober) roundTrip(ctx context.Context, transport http.RoundTripper) (int, error) {
-	resp, err := transport.RoundTrip(p.request(ctx))
+// request is what is sent, without a body: see withBody.
+func (c Config) request() (*http.Request, error) {
+	r, err := http.NewRequest(c.Method, c.URL, nil) //nolint:noctx // The senders set deadlines of their own.
 	if err != nil {
-		return 0, err
+		return nil, fmt.Errorf("make the request: %w", err)
 	}
-	defer func() { _ = resp.Body.Close() }() // what was wrong with it, reading has told
-	if _, err := io.CopyN(io.Discard, resp.Body, maxBody); err != nil && !errors.Is(err, io.EOF) {
-		return 0, fmt.Errorf("read body: %w", err)
-	}
-	return resp.StatusCode, nil
-}
-
-// onceBody is a request body that cannot be read again. net/http repeats a
-// request that failed on a kept connection only if it has no body or knows how
-// to rewind it, so this keeps it from repeating any.
-type onceBody struct{ io.Reader }
-
-func (onceBody) Close() error { return nil }
-
-func (p *Prober) request(ctx context.Context) *http.Request {
-	r := (&http.Request{
-		Method:     p.cfg.Method,
-		URL:        p.target,
-		Host:       p.target.Host,
-		Proto:      "HTTP/1.1",
-		ProtoMajor: 1,
-		ProtoMinor: 1,
-		Header:     p.cfg.Header.Clone(),
-		Body:       onceBody{strings.NewReader("")},
-	}).WithContext(ctx)
-	if r.Header == nil {
-		r.Header = http.Header{}
+	for name, values := range c.Header {
+		name = http.CanonicalHeaderKey(name)
+		switch name {
+		case "Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Upgrade", "Expect":
+			return nil, fmt.Errorf("probe: the header %s is the prober's own: leave it out", name)
+		}
+		if !validHeader(name, values) {
+			return nil, fmt.Errorf("probe: the header %q holds characters that no header can have", name)
+		}
+		r.Header[name] = values
 	}
 	if host := r.Header.Get("Host"); host != "" {
 		r.Host = host
@@ -96,11 +67,25 @@ func (p *Prober) request(ctx context.Context) *http.Request {
 	if r.Header.Get("User-Agent") == "" {
 		r.Header.Set("User-Agent", "towline-prober")
 	}
-	switch p.cfg.Method {
-	case http.MethodPost, http.MethodPut, http.MethodPatch:
-		const text = "probe\n"
-		r.Body = onceBody{strings.NewReader(text)}
-		r.ContentLength = int64(len(text))
+	if user := r.URL.User; user != nil && r.Header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
 	}
-	return r
+	r.ContentLength = int64(len(c.Body))
+	return r, nil
+}
+
+// validHeader tells whether net/http would write the header as it is.
+func validHeader(name string, values []string) bool {
+	const separators = "()<>@,;:\\\"/[]?={} \t"
+	bad := func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(separators, r) }
+	if name == "" || strings.ContainsFunc(name, bad) {
+		return false
+	}
+	for _, v := range values {
+		if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return false
+		}
+	}
+	return true
 }

@@ -19,21 +19,13 @@ const (
 
 func (l lane) String() string { return [...]string{"fresh", "keep-alive"}[l] }
 
-// The bounds of what a tally remembers.
+// The bounds of what a tally remembers, whatever the target answers.
 const (
-	maxCauses  = 32
-	maxMoments = 257 // the start and 256 marks
+	maxCauses   = 12
+	maxStatuses = 24
+	maxMarks    = 40
+	maxText     = 70 // runes of a cause or a mark
 )
-
-// Moment is a mark on the timeline and what was counted between it and the
-// next one, or the end. A request belongs to the moment in which its fate was
-// known.
-type Moment struct {
-	Name     string        `json:"name"`
-	At       time.Duration `json:"at"` // since the start
-	Requests int           `json:"requests"`
-	Lost     int           `json:"lost"`
-}
 
 // tally counts. Requests = answered + lost holds at any time: a request enters
 // the counts when its fate is known.
@@ -42,27 +34,64 @@ type tally struct {
 	closed   bool
 	started  time.Time
 	stopped  time.Time // zero while requests are still being sent
-	lanes    [2]pipeline.Lane
-	inFlight [2]int
+	lanes    [2]laneTally
+	both     gaps
 	notSent  int
 	losses   map[string]int
 	statuses map[int]int
 	latency  histogram // of answered requests
-	lastGood time.Time // when the last answered request ended; the start before that
-	anyGood  bool
-	gap      time.Duration
-	moments  []Moment
+	line     timeline
+	marks    []pipeline.Mark
 }
 
+// laneTally is what is counted of one lane.
+type laneTally struct {
+	requests, lost, inFlight int
+	losses                   map[string]int
+	gaps                     gaps
+}
+
+// gaps follows the time between answers.
+type gaps struct {
+	last    time.Time // when the last answered request ended; the start before that
+	any     bool      // a request was answered
+	longest time.Duration
+}
+
+// answered notes an answer and returns the gap that it ends. The time before
+// the first answer is none.
+func (g *gaps) answered(now time.Time) (gap time.Duration) {
+	if g.any {
+		gap = max(now.Sub(g.last), 0)
+		g.longest = max(g.longest, gap)
+	}
+	if now.After(g.last) {
+		g.last = now
+	}
+	g.any = true
+	return gap
+}
+
+// until is the longest gap, counting the time since the last answer as one, so
+// that an application that never comes back is seen.
+func (g *gaps) until(now time.Time) int64 { return max(g.longest, now.Sub(g.last)).Milliseconds() }
+
 func newTally() *tally {
-	return &tally{losses: map[string]int{}, statuses: map[int]int{}}
+	t := &tally{losses: map[string]int{}, statuses: map[int]int{}}
+	for l := range t.lanes {
+		t.lanes[l].losses = map[string]int{}
+	}
+	return t
 }
 
 func (t *tally) begin(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.started, t.lastGood = now, now
-	t.moments = []Moment{{Name: "start"}}
+	t.started, t.both.last = now, now
+	for l := range t.lanes {
+		t.lanes[l].gaps.last = now
+	}
+	t.marks = []pipeline.Mark{{Text: "start"}}
 }
 
 // stopAt notes when the sending ended.
@@ -89,7 +118,7 @@ func (t *tally) miss() {
 func (t *tally) launch(l lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.inFlight[l]++
+	t.lanes[l].inFlight++
 }
 
 // record counts what became of a request. It says whether this is the first
@@ -100,72 +129,79 @@ func (t *tally) record(l lane, a answer, now time.Time) (first bool) {
 	if t.closed {
 		return false
 	}
-	t.inFlight[l]--
+	t.lanes[l].inFlight--
 	if a.unsent {
 		t.notSent++
 		return false
 	}
-	m := &t.moments[len(t.moments)-1]
-	m.Requests++
-	t.lanes[l].Requests++
 	if a.status != 0 {
-		t.statuses[a.status]++
+		t.respond(a.status)
 	}
 	if a.lost() {
-		m.Lost++
-		return t.lose(l, a.cause, 1)
+		return t.lose(l, a.cause, 1, now)
 	}
 	t.latency.add(a.latency)
-	if t.anyGood {
-		t.gap = max(t.gap, now.Sub(t.lastGood))
-	}
-	if now.After(t.lastGood) {
-		t.lastGood = now
-	}
-	t.anyGood = true
+	t.lanes[l].requests++
+	t.lanes[l].gaps.answered(now)
+	gap := t.both.answered(now)
+	t.marks[len(t.marks)-1].Requests++
+	bucket := t.line.at(now.Sub(t.started))
+	bucket.requests++
+	bucket.gap = max(bucket.gap, gap)
 	return false
 }
 
-func (t *tally) lose(l lane, cause string, n int) (first bool) {
+// respond counts a status. A target that thinks of too many has the rest of
+// them counted by their class.
+func (t *tally) respond(status int) {
+	if _, known := t.statuses[status]; !known && len(t.statuses) >= maxStatuses {
+		status /= 100
+	}
+	t.statuses[status]++
+}
+
+func (t *tally) lose(l lane, cause string, n int, now time.Time) (first bool) {
 	if _, known := t.losses[cause]; !known && len(t.losses) >= maxCauses {
 		cause = "other"
 	}
 	first = t.losses[cause] == 0
 	t.losses[cause] += n
-	t.lanes[l].Lost += n
+	of := &t.lanes[l]
+	of.requests += n
+	of.lost += n
+	of.losses[cause] += n
+	mark := &t.marks[len(t.marks)-1]
+	mark.Requests += n
+	mark.Lost += n
+	bucket := t.line.at(now.Sub(t.started))
+	bucket.requests += n
+	bucket.lost += n
 	return first
 }
 
 // close counts what is still in flight as timeouts and takes no more.
-func (t *tally) close() {
+func (t *tally) close(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	m := &t.moments[len(t.moments)-1]
-	for l, n := range t.inFlight {
-		if n == 0 {
-			continue
+	for l := range t.lanes {
+		if n := t.lanes[l].inFlight; n > 0 {
+			t.lanes[l].inFlight = 0
+			t.lose(lane(l), "timeout", n, now)
 		}
-		t.lanes[l].Requests += n
-		m.Requests += n
-		m.Lost += n
-		t.lose(lane(l), "timeout", n)
-		t.inFlight[l] = 0
 	}
 }
 
-func (t *tally) mark(name string, now time.Time) {
+func (t *tally) mark(text string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.moments) < maxMoments {
-		t.moments = append(t.moments, Moment{Name: name, At: now.Sub(t.started)})
+	if t.closed {
+		return
 	}
-}
-
-func (t *tally) timeline() []Moment {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return append([]Moment(nil), t.moments...)
+	if len(t.marks) >= maxMarks {
+		t.marks = mergeOldest(t.marks)
+	}
+	t.marks = append(t.marks, pipeline.Mark{Text: clip(text, maxText), AtMs: max(now.Sub(t.started).Milliseconds(), 0)})
 }
 
 // verdict is the count up to that time, which is now, or when the sending
@@ -173,23 +209,26 @@ func (t *tally) timeline() []Moment {
 //
 // The longest gap is the longest time between the ends of two answered
 // requests that follow each other, over both lanes; the time from the last one
-// to the end of the sending is such a gap too, so that an application that
-// never comes back is seen. The time before the first answer is none, unless
-// no answer ever came.
-func (t *tally) verdict(until time.Time) pipeline.Verdict {
+// to the end of the sending is such a gap too. The time before the first
+// answer is none, unless no answer ever came.
+func (t *tally) verdict(until time.Time) pipeline.Verdict { return fit(t.counts(until)) }
+
+func (t *tally) counts(until time.Time) (pipeline.Verdict, *timeline) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	gap := max(t.gap, until.Sub(t.lastGood))
 	v := pipeline.Verdict{
-		Requests:     t.lanes[fresh].Requests + t.lanes[keepAlive].Requests,
-		Lost:         t.lanes[fresh].Lost + t.lanes[keepAlive].Lost,
 		NotSent:      t.notSent,
-		LongestGapMs: gap.Milliseconds(),
+		LongestGapMs: t.both.until(until),
 		P50Ms:        milliseconds(t.latency.quantile(0.50)),
+		P90Ms:        milliseconds(t.latency.quantile(0.90)),
+		P95Ms:        milliseconds(t.latency.quantile(0.95)),
 		P99Ms:        milliseconds(t.latency.quantile(0.99)),
-		Fresh:        t.lanes[fresh],
-		KeepAlive:    t.lanes[keepAlive],
+		MaxMs:        milliseconds(t.latency.longest),
+		Fresh:        t.lanes[fresh].lane(until),
+		KeepAlive:    t.lanes[keepAlive].lane(until),
+		Marks:        append([]pipeline.Mark(nil), t.marks...),
 	}
+	v.Requests, v.Lost = v.Fresh.Requests+v.KeepAlive.Requests, v.Fresh.Lost+v.KeepAlive.Lost
 	if s := until.Sub(t.started).Seconds(); s > 0 {
 		v.Rate = float64(v.Requests) / s
 	}
@@ -199,10 +238,22 @@ func (t *tally) verdict(until time.Time) pipeline.Verdict {
 	if len(t.statuses) > 0 {
 		v.Responses = make(map[string]int, len(t.statuses))
 		for status, n := range t.statuses {
-			v.Responses[strconv.Itoa(status)] = n
+			name := strconv.Itoa(status)
+			if status < 10 {
+				name += "xx"
+			}
+			v.Responses[name] = n
 		}
 	}
-	return v
+	return v, t.line.clone()
+}
+
+func (t *laneTally) lane(until time.Time) pipeline.Lane {
+	l := pipeline.Lane{Requests: t.requests, Lost: t.lost, LongestGapMs: t.gaps.until(until)}
+	if len(t.losses) > 0 {
+		l.Losses = maps.Clone(t.losses)
+	}
+	return l
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -3,7 +3,6 @@ package probe
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -11,9 +10,10 @@ import (
 	"time"
 )
 
-// NewTransport is a transport that goes straight to the target, over HTTP/1.1,
-// on a new connection for each request or on kept ones. Callers may set its
-// TLSClientConfig before the first request; a clone of it would not heed that.
+// NewTransport is the base for a Config.Transport: it goes straight to the
+// target, over HTTP/1.1, on a new connection for each request or on kept ones.
+// Callers may set its TLSClientConfig before the first request; a clone of it
+// would not heed that.
 //
 // A kept connection that the server has closed while it was idle is not used
 // again. net/http notices that a moment late, so each connection is looked at
@@ -71,10 +71,6 @@ func handshake(ctx context.Context, c net.Conn, address string, config *tls.Conf
 	secure := tls.Client(c, config)
 	return secure, secure.HandshakeContext(ctx)
 }
-
-// errClosed says that the server had closed a kept connection before the
-// request was written.
-var errClosed = errors.New("server closed idle connection")
 
 // conn is a connection that knows how much was written to it, and that does
 // not begin a request when the server has closed it. The transport uses a
