@@ -1,5 +1,6 @@
-// Package kubetest gives tests the cluster that $KUBECONFIG names, and a
-// namespace of their own on it.
+// Package kubetest gives tests the cluster that $KUBECONFIG names, a namespace
+// of their own on it, and a proxy before its API server that lets faults
+// befall requests.
 package kubetest
 
 import (
@@ -17,11 +18,7 @@ import (
 // would show nothing.
 func Connect(tb testing.TB) *kube.Cluster {
 	tb.Helper()
-	path := os.Getenv("KUBECONFIG")
-	if path == "" {
-		tb.Fatal("this test needs a Kubernetes cluster: run it by `make test`, or bring one up with `towline cluster up` and set KUBECONFIG to what `towline cluster kubeconfig` prints")
-	}
-	cluster, err := kube.Connect(path, "")
+	cluster, err := kube.Connect(pathFromEnvironment(tb), "")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -29,6 +26,15 @@ func Connect(tb testing.TB) *kube.Cluster {
 		tb.Fatal(err)
 	}
 	return cluster
+}
+
+func pathFromEnvironment(tb testing.TB) string {
+	tb.Helper()
+	path := os.Getenv("KUBECONFIG")
+	if path == "" {
+		tb.Fatal("this test needs a Kubernetes cluster: run it by `make test`, or bring one up with `towline cluster up` and set KUBECONFIG to what `towline cluster kubeconfig` prints")
+	}
+	return path
 }
 
 // Namespace creates a namespace for one test, which is deleted at its end.
