@@ -37,7 +37,8 @@ type Config struct {
 	// Authorize tells whether a request may read a repository, or with push
 	// also write it. The repository is empty for /v2/ itself, which clients
 	// ask for to learn whether they are signed in, and for the catalog, which
-	// names all repositories. It is called for each request, concurrently.
+	// names all repositories. It is called for each request, concurrently, but
+	// for those with a pull token of the registry's own: see PullToken.
 	Authorize func(r *http.Request, repository string, push bool) bool
 
 	// Logger gets the inner registry's own talk at debug level and its faults
@@ -52,6 +53,7 @@ type Registry struct {
 	log       *slog.Logger
 	app       *handlers.App
 	referrers *referrers
+	pullKeys  pullKeys
 	fullAt    atomic.Int64 // when the disk was last found full, in Unix nanoseconds
 	id        string       // of this registry among those of the process, in the inner log
 	cancel    context.CancelFunc
@@ -71,6 +73,10 @@ func New(cfg Config) (*Registry, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
+	keys, err := openPullKeys(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open registry: %w", err)
+	}
 	refs, err := openReferrers(filepath.Join(cfg.Dir, "referrers"))
 	if err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
@@ -81,6 +87,7 @@ func New(cfg Config) (*Registry, error) {
 		authorize: cfg.Authorize,
 		log:       cfg.Logger,
 		referrers: refs,
+		pullKeys:  keys,
 		id:        rand.Text(),
 		cancel:    cancel,
 	}

@@ -13,14 +13,14 @@ import (
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	to := parse(req.URL.Path)
 	if to.verb == unknown {
-		if !r.permitted(w, req, "", false) {
+		if !r.permitted(w, req, to, false) {
 			return
 		}
 		refuse(w, http.StatusNotFound, "NAME_INVALID",
 			"no such path; a repository is lower-case words with . _ - inside, separated by /, such as team/web")
 		return
 	}
-	if !r.permitted(w, req, to.repository, writes(req.Method)) {
+	if !r.permitted(w, req, to, writes(req.Method)) {
 		return
 	}
 	req = req.WithContext(r.named(req.Context()))
@@ -39,12 +39,15 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // permitted asks whether the request may go on, and answers it when not. A
 // client that may read but not write is told so; any other is asked who it is.
-func (r *Registry) permitted(w http.ResponseWriter, req *http.Request, repository string, push bool) bool {
-	if r.authorize(req, repository, push) {
+func (r *Registry) permitted(w http.ResponseWriter, req *http.Request, to route, push bool) bool {
+	if permitted, decided := r.pullPermitted(w, req, to, push); decided {
+		return permitted
+	}
+	if r.authorize(req, to.repository, push) {
 		return true
 	}
-	if push && req.Header.Get("Authorization") != "" && r.authorize(req, repository, false) {
-		refuse(w, http.StatusForbidden, "DENIED", "this token may pull from "+repository+" but not push to it")
+	if push && req.Header.Get("Authorization") != "" && r.authorize(req, to.repository, false) {
+		refuse(w, http.StatusForbidden, "DENIED", "this token may pull from "+to.repository+" but not push to it")
 		return false
 	}
 	w.Header().Set("WWW-Authenticate", `Basic realm="towline"`)
@@ -69,7 +72,7 @@ func (r *Registry) mountPermitted(w http.ResponseWriter, req *http.Request) bool
 		refuse(w, http.StatusBadRequest, "NAME_INVALID", "from is not the name of a repository")
 		return false
 	}
-	return r.permitted(w, req, from, false)
+	return r.permitted(w, req, route{verb: blobs, repository: from}, false)
 }
 
 // inner lets distribution serve the request. Its faults do not reach the
