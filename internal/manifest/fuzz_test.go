@@ -108,3 +108,43 @@ func FuzzKustomize(f *testing.F) {
 		}
 	})
 }
+
+// FuzzChartArchive: whatever an archive holds, it gives files within limits
+// and below the chart, or an error that the user can mend.
+func FuzzChartArchive(f *testing.F) {
+	f.Add([]byte(tgz(f, tarEntry{name: "web/Chart.yaml", text: chartYAML}, tarEntry{name: "web/charts/a.tgz", text: tgz(f, tarEntry{name: "a/x", text: "x"})})))
+	f.Add([]byte(tgz(f, tarEntry{name: "web/../x", text: "x"})))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		files := chartFiles{root: "web.tgz", text: map[string][]byte{}, left: 1 << 20}
+		if err := files.unpack("", text, 0); err != nil {
+			if _, ok := errors.AsType[*Error](err); !ok {
+				t.Fatalf("error %v", err)
+			}
+		}
+		for name := range files.text {
+			if p, ok := clean(name); !ok || p != name {
+				t.Fatalf("file %q", name)
+			}
+		}
+	})
+}
+
+// FuzzChart: no Chart.yaml, values or path of a value makes the server panic.
+func FuzzChart(f *testing.F) {
+	f.Add(chartYAML, "a: 1", "b[0].c")
+	f.Add("{apiVersion: v2, name: web, version: 1.0.0, dependencies: [null, {name: a, alias: b, condition: a.b, tags: [x], import-values: [x]}]}", "a: {b: true}\ntags: {x: 1}\n", `a\.b`)
+	f.Fuzz(func(t *testing.T, chart, values, key string) {
+		root := t.TempDir()
+		for name, content := range map[string]string{"Chart.yaml": chart, "values.yaml": values, "charts/a/Chart.yaml": "{apiVersion: v2, name: a, version: 1.0.0}",
+			"templates/x.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {values: {{ toJson .Values | quote }}}\n"} {
+			if err := os.WriteFile(filepathIn(t, root, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := LoadChart(root, HelmChart{Path: ".", Release: "web", Values: []string{"values.yaml"}, Set: map[string]any{key: "x"}}); err != nil {
+			if _, ok := errors.AsType[*Error](err); !ok {
+				t.Fatalf("error %v", err)
+			}
+		}
+	})
+}
