@@ -1,6 +1,9 @@
 package pipeline
 
-import "reflect"
+import (
+	"reflect"
+	"strings"
+)
 
 // Deploy is the configuration of Deploy/Kubernetes.
 type Deploy struct {
@@ -91,3 +94,18 @@ type Verify struct {
 
 // Given tells whether anything at all is said of what to send.
 func (v Verify) Given() bool { return !reflect.ValueOf(v).IsZero() }
+
+// String is the check in a few words: its name, or what it asks.
+func (c Check) String() string {
+	switch {
+	case c.Name != "":
+		return c.Name
+	case c.HTTP != nil && c.HTTP.URL != "":
+		return "GET " + c.HTTP.URL
+	case c.HTTP != nil:
+		return "GET /" + strings.TrimPrefix(c.HTTP.Path, "/")
+	case c.Prometheus != nil:
+		return "query " + c.Prometheus.Query
+	}
+	return "Job " + c.Job
+}

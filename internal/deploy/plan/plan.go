@@ -5,9 +5,11 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -15,6 +17,7 @@ import (
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/pipeline"
 )
 
 // Verb is what a step does.
@@ -22,11 +25,21 @@ type Verb string
 
 // The verbs. Each has its executor in steps.go.
 const (
-	VerbProbe   Verb = "probe"   // begin to send requests, when the Service has ready endpoints
-	VerbApply   Verb = "apply"   // server-side apply
-	VerbWait    Verb = "wait"    // until the object, and the data plane, are as planned
-	VerbPrune   Verb = "prune"   // delete what the previous revision had and this one has not
-	VerbVerdict Verb = "verdict" // stop sending requests and judge
+	VerbProbe    Verb = "probe"    // begin to send requests, when the Service has ready endpoints
+	VerbRun      Verb = "run"      // a hook Job, to its end
+	VerbApply    Verb = "apply"    // server-side apply
+	VerbWait     Verb = "wait"     // until the object, and the data plane, are as planned
+	VerbServe    Verb = "serve"    // wait until a Service's endpoints are as planned, and every node knows
+	VerbRehearse Verb = "rehearse" // see on a spare pod how the new set ends
+	VerbCheck    Verb = "check"    // ask a question that must be answered well
+	VerbApprove  Verb = "approve"  // wait for somebody's decision
+	VerbMatch    Verb = "match"    // make the new set as large as the old one is now
+	VerbSwitch   Verb = "switch"   // one guarded write that moves the requests of a Service
+	VerbAnalyse  Verb = "analyse"  // count requests for a while
+	VerbKeep     Verb = "keep"     // leave the old set whole for a while, so that going back takes a second
+	VerbDrain    Verb = "drain"    // scale an old set down in batches
+	VerbPrune    Verb = "prune"    // delete what the previous revision had and this one has not
+	VerbVerdict  Verb = "verdict"  // stop sending requests and judge
 )
 
 // Change is what an apply will do to its object.
@@ -49,6 +62,16 @@ type Step struct {
 	Force  bool                       // for apply: take fields over from other managers
 	UID    string                     // for prune: of the object that may be deleted
 	Text   string                     // what it is for, when verb and object do not say it
+
+	Selector map[string]string // for switch and serve: what the Service selects then
+	From     map[string]string // for switch: what it may select before; nil allows anything
+	Shrink   bool              // for switch: fewer pods than now are allowed, as when a revision is given up
+	Only     bool              // for serve: no other pod may be left among the endpoints
+	Sets     []kube.Ref        // for match, rehearse: the Deployments of the new set
+	Services []kube.Ref        // for match: those that will send requests to it
+	Check    *pipeline.Check
+	Time     time.Duration // how long to wait, or to wait at most
+
 	// Request is the API request that carries the step out, for the log.
 	Request string
 	// Wave groups steps that may be carried out at the same time: neighbours
@@ -90,12 +113,35 @@ type Situation struct {
 	Probe     string                                // Service or URL to probe; empty: no verdict
 	Rate      int                                   // requests per second
 	Force     bool                                  // fields of other managers are taken over
+
+	Sets   []Set             // live Deployments that give way to the desired ones
+	Hashes map[string]string // pod-template-hash of live desired Deployments by kube.Ref.ID, while all their pods have the one
+	Floor  map[string]int    // how many pods a set needs at least, by WorkloadOf: what runs and what autoscalers want
+	Knobs  Knobs
+	Before []manifest.Object // hook Jobs to run before any workload is touched
+	After  []manifest.Object // and once the new pods serve
+	Back   bool              // an earlier revision is brought back: nothing is asked, rehearsed or waited for but the data plane
+}
+
+// Knobs are the user's wishes for the cut-over.
+type Knobs struct {
+	Union          bool          // serve from both sets for a while
+	Approval       bool          // wait for a decision before the requests move
+	ApprovalWait   time.Duration // at most
+	Propagation    time.Duration // until every node and load balancer knows of a change
+	Analysis       time.Duration // of requests to the new set before the old one goes
+	ScaleDownDelay time.Duration // before the old set goes
+	Drain          string        // what to do about a bad rehearsal; empty or "off": none is made
+	Checks         pipeline.Checks
+	Prune          []string // protected kinds that may be pruned all the same
 }
 
 // strategies are the ways in which old pods give way to new ones: functions
 // from a situation to ordered steps.
-var strategies = map[string]func(Situation) []Step{
-	Rolling: planRolling,
+var strategies = map[string]func(Situation) ([]Step, error){
+	Rolling:   planRolling,
+	Immutable: planImmutable,
+	BlueGreen: planBlueGreen,
 }
 
 // Plan is the whole deployment as ordered steps. It is pure: no request is
@@ -110,7 +156,7 @@ func Plan(s Situation) ([]Step, error) {
 			return nil, err
 		}
 	}
-	return strategies[s.Strategy](s), nil
+	return strategies[s.Strategy](s)
 }
 
 // Known refuses a strategy that there is not.
@@ -154,20 +200,28 @@ func Adopted(s Situation, before []kube.Ref) []kube.Ref {
 	return found
 }
 
-// applies are the steps that apply the desired objects, in waves of one kind.
-func applies(s Situation) []Step {
+// applies are the steps that apply some of the desired objects, in waves of one
+// kind that are numbered after wave. With grow, Deployments that are to have
+// more pods than they have get them, whoever sets their replicas otherwise.
+func applies(s Situation, objects []manifest.Object, wave int, grow bool) []Step {
 	var steps []Step
-	wave, last := 0, ""
-	for _, o := range s.Desired {
+	last := ""
+	for _, o := range objects {
 		ref := kube.RefOf(o.Unstructured)
 		if kind := ref.GVK().GroupKind().String(); kind != last {
 			wave, last = wave+1, kind
 		}
 		live := s.Live[ref.ID()]
-		object, text := YieldReplicas(Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), live, s.Scaled[ref.ID()])
+		object, text, force := Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), "", s.Force
+		grown := grow && (live == nil || replicasOf(live) < replicasOf(o.Unstructured))
+		if grown {
+			text, force = fmt.Sprintf("%d replicas", replicasOf(o.Unstructured)), true
+		} else {
+			object, text = YieldReplicas(object, live, s.Scaled[ref.ID()])
+		}
 		steps = append(steps, Step{
-			Verb: VerbApply, Ref: ref, Object: object, Live: live, Force: s.Force, Text: text, Wave: wave,
-			Change:  changeOf(live, s.Merged[ref.ID()]),
+			Verb: VerbApply, Ref: ref, Object: object, Live: live, Force: force, Text: text, Wave: wave,
+			Change:  changeOf(live, s.Merged[ref.ID()], grown),
 			Request: kube.ApplyRequest(s.Resources[ref.ID()], ref.Namespace, ref.Name),
 		})
 		// Objects of a new kind can only be sent when the kind is served.
@@ -185,12 +239,13 @@ func waitStep(s Situation, ref kube.Ref, text string, wave int) Step {
 
 // changeOf compares what is with what the dry-run said would be. An object
 // that carries no field of ours yet is an update even when nothing in it
-// changes, since the apply makes the fields ours.
-func changeOf(live, merged *unstructured.Unstructured) Change {
+// changes, since the apply makes the fields ours; so is a set that grows, which
+// the dry-run was not asked about.
+func changeOf(live, merged *unstructured.Unstructured, grown bool) Change {
 	switch {
 	case live == nil:
 		return Create
-	case merged == nil || !ours(live):
+	case merged == nil || !ours(live) || grown:
 		return Update
 	case equality.Semantic.DeepEqual(essence(live), essence(merged)):
 		return Unchanged
@@ -222,6 +277,11 @@ func prunes(s Situation) []Step {
 	for _, o := range s.Desired {
 		kept[kube.RefOf(o.Unstructured).ID()] = true
 	}
+	if s.Strategy != Rolling { // The cut-over ends the old sets in its own way.
+		for _, set := range s.Sets {
+			kept[set.Ref().ID()] = true
+		}
+	}
 	var steps []Step
 	for _, ref := range slices.Backward(s.Owned) {
 		live := s.Live[ref.ID()]
@@ -229,7 +289,7 @@ func prunes(s Situation) []Step {
 			continue
 		}
 		kept[ref.ID()] = true
-		if reason := protected[ref.GVK().GroupKind().String()]; reason != "" {
+		if reason := protected[ref.GVK().GroupKind().String()]; reason != "" && !slices.Contains(s.Knobs.Prune, ref.Kind) {
 			steps = append(steps, Step{Verb: VerbPrune, Ref: ref, Text: "kept, " + reason})
 			continue
 		}

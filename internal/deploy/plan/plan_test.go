@@ -191,7 +191,7 @@ func TestPlanRefuses(t *testing.T) {
 	}{
 		"an object of another application": {[]string{foreign}, Rolling, "k8s/web.yaml:1: Deployment/web in namespace shop belongs to another application, till"},
 		"an object with a later revision":  {[]string{later}, Rolling, "carries revision 7, later than the revision 2"},
-		"a strategy that it does not know": {nil, "blue-geen", `unknown strategy "blue-geen": use rolling`},
+		"a strategy that it does not know": {nil, "yolo", `unknown strategy "yolo": use blue-green, immutable, rolling`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -5,8 +5,12 @@ import (
 	"slices"
 
 	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/pipeline"
 )
 
+// Rolling changes the Deployments in place: their controllers replace one pod
+// after the other.
 const Rolling = "rolling"
 
 // waited are the kinds whose readiness the deployment waits for, with what is
@@ -21,25 +25,89 @@ var waited = map[string]string{
 
 // planRolling changes the objects in place and lets their controllers replace
 // the pods: apply everything, wait for all workloads at once, prune, judge.
-func planRolling(s Situation) []Step {
+func planRolling(s Situation) ([]Step, error) {
 	var steps []Step
 	if s.Probe != "" {
 		steps = append(steps, Step{Verb: VerbProbe, Text: fmt.Sprintf("%s, %d requests/s", s.Probe, s.Rate)})
 	}
-	steps = append(steps, applies(s)...)
-	wave := 1
-	if len(steps) > 0 {
-		wave = steps[len(steps)-1].Wave + 1
+	objects := s.Desired
+	if len(s.Before) > 0 && !s.Back {
+		var needs []manifest.Object
+		needs, objects = needed(objects)
+		steps = append(steps, applies(s, needs, 0, false)...)
+		steps = append(steps, hooks(s, s.Before)...)
 	}
-	for _, o := range s.Desired {
+	steps = append(steps, applies(s, objects, lastWave(steps), false)...)
+	steps = append(steps, waits(s, s.Desired, lastWave(steps)+1)...)
+	steps = append(steps, hooks(s, s.After)...)
+	steps = append(steps, checks(s, append(slices.Clone(s.Knobs.Checks.Before), s.Knobs.Checks.After...))...)
+	steps = append(steps, prunes(s)...)
+	if s.Probe != "" {
+		steps = append(steps, Step{Verb: VerbVerdict, Text: "stop sending requests and count the lost ones"})
+	}
+	return slices.Clip(steps), nil
+}
+
+// lastWave is the number of the last wave of steps.
+func lastWave(steps []Step) int {
+	last := 0
+	for _, step := range steps {
+		last = max(last, step.Wave)
+	}
+	return last
+}
+
+// waits are the steps that wait for those objects whose readiness is waited
+// for, all at the same time.
+func waits(s Situation, objects []manifest.Object, wave int) []Step {
+	var steps []Step
+	for _, o := range objects {
 		ref := kube.RefOf(o.Unstructured)
 		if text := waited[ref.GVK().GroupKind().String()]; text != "" {
 			steps = append(steps, waitStep(s, ref, text, wave))
 		}
 	}
-	steps = append(steps, prunes(s)...)
-	if s.Probe != "" {
-		steps = append(steps, Step{Verb: VerbVerdict, Text: "stop sending requests and count the lost ones"})
+	return steps
+}
+
+// needed separates what pods need to run at all from the workloads and what
+// sends them requests, so that a hook Job finds its configuration and its
+// account.
+func needed(objects []manifest.Object) (needs, others []manifest.Object) {
+	for _, o := range objects {
+		switch o.GetKind() {
+		case "Namespace", "CustomResourceDefinition", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ConfigMap", "Secret",
+			"PersistentVolume", "PersistentVolumeClaim", "StorageClass", "LimitRange", "ResourceQuota", "NetworkPolicy", "PriorityClass":
+			needs = append(needs, o)
+		default:
+			others = append(others, o)
+		}
 	}
-	return slices.Clip(steps)
+	return needs, others
+}
+
+// hooks are the steps that run Jobs one after the other. Going back runs none:
+// a migration that was made is not made again by the release before it.
+func hooks(s Situation, jobs []manifest.Object) []Step {
+	if s.Back {
+		return nil
+	}
+	var steps []Step
+	for _, o := range jobs {
+		ref := kube.RefOf(o.Unstructured)
+		steps = append(steps, Step{Verb: VerbRun, Ref: ref, Object: Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), Text: "to its end"})
+	}
+	return steps
+}
+
+// checks are the steps that ask questions, one after the other.
+func checks(s Situation, questions []pipeline.Check) []Step {
+	if s.Back {
+		return nil
+	}
+	var steps []Step
+	for i := range questions {
+		steps = append(steps, Step{Verb: VerbCheck, Check: &questions[i], Text: questions[i].String()})
+	}
+	return steps
 }
