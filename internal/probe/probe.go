@@ -218,10 +218,10 @@ func (p *Prober) Snapshot() pipeline.Verdict {
 // Mark puts a mark on the timeline, such as the name of the step that the
 // deployment begins now. Of more than 40 marks the latest are kept, and of a
 // text the first 70 characters.
-func (p *Prober) Mark(text string) { p.markAt(text, time.Now()) }
+func (p *Prober) Mark(text string) { p.MarkAt(text, time.Now()) }
 
-// markAt is Mark for something that happened a moment ago.
-func (p *Prober) markAt(text string, at time.Time) { p.tally.mark(text, at) }
+// MarkAt is Mark for something that happened a moment ago.
+func (p *Prober) MarkAt(text string, at time.Time) { p.tally.mark(text, at) }
 
 // Stop ends the sending, waits for the requests in flight, which takes at most
 // the timeout of one, and returns the final verdict. Further calls return the
