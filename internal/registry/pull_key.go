@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -87,8 +88,9 @@ func newPullKey(secret []byte) pullKey {
 	return pullKey{id: hex.EncodeToString(sum[:4]), secret: secret}
 }
 
-func (k pullKey) sign(text string) []byte {
+// sign is the signature of a text as a token carries it.
+func (k pullKey) sign(text string) string {
 	mac := hmac.New(sha256.New, k.secret)
 	mac.Write([]byte(text)) // which never fails
-	return mac.Sum(nil)
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

@@ -48,7 +48,7 @@ func (k pullKey) token(repositories []string) (string, error) {
 		}
 	}
 	text := pullTokenPrefix + "." + k.id + "." + base64.RawURLEncoding.EncodeToString([]byte(strings.Join(scope, " ")))
-	return text + "." + base64.RawURLEncoding.EncodeToString(k.sign(text)), nil
+	return text + "." + k.sign(text), nil
 }
 
 // pullScope is what the pull token of a request is good for. ok is false when
@@ -70,15 +70,11 @@ func (keys pullKeys) scope(token string) (repositories []string, ok bool) {
 	if len(parts) != 3 || parts[0] != pullTokenPrefix {
 		return nil, false
 	}
-	got, err := base64.RawURLEncoding.Strict().DecodeString(signature)
-	if err != nil {
-		return nil, false
-	}
 	for _, key := range keys {
-		if key.id != parts[1] || !hmac.Equal(got, key.sign(text)) {
+		if key.id != parts[1] || !hmac.Equal([]byte(signature), []byte(key.sign(text))) {
 			continue
 		}
-		scope, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
+		scope, err := base64.RawURLEncoding.DecodeString(parts[2])
 		return strings.Split(string(scope), " "), err == nil
 	}
 	return nil, false

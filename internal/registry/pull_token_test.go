@@ -82,6 +82,7 @@ func TestPullTokenCannotBeStretched(t *testing.T) {
 		"to a key that is not ours": strings.Join([]string{parts[0], "00000000", parts[2], parts[3]}, "."),
 		"by a further part":         strings.Join(append([]string{parts[0]}, parts...), "."),
 		"by another spelling":       scoped + "=",
+		"by a line break":           scoped + "\n",
 	} {
 		if scope, ok := s.reg.pullKeys.scope(forged); ok {
 			t.Errorf("%s: it is taken for %v", name, scope)
