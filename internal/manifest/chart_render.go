@@ -20,7 +20,7 @@ func (r *rendering) objects() ([]Object, error) {
 	var objs []Object
 	var errs []error
 	for _, crd := range r.chart.CRDObjects() {
-		found, err := parse(r.files.sourceOf(crd.Filename), crd.File.Data)
+		found, err := parse(r.files.sourceOf(crd.Filename), crd.File.Data, nil)
 		objs, errs = append(objs, found...), append(errs, err)
 	}
 	made, err := r.render()
@@ -57,7 +57,7 @@ func (r *rendering) render() ([]Object, error) {
 		if path.Base(name) == "NOTES.txt" || strings.TrimSpace(text) == "" {
 			continue
 		}
-		found, err := parse(file, []byte(text))
+		found, err := parse(file, []byte(text), nil)
 		if err != nil {
 			errs = append(errs, asRendered(text, err))
 		}

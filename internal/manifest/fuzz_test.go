@@ -37,7 +37,7 @@ func FuzzParse(f *testing.F) {
 		if isJSON {
 			file = "in.json"
 		}
-		objs, err := parse(file, []byte(text))
+		objs, err := parse(file, []byte(text), nil)
 		var located *Error
 		if err != nil && (!errors.As(err, &located) || located.Source.File != file || located.Source.Line < 0) {
 			t.Fatalf("error %#v", err)

@@ -3,7 +3,9 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,13 +22,14 @@ import (
 // are variables of its package openapi that a kustomization may replace.
 var kustomizing sync.Mutex
 
-// kustomize builds the kustomization of a directory of the tree.
+// kustomize builds the kustomization of a directory of the tree, and puts
+// variables into what comes out.
 //
 // Everything that it names is read and checked first (see survey): for the
 // sake of errors with a line, and because Kustomize fetches what looks like a
 // URL and has no option to leave that off.
-func kustomize(t *tree, dir string) ([]Object, error) {
-	s := &survey{tree: t, parsed: map[string][]Object{}, seen: map[string]bool{}}
+func kustomize(t *tree, dir string, variables map[string]string) ([]Object, error) {
+	s := &survey{tree: t, variables: variables, parsed: map[string][]Object{}, seen: map[string]bool{}}
 	if err := s.kustomization(dir, 0); err != nil {
 		return nil, err
 	}
@@ -134,6 +137,9 @@ func (s *survey) object(dir string, r *resource.Resource, keepOrigin bool) (Obje
 			delete(metadata, "annotations")
 		}
 	}
+	if err := s.substitute(u, r.YNode(), source); err != nil {
+		return Object{}, err
+	}
 	d := &document{file: source.File, first: source.Line}
 	if err := d.check(u.Object, nil); err != nil {
 		if located, ok := errors.AsType[*Error](err); ok {
@@ -142,6 +148,34 @@ func (s *survey) object(dir string, r *resource.Resource, keepOrigin bool) (Obje
 		return Object{}, err
 	}
 	return Object{Unstructured: u, Source: source}, nil
+}
+
+// substitute puts variables into an object that Kustomize made of the node n.
+// What has the variable may be a patch, so all files are searched for it.
+func (s *survey) substitute(u *unstructured.Unstructured, n *kyaml.Node, source Source) error {
+	if len(s.variables) == 0 {
+		return nil
+	}
+	sub := &substitution{variables: s.variables}
+	sub.errorFor = func(_ *kyaml.Node, name, message, hint string) error {
+		e := &Error{Source: source, Message: message, Hint: hint}
+		files := append([]string{source.File}, slices.Sorted(maps.Keys(s.tree.kept))...)
+		for _, f := range files {
+			text := string(s.tree.kept[f])
+			from := 0
+			if f == source.File && source.Line > 0 {
+				from = offsetOf(text, source.Line, 1)
+			}
+			if at, ok := findVariable(text[from:], name); ok {
+				e.Source.File = f
+				e.Source.Line, e.Column = position(text, from+at)
+				break
+			}
+		}
+		return e
+	}
+	sub.value(u.Object, n, place{})
+	return joinErrors(sub.errs)
 }
 
 // sourceOf finds where an object was written by its origin annotation. The

@@ -37,7 +37,9 @@ const (
 //
 // What the user can mend are *Errors, several of them joined; what they say
 // of a file is relative to root.
-func Load(root, name string) ([]Object, error) {
+func Load(root, name string) ([]Object, error) { return load(root, name, nil) }
+
+func load(root, name string, variables map[string]string) ([]Object, error) {
 	p, ok := clean(name)
 	if !ok {
 		return nil, &Error{Message: fmt.Sprintf("manifests %q are not in the source", name), Hint: "write a path relative to the root of the repository"}
@@ -54,11 +56,11 @@ func Load(root, name string) ([]Object, error) {
 	var objs []Object
 	switch {
 	case info.IsDir():
-		objs, err = loadDirectory(t, p)
+		objs, err = loadDirectory(t, p, variables)
 	case slices.Contains(konfig.RecognizedKustomizationFileNames(), path.Base(p)):
-		objs, err = kustomize(t, path.Dir(p))
+		objs, err = kustomize(t, path.Dir(p), variables)
 	default:
-		objs, err = loadFiles(t, []string{p})
+		objs, err = loadFiles(t, []string{p}, variables)
 	}
 	if err != nil {
 		return nil, err
@@ -69,7 +71,7 @@ func Load(root, name string) ([]Object, error) {
 	return objs, refuseDuplicates(objs)
 }
 
-func loadDirectory(t *tree, dir string) ([]Object, error) {
+func loadDirectory(t *tree, dir string, variables map[string]string) ([]Object, error) {
 	names, err := t.list(dir)
 	if err != nil {
 		return nil, err
@@ -77,7 +79,7 @@ func loadDirectory(t *tree, dir string) ([]Object, error) {
 	var files, below []string
 	for _, n := range names {
 		if slices.Contains(konfig.RecognizedKustomizationFileNames(), n) {
-			return kustomize(t, dir)
+			return kustomize(t, dir, variables)
 		}
 		info, err := t.stat(path.Join(dir, n))
 		switch {
@@ -91,7 +93,7 @@ func loadDirectory(t *tree, dir string) ([]Object, error) {
 		}
 	}
 	if len(files) > 0 {
-		return loadFiles(t, files)
+		return loadFiles(t, files, variables)
 	}
 	e := &Error{Source: Source{File: dir}, Message: "has no *.yaml, *.yml or *.json files", Hint: "put the manifests there, or name the directory that has them"}
 	if len(below) > 0 {
@@ -100,7 +102,7 @@ func loadDirectory(t *tree, dir string) ([]Object, error) {
 	return nil, e
 }
 
-func loadFiles(t *tree, files []string) ([]Object, error) {
+func loadFiles(t *tree, files []string, variables map[string]string) ([]Object, error) {
 	var objs []Object
 	var errs []error
 	for _, f := range files {
@@ -108,7 +110,7 @@ func loadFiles(t *tree, files []string) ([]Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		found, err := parse(f, text)
+		found, err := parse(f, text, variables)
 		if err != nil {
 			errs = append(errs, err)
 		}

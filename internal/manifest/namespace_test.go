@@ -11,7 +11,7 @@ import (
 // parsed are the objects of a YAML literal.
 func parsed(t *testing.T, text string) []Object {
 	t.Helper()
-	objs, err := parse("in.yaml", []byte(text))
+	objs, err := parse("in.yaml", []byte(text), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

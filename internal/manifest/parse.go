@@ -12,15 +12,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// parse reads the objects of one file. The objects that are right come back
+// parse reads the objects of one file, with variables put in. The objects that are right come back
 // beside the errors of the others.
-func parse(file string, text []byte) ([]Object, error) {
+func parse(file string, text []byte, variables map[string]string) ([]Object, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) {
 		return nil, &Error{Source: Source{File: file}, Message: "is not UTF-8 text"}
 	}
 	if path.Ext(file) == ".json" {
-		return parseJSON(file, text)
+		return parseJSON(file, text, variables)
 	}
 	var objs []Object
 	var errs []error
@@ -31,6 +31,10 @@ func parse(file string, text []byte) ([]Object, error) {
 			continue
 		}
 		if value == nil {
+			continue
+		}
+		if value, err = d.substitute(value, variables); err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		found, err := d.objects(value)

@@ -10,7 +10,7 @@ import (
 )
 
 // parseJSON reads a file of one or several JSON values.
-func parseJSON(file string, text []byte) ([]Object, error) {
+func parseJSON(file string, text []byte, variables map[string]string) ([]Object, error) {
 	var objs []Object
 	var errs []error
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -25,8 +25,13 @@ func parseJSON(file string, text []byte) ([]Object, error) {
 		line, _ := position(string(text), start)
 		d := &document{file: file, first: line, text: string(raw)}
 		var value any
-		if err := kjson.Unmarshal(raw, &value); err != nil {
+		err := kjson.Unmarshal(raw, &value)
+		if err != nil {
 			return nil, d.errorAt(1, 1, err.Error(), "")
+		}
+		if value, err = d.substitute(value, variables); err != nil {
+			errs = append(errs, err)
+			continue
 		}
 		found, err := d.objects(value)
 		objs = append(objs, found...)

@@ -21,11 +21,12 @@ const maxDepth = 50
 // survey walks everything that a kustomization names before Kustomize does:
 // every name must lead to a file or directory of the tree.
 type survey struct {
-	tree     *tree
-	rootFile string              // the kustomization that was asked for
-	parsed   map[string][]Object // resources, by file
-	seen     map[string]bool     // directories and files that were walked
-	open     []string            // directories that are being walked
+	tree      *tree
+	variables map[string]string   // for what is made
+	rootFile  string              // the kustomization that was asked for
+	parsed    map[string][]Object // resources, by file
+	seen      map[string]bool     // directories and files that were walked
+	open      []string            // directories that are being walked
 }
 
 // kustomization surveys the kustomization of a directory.
@@ -259,7 +260,7 @@ func (s *survey) file(name string, kind referenceKind) error {
 	case yamlFile:
 		return checkSyntax(name, text)
 	}
-	s.parsed[name], err = parse(name, text)
+	s.parsed[name], err = parse(name, text, nil)
 	return err
 }
 
