@@ -114,7 +114,7 @@ interrupted.`,
 	root.AddCommand(
 		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.repositoryCommand(), c.pipelineCommand(),
 		c.runCommand(), c.statusCommand(), c.logsCommand(), c.deploymentsCommand(), c.rollbackCommand(),
-		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(),
+		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(), c.agentCommand(),
 	)
 	return root
 }
