@@ -19,9 +19,6 @@ const (
 	sourceArtifact = "source"
 	sourceStage    = "Source"
 	sourceAction   = "push"
-
-	// maxRate keeps a typing error from becoming a load test.
-	maxRate = 5000
 )
 
 var (
@@ -217,18 +214,11 @@ func (c *compiler) image(a action, at string, out *pipeline.Action) {
 func (c *compiler) deploy(a action, at string, out *pipeline.Action) {
 	d := *a.Deploy
 	if d.Strategy == "" {
-		d.Strategy = "rolling"
+		d.Strategy = pipeline.Rolling
 	}
-	if d.Strategy != "rolling" {
-		c.problem(at+".strategy", "the strategy there is: rolling", "unknown strategy %q", d.Strategy)
+	for _, problem := range d.Problems() {
+		c.problem(at+"."+problem.Path, problem.Hint, "%s", problem.Message)
 	}
-	if d.Verify.Rate < 0 || d.Verify.Rate > maxRate {
-		c.problem(at+".verify.rate", fmt.Sprintf("choose 1 to %d requests per second", maxRate), "rate is %d", d.Verify.Rate)
-	}
-	if d.Verify.Budget < 0 {
-		c.problem(at+".verify.budget", "0 means that no request may be lost", "budget is %d", d.Verify.Budget)
-	}
-	c.duration(at+".timeout", d.Timeout)
 	if len(out.Inputs) == 0 {
 		out.Inputs = []string{sourceArtifact}
 	}

@@ -132,6 +132,8 @@ func (s *shape) scalar(node ast.Node, want reflect.Kind, path string) {
 		}
 	case reflect.Int:
 		ok, wanted = node.Type() == ast.IntegerType, "a whole number"
+	case reflect.Float64:
+		ok, wanted = node.Type() == ast.IntegerType || node.Type() == ast.FloatType, "a number"
 	case reflect.Bool:
 		ok, wanted = node.Type() == ast.BoolType, "true or false"
 	case reflect.Interface:

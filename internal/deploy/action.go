@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
@@ -30,6 +29,9 @@ type Action struct {
 	Connect func(kubeContext string) (*kube.Cluster, error)
 	// Config is what the Deployer is made with; its Cluster is filled in.
 	Config Config
+	// Ancestry compares two commits of a repository; see Ancestry. It may be
+	// nil.
+	Ancestry func(ctx context.Context, repository, older, newer string) (known, ancestor bool, err error)
 }
 
 // Run deploys.
@@ -37,10 +39,6 @@ func (a *Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, er
 	settings, err := decodeSettings(job.Configuration)
 	if err != nil {
 		return pipeline.Result{}, err
-	}
-	timeout, err := parseTimeout(settings.Timeout)
-	if err != nil {
-		return pipeline.Fail("%s", err), nil
 	}
 	if len(job.Inputs) == 0 {
 		return pipeline.Result{}, fmt.Errorf("deploy: the action %s has no input artifact to take the manifests from", job.Action.Name)
@@ -55,10 +53,10 @@ func (a *Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, er
 	}
 	config := a.Config
 	config.Cluster = cluster
+	settings.App = cmp.Or(settings.App, job.Pipeline)
 	deployment, err := New(config).Deploy(ctx, Request{
-		Key: job.Key(), App: cmp.Or(settings.App, job.Pipeline), Namespace: settings.Namespace, Root: root, Manifests: settings.Manifests,
-		Images: settings.Images, Strategy: settings.Strategy, Timeout: timeout, Verify: settings.Verify,
-		Commit: job.Revision.Commit, Execution: job.Execution, Log: job.Log, Progress: job.Progress,
+		Deploy: settings, Key: job.Key(), Root: root, Commit: job.Revision.Commit, Execution: job.Execution,
+		Ancestry: a.ancestry(job.Revision.Repository), Log: job.Log, Progress: job.Progress,
 	})
 	if err != nil {
 		return pipeline.Result{}, err
@@ -76,15 +74,14 @@ func decodeSettings(configuration json.RawMessage) (pipeline.Deploy, error) {
 	return settings, nil
 }
 
-func parseTimeout(text string) (time.Duration, error) {
-	if text == "" {
-		return DefaultTimeout, nil
+// ancestry compares commits of one repository.
+func (a *Action) ancestry(repository string) Ancestry {
+	if a.Ancestry == nil {
+		return nil
 	}
-	timeout, err := time.ParseDuration(text)
-	if err != nil || timeout <= 0 {
-		return 0, fmt.Errorf("timeout %q of the deploy action: write a duration such as 10m or 90s", text)
+	return func(ctx context.Context, older, newer string) (known, ancestor bool, err error) {
+		return a.Ancestry(ctx, repository, older, newer)
 	}
-	return timeout, nil
 }
 
 // unpack starts afresh: a process that was killed may have left half of it.

@@ -101,7 +101,7 @@ func TestAction(t *testing.T) {
 		b := setup(t)
 		a := action(b, files{})
 		result, err := a.Run(t.Context(), b.job(t, pipeline.Deploy{Timeout: "soon"}))
-		if err != nil || result.Outcome != pipeline.Failed || !strings.Contains(result.Message, `timeout "soon"`) {
+		if err != nil || result.Outcome != pipeline.Failed || !strings.Contains(result.Message, `timeout: "soon" is not a duration`) {
 			t.Errorf("%+v, %v", result, err)
 		}
 	})

@@ -97,25 +97,22 @@ func New(config Config) *Deployer {
 	return &Deployer{config}
 }
 
-// Request is one deployment to make.
+// Request is one deployment to make. What and how are the settings of a deploy
+// section; its Cluster is not looked at, for a Deployer has one.
 type Request struct {
+	pipeline.Deploy
+
 	// Key names the deployment over restarts: the same key twice is the same
 	// deployment, which is resumed, not made again. Empty means a new one.
-	Key       string
-	App       string // a DNS label of at most 50 characters
-	Namespace string // empty: the one in the manifests, else the context's
-	Root      string // directory of the source
-	Manifests string // path below Root
-	Images    map[string]string
-	Strategy  string        // default rolling
-	Timeout   time.Duration // of the rollout, default DefaultTimeout; a revert has as much again, at least three minutes
-	Verify    pipeline.Verify
-	Commit    string
+	Key string
+	// TakeUp goes on with the last revision when it was interrupted and holds
+	// the same objects, whatever its key. Otherwise it is closed as failed.
+	TakeUp    bool
+	Root      string // directory of the source, below which the paths of the settings are
+	Commit    string // of the source, in full; empty when there is none
 	Execution string
-	// AsWritten leaves the zero-loss recipe out: manifests go to the cluster
-	// as they are.
-	AsWritten bool
 
+	Ancestry Ancestry          `json:"-"` // nil: commits are not compared
 	Log      io.Writer         `json:"-"` // the runbook, in whole lines
 	Progress func(line string) `json:"-"` // one line, replaced often
 }
@@ -125,8 +122,9 @@ type RollbackRequest struct {
 	Key       string
 	App       string
 	Namespace string
-	To        int // revision; 0 is the one before the present one
-	Timeout   time.Duration
+	To        int             // revision; 0 is the one before the present one
+	Method    string          // default: as the present revision was written
+	Timeout   string          // default: as for the present revision
 	Verify    pipeline.Verify // default: as the present revision was verified
 	Log       io.Writer
 	Progress  func(line string)
@@ -140,10 +138,10 @@ var appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$`)
 // with the same key goes on where this one stopped.
 func (d *Deployer) Deploy(ctx context.Context, request Request) (pipeline.Deployment, error) {
 	r := d.newRun(request.App, request.Log, request.Progress)
-	r.key, r.verify = request.Key, request.Verify
-	r.timeout = cmp.Or(request.Timeout, DefaultTimeout)
+	r.key, r.ancestry, r.takeUp = request.Key, request.Ancestry, request.TakeUp
+	r.use(request.Deploy)
 	r.record = pipeline.Deployment{
-		App: request.App, Namespace: request.Namespace, Cluster: d.Cluster.Context, Method: methodAPI,
+		App: request.App, Namespace: request.Namespace, Cluster: d.Cluster.Context, Method: cmp.Or(request.Method, methodAPI),
 		Strategy: cmp.Or(request.Strategy, plan.Rolling), Commit: request.Commit, Execution: request.Execution, Started: d.Now(),
 	}
 	return r.settle(ctx, r.deploy(ctx, request))
@@ -152,6 +150,9 @@ func (d *Deployer) Deploy(ctx context.Context, request Request) (pipeline.Deploy
 func (r *run) deploy(ctx context.Context, request Request) error {
 	if err := r.check(); err != nil {
 		return err
+	}
+	if problems := request.Problems(); len(problems) > 0 {
+		return refusal.New("%s", problems)
 	}
 	if err := r.connect(ctx); err != nil {
 		return err

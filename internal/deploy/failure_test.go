@@ -51,7 +51,7 @@ func TestAnUpdateThatCannotWorkEndsEarlyAndIsReverted(t *testing.T) {
 			update: []string{web(image, 1, "MODE=unready") + ready, webService},
 			want:   []string{"timeout of 12s", "0 of 1 new pods are ready", "Readiness probe failed", "503", "| web", "Reverted to revision 1"},
 			within: 60 * time.Second,
-			seen:   func(r *Request) { r.Timeout = 12 * time.Second },
+			seen:   func(r *Request) { r.Timeout = "12s" },
 		},
 		"an application that answers with errors": {
 			update: []string{web(image, 1, "MODE=broken") + ready, webService},
@@ -201,7 +201,7 @@ current-context: staging
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	_, err = New(Config{Cluster: cluster}).Deploy(context.Background(), Request{App: "web", Root: t.TempDir()})
+	_, err = New(Config{Cluster: cluster}).Deploy(context.Background(), Request{Deploy: pipeline.Deploy{App: "web"}, Root: t.TempDir()})
 	for _, want := range []string{`context "staging"`, "https://127.0.0.1:1", "connection refused", "Check that the cluster runs"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q in it", err, want)

@@ -233,7 +233,7 @@ func TestAnInterruptedRevisionIsClosedByTheNextDeployment(t *testing.T) {
 	b.write(t, fmt.Sprintf(noPods, 1))
 	b.deployWell(t, b.request())
 	b.write(t, fmt.Sprintf(noPods, 2), extra)
-	b.deployKilled(t, Request{App: "web", Namespace: b.namespace, Root: b.root, Key: "never-again"}, "deploying apply Deployment web")
+	b.deployKilled(t, Request{Deploy: pipeline.Deploy{App: "web", Namespace: b.namespace}, Root: b.root, Key: "never-again"}, "deploying apply Deployment web")
 	b.config.LeaseWait = time.Minute
 	b.write(t, fmt.Sprintf(noPods, 3))
 	d := b.deployWell(t, b.request())

@@ -3,6 +3,7 @@ package deploy
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/plan"
@@ -16,8 +17,8 @@ import (
 // are taken over: whoever rolls back wants what was there.
 func (d *Deployer) Rollback(ctx context.Context, request RollbackRequest) (pipeline.Deployment, error) {
 	r := d.newRun(request.App, request.Log, request.Progress)
-	r.key, r.verify, r.force = request.Key, request.Verify, true
-	r.timeout = cmp.Or(request.Timeout, DefaultTimeout)
+	r.key, r.force = request.Key, true
+	r.use(pipeline.Deploy{Timeout: request.Timeout, Verify: request.Verify})
 	r.record = pipeline.Deployment{
 		App: request.App, Namespace: cmp.Or(request.Namespace, d.Cluster.Namespace, "default"), Cluster: d.Cluster.Context,
 		Method: methodAPI, Strategy: plan.Rolling, Started: d.Now(),
@@ -42,7 +43,8 @@ func (r *run) rollback(ctx context.Context, to int) error {
 		}
 		r.log.Line("revert  to revision %d", target.Revision())
 		if running := r.journal.GoodBefore(r.journal.Latest() + 1); running != nil && !r.verify.Given() {
-			r.verify = running.Verify
+			r.settings.Verify = running.Settings.Verify
+			r.use(r.settings)
 		}
 		r.record.Strategy = target.Deployment.Strategy
 		r.record.Commit, r.record.Execution = target.Deployment.Commit, target.Deployment.Execution
@@ -52,6 +54,21 @@ func (r *run) rollback(ctx context.Context, to int) error {
 		}
 		return r.carryOut(ctx, objects, target.Revision())
 	})
+}
+
+// use takes the settings of a deployment, those of a new one or those that the
+// journal has kept. They have been checked: see pipeline.Deploy.Problems.
+func (r *run) use(settings pipeline.Deploy) {
+	r.settings, r.verify = settings, settings.Verify
+	r.timeout = waitOf(settings.Timeout, DefaultTimeout)
+}
+
+// waitOf is a duration of the settings.
+func waitOf(text string, otherwise time.Duration) time.Duration {
+	if d, err := time.ParseDuration(text); err == nil {
+		return d
+	}
+	return otherwise
 }
 
 // target is the revision to go back to.

@@ -20,13 +20,17 @@ import (
 // run is one deployment under way, from the request to the record.
 type run struct {
 	*Deployer
-	log     *runbook.Runbook
-	nonce   string // tells two runs of one process apart
-	key     string
-	timeout time.Duration
-	verify  pipeline.Verify
-	force   bool // rollbacks take fields over from other managers
-	record  pipeline.Deployment
+	log    *runbook.Runbook
+	nonce  string // tells two runs of one process apart
+	key    string
+	force  bool // rollbacks take fields over from other managers
+	record pipeline.Deployment
+
+	settings pipeline.Deploy // as asked for; see use
+	timeout  time.Duration
+	verify   pipeline.Verify
+	ancestry Ancestry
+	takeUp   bool
 
 	journal *journal.Journal
 	entry   *journal.Entry
@@ -88,8 +92,19 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 	if e := r.journal.ByKey(r.key); e != nil {
 		return r.resume(ctx, e)
 	}
+	if e, err := r.interrupted(objects); e != nil || err != nil {
+		if err != nil {
+			return err
+		}
+		return r.resume(ctx, e)
+	}
 	if err := r.closeInterrupted(ctx); err != nil {
 		return err
+	}
+	if rollbackTo == 0 {
+		if err := r.fence(ctx); err != nil {
+			return err
+		}
 	}
 	situation, err := r.survey(ctx, objects)
 	if err != nil {
@@ -105,7 +120,7 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 	}
 	r.record.Images = manifest.Images(objects)
 	r.entry, err = r.journal.Add(ctx, journal.Record{
-		Deployment: r.record, Key: r.key, Phase: journal.Deploying, Takes: 1, RollbackTo: rollbackTo, Verify: r.verify,
+		Deployment: r.record, Key: r.key, Phase: journal.Deploying, Takes: 1, RollbackTo: rollbackTo, Settings: r.settings,
 		Adopted: plan.Adopted(situation, r.journal.AdoptedBefore(r.record.Revision)),
 	}, objects)
 	if err != nil {
@@ -119,6 +134,7 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 // resume goes on where a process that has ended since has stopped.
 func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 	r.entry, r.record = e, e.Deployment
+	r.use(e.Settings)
 	if e.Phase == journal.Ended {
 		r.log.Line("resume  revision %d had ended already: %s", e.Revision(), e.Deployment.Outcome)
 		return nil

@@ -208,7 +208,7 @@ func (b *bundle) write(t testing.TB, documents ...string) {
 }
 
 func (b *bundle) request() Request {
-	return Request{App: "web", Namespace: b.namespace, Root: b.root, Timeout: 90 * time.Second, Log: b.log}
+	return Request{Deploy: pipeline.Deploy{App: "web", Namespace: b.namespace, Timeout: "90s"}, Root: b.root, Log: b.log}
 }
 
 // deploy deploys and fails the test when the cluster could not be asked.

@@ -3,7 +3,6 @@ package journal
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,13 +29,13 @@ func History(ctx context.Context, c *kube.Cluster, namespace, app string) ([]pip
 		return nil, fmt.Errorf("read the journals: %w", err)
 	}
 	var history []pipeline.Deployment
-	for _, secret := range secrets {
-		if secret.Type != Type {
+	for i := range secrets {
+		if secrets[i].Type != Type {
 			continue
 		}
-		var r Record
-		if err := json.Unmarshal(secret.Data[recordKey], &r); err != nil {
-			return nil, fmt.Errorf("read secret %s/%s of the journal: %w", secret.Namespace, secret.Name, err)
+		r, err := readRecord(&secrets[i])
+		if err != nil {
+			return nil, err
 		}
 		history = append(history, r.Deployment)
 	}

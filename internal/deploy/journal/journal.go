@@ -62,8 +62,10 @@ type Record struct {
 	Takes      int                 `json:"takes"`           // how often a process has taken it up, from 1
 	Cause      string              `json:"cause,omitempty"` // why it is being reverted
 	RollbackTo int                 `json:"rollbackTo,omitempty"`
-	Verify     pipeline.Verify     `json:"verify,omitzero"` // so that a rollback is measured as the deployment was
-	Done       []DoneStep          `json:"done,omitempty"`
+	// Settings are those that the deployment was asked for with: a resume needs
+	// all of them, and a rollback is measured as the deployment was.
+	Settings pipeline.Deploy `json:"settings,omitzero"`
+	Done     []DoneStep      `json:"done,omitempty"`
 	// Adopted are the objects that were there before and were nobody's. They
 	// are the application's own only once the revision has succeeded: until
 	// then no revert and no later revision may delete them.
@@ -153,11 +155,11 @@ func Open(ctx context.Context, c *kube.Cluster, app, namespace string) (*Journal
 		if secrets[i].Type != Type {
 			continue
 		}
-		e := &Entry{secret: &secrets[i]}
-		if err := json.Unmarshal(secrets[i].Data[recordKey], &e.Record); err != nil {
-			return nil, fmt.Errorf("read secret %s/%s of the journal: %w", namespace, secrets[i].Name, err)
+		record, err := readRecord(&secrets[i])
+		if err != nil {
+			return nil, err
 		}
-		j.Entries = append(j.Entries, e)
+		j.Entries = append(j.Entries, &Entry{Record: record, secret: &secrets[i]})
 	}
 	slices.SortFunc(j.Entries, func(a, b *Entry) int { return cmp.Compare(a.Revision(), b.Revision()) })
 	return j, nil

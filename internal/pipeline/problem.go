@@ -1,0 +1,48 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a configuration.
+type Problem struct {
+	Path    string // of the value, in the form of checks.before[0].timeout
+	Message string
+	Hint    string // how to mend it
+}
+
+func (p Problem) String() string { return fmt.Sprintf("%s: %s; %s", p.Path, p.Message, p.Hint) }
+
+// Problems is all that is wrong with a configuration, in the order of its
+// fields.
+type Problems []Problem
+
+func (p Problems) String() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p *Problems) add(path, hint, format string, args ...any) {
+	*p = append(*p, Problem{Path: path, Hint: hint, Message: fmt.Sprintf(format, args...)})
+}
+
+// oneOf wants one of some words, or none.
+func (p *Problems) oneOf(path, value string, words ...string) {
+	if value != "" && !slices.Contains(words, value) {
+		last := path[strings.LastIndex(path, ".")+1:]
+		p.add(path, "choose "+orList(words), "unknown %s %q", last, value)
+	}
+}
+
+// orList is "a, b or c".
+func orList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
