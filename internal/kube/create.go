@@ -54,7 +54,7 @@ func (c *Cluster) CreateBy(ctx context.Context, obj *unstructured.Unstructured,
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("create %w", c.explain(RefOf(obj), err))
+		return nil, fmt.Errorf("create %w", c.Explain(RefOf(obj), err))
 	}
 	return created, nil
 }

@@ -112,11 +112,11 @@ func (s *suite) forbidden(t *testing.T) {
 	nobody := s.nobody(t)
 	object := s.deployment(t, "forbidden")
 	_, err := nobody.Apply(t.Context(), object, kube.ApplyOptions{})
-	s.wantRefused(t, err, "towline-nobody", "cannot patch", "deployments")
+	s.wantRefused(t, err, "towline-nobody", "may not patch deployments", "towline cluster test")
 	_, err = nobody.Create(t.Context(), object)
-	s.wantRefused(t, err, "towline-nobody", "cannot create", "deployments")
-	s.wantRefused(t, nobody.Scale(t.Context(), kube.RefOf(object), 1), "towline-nobody", "deployments/scale")
-	s.wantRefused(t, nobody.Delete(t.Context(), kube.RefOf(object), "x"), "towline-nobody", "cannot delete", "deployments")
+	s.wantRefused(t, err, "towline-nobody", "may not create deployments")
+	s.wantRefused(t, nobody.Scale(t.Context(), kube.RefOf(object), 1), "towline-nobody", "deployments.apps/scale")
+	s.wantRefused(t, nobody.Delete(t.Context(), kube.RefOf(object), "x"), "towline-nobody", "may not delete deployments")
 }
 
 func (s *suite) applyAs(t testing.TB, manager, name, value string) {
