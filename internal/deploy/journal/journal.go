@@ -59,8 +59,9 @@ type Record struct {
 	Deployment pipeline.Deployment `json:"deployment"`
 	Key        string              `json:"key"`
 	Phase      Phase               `json:"phase"`
-	Takes      int                 `json:"takes"`           // how often a process has taken it up, from 1
-	Cause      string              `json:"cause,omitempty"` // why it is being reverted
+	Takes      int                 `json:"takes"`            // how often a process has taken it up, from 1
+	Waiting    time.Time           `json:"waiting,omitzero"` // since when for a decision: see Decide
+	Cause      string              `json:"cause,omitempty"`  // why it is being reverted
 	RollbackTo int                 `json:"rollbackTo,omitempty"`
 	// Settings are those that the deployment was asked for with: a resume needs
 	// all of them, and a rollback is measured as the deployment was.
@@ -259,6 +260,11 @@ func (j *Journal) Add(ctx context.Context, r Record, objects []manifest.Object) 
 	if err != nil {
 		return nil, fmt.Errorf("encode revision %d: %w", r.Deployment.Revision, err)
 	}
+	// A journal that was deleted by hand may have left decisions on revisions
+	// of the same numbers.
+	if err := j.trimDecisions(ctx); err != nil {
+		return nil, err
+	}
 	secret, err := j.cluster.CreateSecret(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: j.namespace, Name: nameOf(j.app, r.Deployment.Revision),
@@ -323,14 +329,16 @@ func (j *Journal) Save(ctx context.Context, e *Entry) error {
 }
 
 // Trim deletes the oldest revisions beyond those that are kept, but never the
-// last good one before the newest: it is what a rollback needs.
+// last good one before the newest: it is what a rollback needs. The decisions
+// on a revision go with it.
 func (j *Journal) Trim(ctx context.Context) error {
 	if len(j.Entries) <= Kept {
 		return nil
 	}
-	back := j.GoodBefore(j.Latest())
-	for _, e := range j.Entries[:len(j.Entries)-Kept] {
+	back, kept := j.GoodBefore(j.Latest()), slices.Clone(j.Entries[len(j.Entries)-Kept:])
+	for _, e := range slices.Backward(j.Entries[:len(j.Entries)-Kept]) {
 		if e == back || e.Phase != Ended {
+			kept = slices.Insert(kept, 0, e)
 			continue
 		}
 		ref := kube.Ref{APIVersion: "v1", Kind: "Secret", Namespace: j.namespace, Name: e.secret.Name}
@@ -338,5 +346,6 @@ func (j *Journal) Trim(ctx context.Context) error {
 			return fmt.Errorf("trim the journal: %w", err)
 		}
 	}
-	return nil
+	j.Entries = kept
+	return j.trimDecisions(ctx)
 }
