@@ -116,9 +116,10 @@ func TestGetAllListAndDelete(t *testing.T) {
 	namespace := kubetest.Namespace(t, c)
 	ctx := t.Context()
 	var refs []kube.Ref
-	for i := range 5 {
+	const wanted, there = 12, 9 // enough for a list
+	for i := range wanted {
 		o := configMap(namespace, fmt.Sprint("m", i), "1")
-		if i < 3 {
+		if i < there {
 			if _, err := c.Apply(ctx, o, kube.ApplyOptions{}); err != nil {
 				t.Fatal(err)
 			}
@@ -127,8 +128,19 @@ func TestGetAllListAndDelete(t *testing.T) {
 	}
 	refs = append(refs, kube.Ref{APIVersion: "example.com/v1", Kind: "Widget", Namespace: namespace, Name: "w"})
 	found, err := c.GetAll(ctx, refs)
-	if err != nil || len(found) != 3 || found[refs[0].ID()] == nil {
-		t.Errorf("GetAll: %d objects, %v; want 3", len(found), err)
+	if err != nil || len(found) != there || found[refs[0].ID()] == nil {
+		t.Errorf("GetAll: %d objects, %v; want %d", len(found), err, there)
+	}
+	one, err := c.Get(ctx, refs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(one, found[refs[0].ID()]); diff != "" {
+		t.Errorf("an object is not the same in a list (-alone +listed):\n%s", diff)
+	}
+	few, err := c.GetAll(ctx, refs[there-2:])
+	if err != nil || len(few) != 2 {
+		t.Errorf("GetAll of a few: %d objects, %v; want 2", len(few), err)
 	}
 	listed, err := c.List(ctx, schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, namespace, "")
 	if err != nil || len(listed) < 3 {

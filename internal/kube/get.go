@@ -3,14 +3,10 @@ package kube
 import (
 	"context"
 	"fmt"
-	"sync"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Parallel is how many requests a caller should have in flight at once.
@@ -31,34 +27,6 @@ func (c *Cluster) Get(ctx context.Context, ref Ref) (*unstructured.Unstructured,
 		return nil, fmt.Errorf("get %s: %w", ref, err)
 	}
 	return obj, nil
-}
-
-// GetAll reads many objects at once and returns those that are there, by
-// Ref.ID. A kind that the cluster does not serve has no objects.
-func (c *Cluster) GetAll(ctx context.Context, refs []Ref) (map[string]*unstructured.Unstructured, error) {
-	var mu sync.Mutex
-	found := make(map[string]*unstructured.Unstructured, len(refs))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(Parallel)
-	for _, ref := range refs {
-		group.Go(func() error {
-			if _, err := c.Resource(ref.GVK()); isUnknownKind(err) {
-				return nil
-			}
-			obj, err := c.Get(ctx, ref)
-			if apierrors.IsNotFound(err) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			found[ref.ID()] = obj
-			return nil
-		})
-	}
-	return found, group.Wait()
 }
 
 func isUnknownKind(err error) bool {

@@ -1,0 +1,222 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Unchanged tells whether an apply of an object would change nothing in the
+// live one: the fields that it has are exactly those that we own, and their
+// live values are those that it gives them. It asks nobody. What it cannot
+// tell without the kind's schema, such as two ways of writing one quantity,
+// counts as changed: the API server's dry-run knows better.
+//
+// Somebody else's change of one of our fields is seen, since it changes the
+// value or the owner; so is a field that we own and the object has no more.
+// The live object must have its managedFields. Labels named in ignore may
+// differ in their value.
+func Unchanged(live, object *unstructured.Unstructured, ignore ...string) bool {
+	var ours *metav1.ManagedFieldsEntry
+	for _, entry := range live.GetManagedFields() {
+		if entry.Manager != FieldManager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.Subresource != "" {
+			continue
+		}
+		if ours != nil {
+			return false
+		}
+		ours = &entry
+	}
+	if ours == nil || ours.FieldsV1 == nil || ours.APIVersion != object.GetAPIVersion() || live.GetDeletionTimestamp() != nil ||
+		live.GetAPIVersion() != object.GetAPIVersion() || live.GetKind() != object.GetKind() {
+		return false
+	}
+	owned, err := parseOwnership(ours.FieldsV1.GetRawBytes())
+	if err != nil {
+		return false
+	}
+	return owned.same(live.Object, essentials(object, live, ignore))
+}
+
+// essentials is an object without its identity, which nobody owns, and with
+// the live values of the labels to ignore.
+func essentials(object, live *unstructured.Unstructured, ignore []string) map[string]any {
+	object = object.DeepCopy()
+	for _, label := range ignore {
+		labels, now := object.GetLabels(), live.GetLabels()
+		if _, ok := labels[label]; ok {
+			labels[label] = now[label]
+			object.SetLabels(labels)
+		}
+	}
+	delete(object.Object, "apiVersion")
+	delete(object.Object, "kind")
+	if metadata, ok := object.Object["metadata"].(map[string]any); ok {
+		for _, field := range []string{"name", "namespace"} {
+			delete(metadata, field)
+		}
+		if len(metadata) == 0 {
+			delete(object.Object, "metadata")
+		}
+	}
+	return object.Object
+}
+
+// ownership is a tree of owned fields as managedFields writes it: "f:NAME" is a
+// field, "k:KEYS" an element of a list by the fields that tell it from others,
+// "v:VALUE" an element of a set. One without children is owned as a whole.
+type ownership struct {
+	children map[string]*ownership
+}
+
+func parseOwnership(text []byte) (*ownership, error) {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return nil, err
+	}
+	f := &ownership{children: make(map[string]*ownership, len(raw))}
+	for key, value := range raw {
+		if key == "." { // The field itself, beside its children.
+			continue
+		}
+		child, err := parseOwnership(value)
+		if err != nil {
+			return nil, err
+		}
+		f.children[key] = child
+	}
+	return f, nil
+}
+
+// same tells whether the owned part of a live value is what is desired, and
+// all that is desired is owned.
+func (f *ownership) same(live, desired any) bool {
+	if len(f.children) == 0 {
+		return desired != nil && equalJSON(live, desired)
+	}
+	switch desired := desired.(type) {
+	case map[string]any:
+		live, ok := live.(map[string]any)
+		return ok && f.sameMap(live, desired)
+	case []any:
+		live, ok := live.([]any)
+		return ok && f.sameList(live, desired)
+	}
+	return false
+}
+
+func (f *ownership) sameMap(live, desired map[string]any) bool {
+	if len(f.children) != len(desired) {
+		return false
+	}
+	for name, value := range desired {
+		child := f.children["f:"+name]
+		now, there := live[name]
+		if child == nil || !there || !child.same(now, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameList compares lists whose elements are owned one by one. The order
+// counts, for an apply may change it.
+func (f *ownership) sameList(live, desired []any) bool {
+	if len(f.children) != len(desired) {
+		return false
+	}
+	last, used := -1, map[string]bool{}
+	for _, element := range desired {
+		key, child := f.element(element)
+		if child == nil || used[key] {
+			return false
+		}
+		used[key] = true
+		at := slices.IndexFunc(live, func(o any) bool { return isElement(key, o) })
+		if at <= last || !child.same(live[at], element) {
+			return false
+		}
+		last = at
+	}
+	return true
+}
+
+// element finds the one owned element of a list that a desired one can be. Of
+// the fields that tell elements apart the desired one may leave some out, since
+// they have defaults; when that leaves a choice there is none.
+func (f *ownership) element(desired any) (key string, child *ownership) {
+	for candidate, c := range f.children {
+		if !mayBeElement(candidate, desired) {
+			continue
+		}
+		if child != nil {
+			return "", nil
+		}
+		key, child = candidate, c
+	}
+	return key, child
+}
+
+// mayBeElement tells whether a desired element contradicts no part of a key.
+func mayBeElement(key string, desired any) bool {
+	kind, text, _ := strings.Cut(key, ":")
+	if kind != "k" {
+		return isElement(key, desired)
+	}
+	element, isMap := desired.(map[string]any)
+	var names map[string]any
+	if !isMap || decode(text, &names) != nil {
+		return false
+	}
+	for name, value := range names {
+		if got, there := element[name]; there && !equalJSON(got, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// isElement tells whether a live element is the one that a key names.
+func isElement(key string, live any) bool {
+	kind, text, _ := strings.Cut(key, ":")
+	switch kind {
+	case "v":
+		var value any
+		return decode(text, &value) == nil && equalJSON(live, value)
+	case "k":
+		element, isMap := live.(map[string]any)
+		var names map[string]any
+		if !isMap || decode(text, &names) != nil {
+			return false
+		}
+		for name, value := range names {
+			if got, there := element[name]; !there || !equalJSON(got, value) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// decode keeps numbers as they are written.
+func decode(text string, into any) error {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	return decoder.Decode(into)
+}
+
+// equalJSON compares values by their JSON, in which a number is the same
+// whatever type it was read as.
+func equalJSON(a, b any) bool {
+	left, err := json.Marshal(a)
+	if err != nil {
+		return false
+	}
+	right, err := json.Marshal(b)
+	return err == nil && bytes.Equal(left, right)
+}
