@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/transport"
 )
 
 // Connect reads a kubeconfig and returns the cluster of one of its contexts.
@@ -53,7 +54,7 @@ func Connect(kubeconfigPath, kubeContext string) (*Cluster, error) {
 	if name == "" {
 		name = "in-cluster"
 	}
-	cluster, err := newCluster(config, name, namespace)
+	cluster, err := newCluster(settings{config: config, name: name, namespace: namespace})
 	if err == nil && raw.Contexts[name] != nil {
 		cluster.origin = origin{file: kubeconfigPath, context: name}
 	}
@@ -90,22 +91,39 @@ func where(rules *clientcmd.ClientConfigLoadingRules) string {
 	return strings.Join(rules.Precedence, string(os.PathListSeparator))
 }
 
+// settings are what a Cluster is made of.
+type settings struct {
+	config          *rest.Config
+	name, namespace string
+	// stored tells that the credential is not of a kubeconfig: its errors name
+	// another mend.
+	stored bool
+	// authorize adds to each request what client-go has no setting for. It may
+	// be nil.
+	authorize transport.WrapperFunc
+}
+
 // newCluster builds the clients over one shared HTTP client. The client-side
 // rate limit is off: the API server's own priority and fairness says when to
 // slow down, and callers bound how much they send at once.
-func newCluster(config *rest.Config, name, namespace string) (*Cluster, error) {
-	config = rest.CopyConfig(config)
+func newCluster(s settings) (*Cluster, error) {
+	config, name := rest.CopyConfig(s.config), s.name
 	config.QPS, config.Burst = -1, -1
 	config.UserAgent = "towline"
 	config.WarningHandlerWithContext = warnings{}
 	if config.Dial == nil {
 		config.Dial = (&net.Dialer{Timeout: pingTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
+	// The explainer is next to the wire, so that it sees what was really sent.
+	config.Wrap(newExplainer(config, s.stored))
+	if s.authorize != nil {
+		config.Wrap(s.authorize)
+	}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("use the credentials of context %q: %w", name, err)
+		return nil, fmt.Errorf("use the credentials of cluster %q: %w", name, err)
 	}
-	c := &Cluster{Context: name, Server: config.Host, Namespace: namespace, config: config, http: client}
+	c := &Cluster{Context: name, Server: config.Host, Namespace: s.namespace, stored: s.stored, config: config, http: client}
 	disco, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
 	errs := []error{err}
 	c.dynamic, err = dynamic.NewForConfigAndClient(config, client)
@@ -119,7 +137,7 @@ func newCluster(config *rest.Config, name, namespace string) (*Cluster, error) {
 	c.leases, err = coordinationv1.NewForConfigAndClient(config, client)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("use context %q: %w", name, err)
+		return nil, fmt.Errorf("use cluster %q: %w", name, err)
 	}
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(disco))
 	return c, nil

@@ -1,6 +1,6 @@
 // Package kube is the cluster as Towline sees it: one Cluster per kubeconfig
-// context, which applies, reads, follows and deletes objects, and Health, a
-// pure judgement of one object. It stands below deploy and build, which decide
+// context or Credential, which applies, reads, follows and deletes objects, and
+// Health, a pure judgement of one object. It stands below deploy and build, which decide
 // what to do; it knows nothing of pipelines, strategies or revisions.
 //
 // It is the only room that imports client-go. What crosses its border are the
@@ -31,11 +31,12 @@ const pingTimeout = 5 * time.Second
 // Cluster is one Kubernetes cluster with the credentials to use it. It is safe
 // for concurrent use and holds no goroutine of its own.
 type Cluster struct {
-	Context   string // name of the kubeconfig context, or "in-cluster"
+	Context   string // name of the kubeconfig context, or "in-cluster", or of the stored cluster
 	Server    string // URL of the API server
 	Namespace string // default namespace of the context, "default" when unset
 
 	origin  origin // where the credentials were read
+	stored  bool   // its credential is not of a kubeconfig
 	config  *rest.Config
 	http    *http.Client
 	dynamic dynamic.Interface

@@ -9,20 +9,30 @@ import (
 	"net/http"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
 )
 
 // UnreachableError says that a cluster's API server does not answer, or not to
 // us. Its text names the context, the address and the mend.
 type UnreachableError struct {
-	Context string
+	Context string // name of the kubeconfig context, or of the stored cluster
+	Stored  bool   // it is a stored cluster's
 	Server  string
 	Err     error
 	Hint    string
 }
 
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("cluster of context %q at %s: %v. %s", e.Context, e.Server, e.Err, e.Hint)
+	which := "cluster of context"
+	if e.Stored {
+		which = "stored cluster"
+	}
+	text := fmt.Sprintf("%s %q at %s: %v", which, e.Context, e.Server, e.Err)
+	if e.Hint != "" {
+		text += ". " + e.Hint
+	}
+	return text
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
@@ -39,6 +49,9 @@ func (c *Cluster) Ping(ctx context.Context) (string, error) {
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
+		if explained, ok := errors.AsType[*ConnectionError](err); ok {
+			return "", c.unreachable(explained, "")
+		}
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.DeadlineExceeded) {
 			err = cause
 		}
@@ -52,7 +65,7 @@ func (c *Cluster) Ping(ctx context.Context) (string, error) {
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
-		return "", c.unreachable(errors.New("it refuses the credentials (401 Unauthorized)"), "They are wrong or have expired: renew the user of this context in the kubeconfig.")
+		return "", c.unreachable(refusal(body), "")
 	default:
 		return "", c.unreachable(fmt.Errorf("GET /version answered %s", response.Status), "Check that the address is that of a Kubernetes API server.")
 	}
@@ -63,6 +76,15 @@ func (c *Cluster) Ping(ctx context.Context) (string, error) {
 	return info.GitVersion, nil
 }
 
+// refusal is the error of a 401, in the words that the explainer gave it.
+func refusal(body []byte) error {
+	var status metav1.Status
+	if json.Unmarshal(body, &status) != nil || status.Message == "" {
+		return errors.New("it refuses the credentials (401 Unauthorized)")
+	}
+	return errors.New(status.Message)
+}
+
 func (c *Cluster) unreachable(err error, hint string) error {
-	return &UnreachableError{Context: c.Context, Server: c.Server, Err: err, Hint: hint}
+	return &UnreachableError{Context: c.Context, Stored: c.stored, Server: c.Server, Err: err, Hint: hint}
 }
