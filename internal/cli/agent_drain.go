@@ -21,7 +21,7 @@ drained when GET /drained on the admin port answers.
 
 A drain is begun by "towline agent drain begin" in the same pod, or by
 SIGTERM.`,
-		Example: `  towline agent drain 15001=8080 --detach 10s`,
+		Example: `  towline agent drain 15191=8080 --detach 10s`,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, text := range args {

@@ -46,7 +46,7 @@ import (
 const (
 	DefaultDetach  = 10 * time.Second
 	DefaultLongest = 15 * time.Second
-	DefaultAdmin   = 15090
+	DefaultAdmin   = 15190
 )
 
 // lingerTime is how long a client may take to close a connection that it was
@@ -60,13 +60,13 @@ type Pair struct {
 	Target int
 }
 
-// ParsePair reads "15001=8080".
+// ParsePair reads "15191=8080".
 func ParsePair(text string) (Pair, error) {
 	listen, target, ok := strings.Cut(text, "=")
 	l, errL := strconv.Atoi(listen)
 	t, errT := strconv.Atoi(target)
 	if !ok || errL != nil || errT != nil || l < 1 || l > 65535 || t < 1 || t > 65535 || l == t {
-		return Pair{}, fmt.Errorf("port pair %q: want LISTEN=TARGET with two different ports, such as 15001=8080", text)
+		return Pair{}, fmt.Errorf("port pair %q: want LISTEN=TARGET with two different ports, such as 15191=8080", text)
 	}
 	return Pair{Listen: l, Target: t}, nil
 }

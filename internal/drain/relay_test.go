@@ -307,7 +307,7 @@ func TestPairsAreRefusedThatLeadNowhere(t *testing.T) {
 			t.Errorf("%q: %v", text, p)
 		}
 	}
-	if p, err := ParsePair("15001=8080"); err != nil || p.String() != "15001=8080" {
+	if p, err := ParsePair("15191=8080"); err != nil || p.String() != "15191=8080" {
 		t.Error(p, err)
 	}
 	if err := Serve(t.Context(), Config{}); err == nil {

@@ -128,7 +128,7 @@ func (d *drained) addSidecar(image string, detach, longest int64) []Change {
 	return []Change{change(d.Object, Change{
 		Kind: Replaced, Field: fmt.Sprintf("spec.template.spec.initContainers[%s]", DrainContainer),
 		Reason: "drain: proxy; it answers what is in flight and asks clients to go elsewhere before the application is told to end",
-	}, nil, sidecar)}
+	}, nil, image)}
 }
 
 func duration(s int64) string { return (time.Duration(s) * time.Second).String() }

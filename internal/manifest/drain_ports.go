@@ -50,8 +50,9 @@ func routeService(objs []Object, s Object, deployments []*drained, live []Object
 		if !moved {
 			continue
 		}
-		moves = append(moves, move{service: s, port: port, name: name})
-		errs = append(errs, strangers(objs, live, s, port, name)...)
+		m := move{service: s, port: port, name: name}
+		moves = append(moves, m)
+		errs = append(errs, m.strangers(others(objs, selected), live)...)
 	}
 	if stringAt(s.Object, "spec", "clusterIP") == "None" {
 		warnings = append(warnings, warn(s, "spec.clusterIP", "None",
@@ -127,27 +128,35 @@ func numberOf(c container, name string) (number int64, ok bool) {
 	return 0, false
 }
 
-// strangers are the workloads that a Service selects and that do not know a
-// name which it is about to use: their pods would get no requests any more.
-func strangers(objs, live []Object, s Object, port map[string]any, name string) (errs []error) {
-	number := show(targetPort(port))
-	for _, o := range Workloads(objs) {
-		if isKind(o.Unstructured, "apps", "Deployment") || !Selects(s.Unstructured, o.Unstructured) || knows(o, name) {
+// others are the workloads that get no proxy.
+func others(objs []Object, selected []*drained) []Object {
+	return slices.DeleteFunc(Workloads(objs), func(o Object) bool {
+		return slices.ContainsFunc(selected, func(d *drained) bool { return d.Unstructured == o.Unstructured })
+	})
+}
+
+// strangers are the workloads that the Service selects and that do not know
+// the name which it is about to use: their pods would get no requests any
+// more.
+func (m move) strangers(objs, live []Object) (errs []error) {
+	s, number := m.service, show(targetPort(m.port))
+	for _, o := range objs {
+		if !Selects(s.Unstructured, o.Unstructured) || knows(o, m.name) {
 			continue
 		}
 		errs = append(errs, &Error{
 			Source:  s.Source,
-			Message: fmt.Sprintf("%s also selects %s, which has no port %s: only a port that all of them name can be led through the draining proxy", Ref(s.Unstructured), Ref(o.Unstructured), name),
-			Hint:    fmt.Sprintf("give port %s the name %s there too", number, name),
+			Message: fmt.Sprintf("%s also selects %s, which has no port %s: only a port that all of them name can be led through the draining proxy", Ref(s.Unstructured), Ref(o.Unstructured), m.name),
+			Hint:    fmt.Sprintf("give port %s the name %s there too", number, m.name),
 		})
 	}
 	for _, o := range live {
-		if !Selects(s.Unstructured, o.Unstructured) || knows(o, name) {
+		if !Selects(s.Unstructured, o.Unstructured) || knows(o, m.name) {
 			continue
 		}
 		errs = append(errs, &Error{
 			Source: s.Source,
-			Message: fmt.Sprintf("%s leads to port %s by its number, and the pods of %s that run now have no name for it: the draining proxy is reached by name, and they would lose their requests",
+			Message: fmt.Sprintf("%s leads to port %s by its number, and the pods of %s that run now have no name for it: the draining proxy is reached by name, and they would get no requests any more",
 				Ref(s.Unstructured), number, Ref(o.Unstructured)),
 			Hint: fmt.Sprintf("give the port a name in the Deployment, as in `ports: [{name: http, containerPort: %s}]`, deploy that with drain: warn, and then with drain: proxy", number),
 		})
