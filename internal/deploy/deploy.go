@@ -65,6 +65,9 @@ type Config struct {
 	Unschedulable time.Duration
 	// Recipe is what is completed in the manifests; see manifest.Complete.
 	Recipe manifest.Recipe
+	// Kubectl is the program that the method kubectl runs, default the first on
+	// $PATH.
+	Kubectl string
 	// Now is the clock, default time.Now.
 	Now func() time.Time
 
@@ -162,6 +165,9 @@ func (r *run) deploy(ctx context.Context, request Request) error {
 		return err
 	}
 	return r.underLease(ctx, "deploying", func(ctx context.Context) error {
+		if objects, err = r.resolve(ctx, objects); err != nil {
+			return err
+		}
 		return r.carryOut(ctx, objects, 0)
 	})
 }

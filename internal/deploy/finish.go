@@ -96,8 +96,9 @@ func (r *run) revertTimeout() time.Duration { return max(r.timeout, shortestReve
 // goBack applies an earlier revision's objects, under the sequence of the
 // present one, and waits for them.
 func (r *run) goBack(ctx context.Context, back *journal.Entry) error {
-	limited, cancel := context.WithTimeoutCause(ctx, r.revertTimeout(), refusal.Deadline("the revert took longer than %s", r.revertTimeout()))
+	limited, limit, cancel := limited(ctx, r.revertTimeout(), refusal.Deadline("the revert took longer than %s", r.revertTimeout()))
 	defer cancel()
+	r.limit = limit
 	objects, err := back.Objects()
 	if err != nil {
 		return err
@@ -106,12 +107,15 @@ func (r *run) goBack(ctx context.Context, back *journal.Entry) error {
 	if err != nil {
 		return err
 	}
-	r.force = true // The cluster must get back what it had, whoever has touched it since.
-	situation, err := r.survey(limited, objects, own...)
+	r.force, r.back = true, true // The cluster must get back what it had, whoever has touched it since.
+	if r.strategy = plan.Rolling; r.record.Strategy != plan.Rolling || back.Deployment.Strategy != plan.Rolling {
+		r.strategy = plan.BlueGreen // There are sets to leave, or to go back to.
+	}
+	r.situation, err = r.survey(limited, objects, own...)
 	if err != nil {
 		return err
 	}
-	steps, err := plan.Plan(situation)
+	steps, err := plan.Plan(r.situation)
 	if err != nil {
 		return err
 	}

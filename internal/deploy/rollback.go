@@ -17,7 +17,7 @@ import (
 // are taken over: whoever rolls back wants what was there.
 func (d *Deployer) Rollback(ctx context.Context, request RollbackRequest) (pipeline.Deployment, error) {
 	r := d.newRun(request.App, request.Log, request.Progress)
-	r.key, r.force = request.Key, true
+	r.key, r.force, r.back = request.Key, true, true
 	r.use(pipeline.Deploy{Timeout: request.Timeout, Verify: request.Verify})
 	r.record = pipeline.Deployment{
 		App: request.App, Namespace: cmp.Or(request.Namespace, d.Cluster.Namespace, "default"), Cluster: d.Cluster.Context,
@@ -42,9 +42,8 @@ func (r *run) rollback(ctx context.Context, to int) error {
 			return err
 		}
 		r.log.Line("revert  to revision %d", target.Revision())
-		if running := r.journal.GoodBefore(r.journal.Latest() + 1); running != nil && !r.verify.Given() {
-			r.settings.Verify = running.Settings.Verify
-			r.use(r.settings)
+		if running := r.journal.GoodBefore(r.journal.Latest() + 1); running != nil {
+			r.use(over(running.Settings, r.settings))
 		}
 		r.record.Strategy = target.Deployment.Strategy
 		r.record.Commit, r.record.Execution = target.Deployment.Commit, target.Deployment.Execution
@@ -54,6 +53,16 @@ func (r *run) rollback(ctx context.Context, to int) error {
 		}
 		return r.carryOut(ctx, objects, target.Revision())
 	})
+}
+
+// over are the settings of the running revision, so that going back is measured
+// and waited for as going forward was, under those that were asked for.
+func over(running, asked pipeline.Deploy) pipeline.Deploy {
+	running.Timeout = cmp.Or(asked.Timeout, running.Timeout)
+	if asked.Verify.Given() {
+		running.Verify = asked.Verify
+	}
+	return running
 }
 
 // use takes the settings of a deployment, those of a new one or those that the

@@ -24,7 +24,11 @@ type run struct {
 	nonce  string // tells two runs of one process apart
 	key    string
 	force  bool // rollbacks take fields over from other managers
+	back   bool // an earlier revision is brought back: nobody is asked on the way
 	record pipeline.Deployment
+
+	method   method // see choose
+	strategy string // of the plan, when it is not the record's
 
 	settings pipeline.Deploy // as asked for; see use
 	timeout  time.Duration
@@ -32,9 +36,11 @@ type run struct {
 	ancestry Ancestry
 	takeUp   bool
 
-	journal *journal.Journal
-	entry   *journal.Entry
-	probe   *watchman // nil when nothing is probed
+	journal   *journal.Journal
+	entry     *journal.Entry
+	situation plan.Situation // of the plan that is carried out
+	limit     *limit         // of the time for it
+	probe     *watchman      // nil when nothing is probed
 }
 
 func (d *Deployer) newRun(app string, log io.Writer, progress func(string)) *run {
@@ -48,7 +54,7 @@ func (r *run) connect(ctx context.Context) error {
 		return err
 	}
 	r.log.Line("deploy  %s to cluster %s (%s, Kubernetes %s), strategy %s, method %s", r.record.App, r.Cluster.Context, r.Cluster.Server, version, r.record.Strategy, r.record.Method)
-	return nil
+	return r.choose(ctx)
 }
 
 // underLease runs do as the one and only deployment of the application: with
@@ -134,6 +140,7 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 // resume goes on where a process that has ended since has stopped.
 func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 	r.entry, r.record = e, e.Deployment
+	r.back = e.RollbackTo != 0
 	r.use(e.Settings)
 	if e.Phase == journal.Ended {
 		r.log.Line("resume  revision %d had ended already: %s", e.Revision(), e.Deployment.Outcome)
@@ -172,8 +179,11 @@ func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 // forward carries the plan of a new revision out and ends the revision, well
 // or by reverting it.
 func (r *run) forward(ctx context.Context, steps []plan.Step) error {
-	limited, cancel := context.WithTimeoutCause(ctx, r.timeout, refusal.Deadline("the rollout took longer than its timeout of %s", r.timeout))
+	limited, limit, cancel := limited(ctx, r.timeout, refusal.Deadline("the rollout took longer than its timeout of %s", r.timeout))
 	defer cancel()
+	r.limit = limit
+	limited, followed := r.journal.Watch(limited, r.record.Revision)
+	defer followed()
 	if r.probe != nil {
 		defer r.probe.drop()
 		var stop func()
@@ -195,7 +205,7 @@ func (r *run) forward(ctx context.Context, steps []plan.Step) error {
 
 // prepare makes the plan for a situation and prints it. Nothing is written.
 func (r *run) prepare(ctx context.Context, s plan.Situation) (steps []plan.Step, err error) {
-	if r.probe, err = chooseProbe(s.Desired, r.verify); err != nil {
+	if r.probe, err = chooseProbe(plan.WithoutPreviews(s.Desired), r.verify); err != nil {
 		return nil, err
 	}
 	switch {
@@ -213,6 +223,7 @@ func (r *run) prepare(ctx context.Context, s plan.Situation) (steps []plan.Step,
 	if steps, err = plan.Plan(s); err != nil {
 		return nil, err
 	}
+	r.situation = s
 	r.print(steps)
 	return steps, nil
 }

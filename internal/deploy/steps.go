@@ -27,6 +27,9 @@ const staleLimit = 20
 func (r *run) walk(ctx context.Context, steps []plan.Step) error {
 	generations := &generations{of: map[string]int64{}}
 	for i := 0; i < len(steps); {
+		if ctx.Err() != nil { // Steps with nothing to do would not notice.
+			return context.Cause(ctx)
+		}
 		end := i + 1
 		for end < len(steps) && steps[end].Verb == steps[i].Verb && steps[end].Wave == steps[i].Wave && steps[i].Wave > 0 {
 			end++
@@ -85,6 +88,9 @@ func (r *run) wave(ctx context.Context, steps []plan.Step, i, end int, g *genera
 // zero doneStep means that it leaves nothing.
 func (r *run) step(ctx context.Context, s plan.Step, place string, g *generations) (journal.DoneStep, error) {
 	begin := time.Now()
+	if long(s.Verb) {
+		r.log.Line("%s   %s", place, s)
+	}
 	done := journal.DoneStep{Verb: s.Verb, Ref: s.Ref, Reverting: r.entry.Phase == journal.Reverting}
 	switch s.Verb {
 	case plan.VerbApply:
@@ -95,17 +101,20 @@ func (r *run) step(ctx context.Context, s plan.Step, place string, g *generation
 		g.set(s.Ref, applied.GetGeneration())
 		done.UID, done.ResourceVersion = string(applied.GetUID()), applied.GetResourceVersion()
 	case plan.VerbWait:
-		r.log.Line("%s   %s", place, s)
 		if err := r.waiter().Wait(ctx, s.Ref, g.get(s.Ref)); err != nil {
 			return journal.DoneStep{}, err
 		}
 	case plan.VerbPrune:
 		if s.UID != "" {
-			if err := r.Cluster.Delete(ctx, s.Ref, types.UID(s.UID)); err != nil {
+			if err := r.method.Delete(ctx, s.Ref, types.UID(s.UID)); err != nil {
 				return journal.DoneStep{}, err
 			}
 		}
 		done.UID = s.UID
+	case plan.VerbServe, plan.VerbMatch, plan.VerbSwitch, plan.VerbAnalyse, plan.VerbKeep, plan.VerbDrain, plan.VerbApprove:
+		if err := r.cutOver(ctx, s); err != nil {
+			return journal.DoneStep{}, err
+		}
 	case plan.VerbProbe:
 		return journal.DoneStep{}, r.probe.begin(ctx, r)
 	case plan.VerbVerdict:
@@ -113,8 +122,46 @@ func (r *run) step(ctx context.Context, s plan.Step, place string, g *generation
 	default:
 		return journal.DoneStep{}, fmt.Errorf("carry out step %q: no such verb", s.Verb)
 	}
-	r.log.Line("%s   %s: done in %s", place, s, time.Since(begin).Round(time.Millisecond))
+	text := s.String()
+	if long(s.Verb) { // Its beginning was logged in full.
+		text = s.Short()
+	}
+	r.log.Line("%s   %s: done in %s", place, text, time.Since(begin).Round(time.Millisecond))
 	return done, nil
+}
+
+// long tells whether a step may take so long that its beginning is worth a line
+// of its own.
+func long(v plan.Verb) bool {
+	switch v {
+	case plan.VerbApply, plan.VerbPrune, plan.VerbSwitch, plan.VerbProbe, plan.VerbVerdict:
+		return false
+	}
+	return true
+}
+
+// cutOver carries out the steps that move requests from one set to another.
+func (r *run) cutOver(ctx context.Context, s plan.Step) error {
+	switch s.Verb {
+	case plan.VerbServe:
+		return r.serve(ctx, s)
+	case plan.VerbMatch:
+		return r.match(ctx, s)
+	case plan.VerbSwitch:
+		return r.turn(ctx, s)
+	case plan.VerbDrain:
+		return r.drain(ctx, s)
+	case plan.VerbApprove:
+		return r.approve(ctx, s.Time)
+	default:
+		return r.pass(ctx, s.Time, string(s.Verb))
+	}
+}
+
+// overtaken refuses to write an object that a later revision has written.
+func (r *run) overtaken(ref kube.Ref, live *unstructured.Unstructured) error {
+	return refusal.New("%s carries revision %d, later than this deployment's %d: a newer deployment has been here, this one stops",
+		ref, plan.SequenceOf(live), r.record.Revision)
 }
 
 // waiter waits for workloads on behalf of this run.
@@ -130,7 +177,7 @@ func (r *run) apply(ctx context.Context, s plan.Step) (*unstructured.Unstructure
 	if s.Change == plan.Unchanged {
 		return s.Live, nil
 	}
-	applied, err := r.Cluster.Apply(ctx, s.Object, kube.ApplyOptions{Force: s.Force})
+	applied, err := r.method.Apply(ctx, s.Object, kube.ApplyOptions{Force: s.Force})
 	if err != nil {
 		return nil, refusal.Or(err, "the API server refuses %v", err)
 	}
@@ -150,12 +197,11 @@ func (r *run) applyFenced(ctx context.Context, s plan.Step) (*unstructured.Unstr
 		case err != nil:
 			return nil, err
 		case plan.SequenceOf(live) > r.record.Revision:
-			return nil, refusal.New("%s carries revision %d, later than this deployment's %d: a newer deployment has been here, this one stops",
-				s.Ref, plan.SequenceOf(live), r.record.Revision)
+			return nil, r.overtaken(s.Ref, live)
 		default:
 			object.SetResourceVersion(live.GetResourceVersion())
 		}
-		applied, err := r.Cluster.Apply(ctx, object, kube.ApplyOptions{Force: s.Force})
+		applied, err := r.method.Apply(ctx, object, kube.ApplyOptions{Force: s.Force})
 		if kube.IsStale(err) && attempt < staleLimit {
 			continue // Its controller has written its status meanwhile.
 		}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -17,19 +18,29 @@ import (
 // More objects that may have to go can be named beside those of the journal.
 func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...kube.Ref) (plan.Situation, error) {
 	s := plan.Situation{
-		App: r.record.App, Namespace: r.record.Namespace, Strategy: r.record.Strategy, Desired: objects, Force: r.force,
-		Revision: r.record.Revision, Resources: map[string]kube.Resource{}, Scaled: map[string]string{},
+		App: r.record.App, Namespace: r.record.Namespace, Strategy: cmp.Or(r.strategy, r.record.Strategy), Force: r.force, Back: r.back,
+		Revision: r.record.Revision, Resources: map[string]kube.Resource{}, Scaled: map[string]string{}, Commands: r.method, Knobs: r.knobs(),
 	}
+	hooks, err := manifest.Hooks(objects)
+	if err != nil {
+		return s, err
+	}
+	s.Desired = hooks.Rest
 	before := r.record.Revision
 	if before == 0 {
 		before = r.journal.Latest() + 1
 	}
-	var err error
 	if s.Owned, err = r.journal.OwnedBefore(before); err != nil {
 		return s, err
 	}
 	s.Owned = append(s.Owned, owned...)
 	if err := r.observe(ctx, &s); err != nil {
+		return s, err
+	}
+	if err := r.observeSets(ctx, &s); err != nil {
+		return s, err
+	}
+	if err := r.observeScalers(ctx, &s); err != nil {
 		return s, err
 	}
 	if s.Revision == 0 {
@@ -66,21 +77,28 @@ func (r *run) observe(ctx context.Context, s *plan.Situation) error {
 	if s.Live, err = r.Cluster.GetAll(ctx, refs); err != nil {
 		return err
 	}
+	return nil
+}
+
+// observeScalers fills in which workloads are scaled by somebody else, and how
+// large these want them.
+func (r *run) observeScalers(ctx context.Context, s *plan.Situation) error {
 	scalers, err := r.Cluster.List(ctx, schema.GroupVersionKind{Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"}, s.Namespace, "")
 	if err != nil && !kube.Refused(err) {
 		return err
 	}
 	for i := range scalers {
-		noteScaler(s.Scaled, &scalers[i])
+		noteScaler(s, &scalers[i])
 	}
 	for _, o := range s.Desired {
-		noteScaler(s.Scaled, o.Unstructured)
+		noteScaler(s, o.Unstructured)
 	}
 	return nil
 }
 
-// noteScaler remembers which workload an autoscaler sets the replicas of.
-func noteScaler(scaled map[string]string, o *unstructured.Unstructured) {
+// noteScaler remembers which workload an autoscaler sets the replicas of, and
+// to how many at least.
+func noteScaler(s *plan.Situation, o *unstructured.Unstructured) {
 	group, kind := o.GroupVersionKind().Group, o.GetKind()
 	switch group + "/" + kind {
 	case "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject":
@@ -98,5 +116,13 @@ func noteScaler(scaled map[string]string, o *unstructured.Unstructured) {
 	if ref.Kind == "" {
 		ref.Kind = "Deployment"
 	}
-	scaled[ref.ID()] = kind + " " + o.GetName()
+	s.Scaled[ref.ID()] = kind + " " + o.GetName()
+	workload := ref.Name
+	id := manifest.ID{Group: ref.GVK().Group, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}
+	if live := s.Live[ref.ID()]; live != nil {
+		workload = plan.WorkloadOf(live)
+	} else if desired, ok := manifest.Find(s.Desired, id); ok {
+		workload = plan.WorkloadOf(desired.Unstructured)
+	}
+	s.Floor[workload] = max(s.Floor[workload], wanted(o))
 }

@@ -273,6 +273,16 @@ func (w *watchman) snapshot() pipeline.Verdict {
 	return w.prober.Snapshot()
 }
 
+// mark puts a moment of the deployment onto the timeline of the verdict.
+func (w *watchman) mark(text string) {
+	w.mu.Lock()
+	prober := w.prober
+	w.mu.Unlock()
+	if prober != nil {
+		prober.Mark(text)
+	}
+}
+
 // guard returns a context that ends as soon as more requests are lost than the
 // budget allows.
 func (w *watchman) guard(ctx context.Context) (guarded context.Context, stop func()) {

@@ -25,7 +25,7 @@ func planBlueGreen(s Situation) ([]Step, error) {
 		selector, ok := c.pinned(o)
 		if !ok && !c.first() && !c.moved() {
 			return nil, refusal.New("%s%s selects the pods of the new set as well (%s), and the old ones have no label that tells them apart: they would get requests before they are promoted. "+
-				"Wait until the rollout of the old ones has ended, or deploy once with strategy immutable", At(o), manifest.Ref(o.Unstructured), selectorText(c.liveSelector(o)))
+				"Wait until the rollout of the old ones has ended, or deploy once with strategy immutable", At(o), manifest.Ref(o.Unstructured), SelectorText(c.liveSelector(o)))
 		}
 		from[manifest.Ref(o.Unstructured)] = selector
 	}
@@ -37,9 +37,9 @@ func planBlueGreen(s Situation) ([]Step, error) {
 		c.turn(o, c.liveSelector(o), from[manifest.Ref(o.Unstructured)], "keep the new pods out until they are promoted")
 	}
 	c.grow(0)
-	c.wait(c.sets)
+	c.whole()
 	for _, o := range previews(s) {
-		c.serving(o, selectorOf(o.Unstructured), true, 0)
+		c.serving(o, SelectorOf(o.Unstructured), true, 0)
 	}
 	c.questions(false)
 	c.match()
@@ -47,7 +47,7 @@ func planBlueGreen(s Situation) ([]Step, error) {
 		blue := from[manifest.Ref(o.Unstructured)]
 		if both := c.union(o); c.Knobs.Union && both != nil {
 			c.turn(o, blue, both, "both sets serve while load balancers take the new pods in")
-			c.serving(o, selectorOf(o.Unstructured), false, c.Knobs.Propagation)
+			c.serving(o, SelectorOf(o.Unstructured), false, c.Knobs.Propagation)
 			blue = both
 		}
 		c.turn(o, blue, c.exact(o), "promote")

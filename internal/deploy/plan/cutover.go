@@ -59,6 +59,14 @@ func (c *cutover) grow(limit int) {
 	c.add(applies(c.Situation, c.sized(limit), lastWave(c.steps), true)...)
 }
 
+// whole adds the waits for the sets.
+func (c *cutover) whole() {
+	wave := lastWave(c.steps) + 1
+	for _, ref := range refs(c.sets) {
+		c.add(waitStep(c.Situation, ref, "all its pods are ready", wave))
+	}
+}
+
 // wait adds the waits for some objects.
 func (c *cutover) wait(objects []manifest.Object) {
 	c.add(waits(c.Situation, objects, lastWave(c.steps)+1)...)
@@ -103,7 +111,7 @@ func withSelector(o manifest.Object, selector map[string]string) manifest.Object
 // liveSelector is what a Service selects in the cluster, nil when it is not
 // there.
 func (c *cutover) liveSelector(o manifest.Object) map[string]string {
-	return selectorOf(c.Live[kube.RefOf(o.Unstructured).ID()])
+	return SelectorOf(c.Live[kube.RefOf(o.Unstructured).ID()])
 }
 
 // sized are the sets with as many replicas as they need when the requests
@@ -112,9 +120,9 @@ func (c *cutover) sized(limit int) []manifest.Object {
 	var sized []manifest.Object
 	for _, o := range c.sets {
 		live := c.Live[kube.RefOf(o.Unstructured).ID()]
-		n, running := max(replicasOf(o.Unstructured), c.Floor[WorkloadOf(o.Unstructured)]), 0
+		n, running := max(ReplicasOf(o.Unstructured), c.Floor[WorkloadOf(o.Unstructured)]), 0
 		if live != nil {
-			running = replicasOf(live)
+			running = ReplicasOf(live)
 		}
 		if limit > 0 {
 			n = min(n, limit)
@@ -131,7 +139,7 @@ func (c *cutover) sized(limit int) []manifest.Object {
 // that has ended since.
 func (c *cutover) moved() bool {
 	return !slices.ContainsFunc(c.services, func(o manifest.Object) bool {
-		return !maps.Equal(c.liveSelector(o), selectorOf(o.Unstructured))
+		return !maps.Equal(c.liveSelector(o), SelectorOf(o.Unstructured))
 	})
 }
 
@@ -149,10 +157,10 @@ func (c *cutover) selected(selector map[string]string) []Set {
 // union is a selector that means the old sets and the new one, nil when there
 // is none: it is the Service's own selector without the mark of the set.
 func (c *cutover) union(o manifest.Object) map[string]string {
-	selector := maps.Clone(selectorOf(o.Unstructured))
+	selector := maps.Clone(SelectorOf(o.Unstructured))
 	delete(selector, SetLabel)
 	for _, old := range c.selected(c.liveSelector(o)) {
-		if !Matches(selector, podLabels(old.Live)) {
+		if !Matches(selector, PodLabels(old.Live)) {
 			return nil
 		}
 	}
@@ -167,19 +175,19 @@ func (c *cutover) union(o manifest.Object) map[string]string {
 // itself when that is so already. Not ok when there is no such selector.
 func (c *cutover) pinned(o manifest.Object) (selector map[string]string, ok bool) {
 	live := c.liveSelector(o)
-	if !slices.ContainsFunc(c.sets, func(d manifest.Object) bool { return Matches(live, podLabels(d.Unstructured)) }) {
+	if !slices.ContainsFunc(c.sets, func(d manifest.Object) bool { return Matches(live, PodLabels(d.Unstructured)) }) {
 		return live, true
 	}
 	old := c.selected(live)
 	if len(old) != 1 || old[0].Hash == "" {
 		return nil, false
 	}
-	return with(live, templateHash, old[0].Hash), true
+	return with(live, TemplateHash, old[0].Hash), true
 }
 
-// templateHash is the label that tells the pods of one ReplicaSet of a
+// TemplateHash is the label that tells the pods of one ReplicaSet of a
 // Deployment from those of its others.
-const templateHash = "pod-template-hash"
+const TemplateHash = "pod-template-hash"
 
 func with(selector map[string]string, key, value string) map[string]string {
 	selector = maps.Clone(selector)
@@ -191,18 +199,18 @@ func with(selector map[string]string, key, value string) map[string]string {
 // its requests: its own selector, made narrower when that means pods of old
 // sets as well, as it does when the desired Deployment is no set.
 func (c *cutover) exact(o manifest.Object) map[string]string {
-	selector := selectorOf(o.Unstructured)
+	selector := SelectorOf(o.Unstructured)
 	if len(c.selected(selector)) == 0 {
 		return selector
 	}
 	var hashes []string
 	for _, d := range c.sets {
-		if Matches(selector, podLabels(d.Unstructured)) {
+		if Matches(selector, PodLabels(d.Unstructured)) {
 			hashes = append(hashes, c.Hashes[kube.RefOf(d.Unstructured).ID()])
 		}
 	}
 	if len(hashes) == 1 && hashes[0] != "" {
-		return with(selector, templateHash, hashes[0])
+		return with(selector, TemplateHash, hashes[0])
 	}
 	return selector
 }
@@ -216,13 +224,13 @@ func (c *cutover) turn(o manifest.Object, from, to map[string]string, text strin
 	ref := kube.RefOf(o.Unstructured)
 	c.add(Step{
 		Verb: VerbSwitch, Ref: ref, Object: Stamp(withSelector(o, to).Unstructured, c.App, c.Namespace, c.Revision), Force: true,
-		From: from, Selector: to, Shrink: c.Back, Text: text + ": " + selectorText(from) + " -> " + selectorText(to),
-		Request: kube.ApplyRequest(c.Resources[ref.ID()], ref.Namespace, ref.Name),
+		From: from, Selector: to, Shrink: c.Back, Text: text + ": " + SelectorText(from) + " -> " + SelectorText(to),
+		Request: c.Commands.ApplyCommand(ref, kube.ApplyOptions{Force: true}, true),
 	})
 }
 
-// selectorText is a selector as kubectl writes it.
-func selectorText(selector map[string]string) string {
+// SelectorText is a selector as kubectl writes it.
+func SelectorText(selector map[string]string) string {
 	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(selector)) {
 		parts = append(parts, key+"="+selector[key])
@@ -289,7 +297,7 @@ func (c *cutover) finish() {
 	c.add(checks(c.Situation, c.Knobs.Checks.After)...)
 	c.retire()
 	for _, o := range c.services {
-		c.turn(o, c.exact(o), selectorOf(o.Unstructured), "the old pods are gone")
+		c.turn(o, c.exact(o), SelectorOf(o.Unstructured), "the old pods are gone")
 	}
 	c.settle()
 	c.add(prunes(c.Situation)...)
@@ -309,7 +317,7 @@ func (c *cutover) retire() {
 	for _, s := range busy {
 		ref := s.Ref()
 		c.add(Step{Verb: VerbDrain, Ref: ref, Live: s.Live, UID: string(s.Live.GetUID()), Text: fmt.Sprintf("%d pods in batches", s.replicas()),
-			Request: "PATCH " + c.Resources[ref.ID()].Path(ref.Namespace, ref.Name) + "/scale"})
+			Request: c.Commands.ScaleCommand(ref, 0)})
 	}
 	for _, s := range c.Sets {
 		if s.Kept {
@@ -317,7 +325,7 @@ func (c *cutover) retire() {
 		}
 		ref := s.Ref()
 		c.add(Step{Verb: VerbPrune, Ref: ref, UID: string(s.Live.GetUID()), Text: "no revision to go back to has it",
-			Request: "DELETE " + c.Resources[ref.ID()].Path(ref.Namespace, ref.Name)})
+			Request: c.Commands.DeleteCommand(ref, s.Live.GetUID())})
 	}
 }
 
@@ -332,7 +340,7 @@ func (c *cutover) settle() {
 	var settled []manifest.Object
 	for i, o := range c.sized(0) {
 		wanted := c.sets[i]
-		if replicasOf(o.Unstructured) > replicasOf(wanted.Unstructured) && c.Scaled[kube.RefOf(wanted.Unstructured).ID()] == "" {
+		if ReplicasOf(o.Unstructured) > ReplicasOf(wanted.Unstructured) && c.Scaled[kube.RefOf(wanted.Unstructured).ID()] == "" {
 			settled = append(settled, wanted)
 		}
 	}
@@ -348,6 +356,11 @@ func refs(objects []manifest.Object) []kube.Ref {
 		found = append(found, kube.RefOf(o.Unstructured))
 	}
 	return found
+}
+
+// WithoutPreviews are the objects without the preview Services.
+func WithoutPreviews(objects []manifest.Object) []manifest.Object {
+	return slices.DeleteFunc(slices.Clone(objects), func(o manifest.Object) bool { return o.GetLabels()[PreviewLabel] != "" })
 }
 
 // onlyDeployments refuses applications with workloads that cannot stand beside
@@ -367,11 +380,11 @@ func onlyDeployments(s Situation) error {
 // over from, or they have moved already.
 func (c *cutover) inPlace() []Step {
 	c.grow(0)
-	c.wait(c.sets)
+	c.whole()
 	first := c.first() && !c.moved()
 	for _, o := range c.services {
 		if live := c.liveSelector(o); first && live != nil {
-			c.turn(o, live, selectorOf(o.Unstructured), "to the first set")
+			c.turn(o, live, SelectorOf(o.Unstructured), "to the first set")
 		}
 	}
 	if first {
@@ -388,7 +401,7 @@ func (c *cutover) inPlace() []Step {
 func (c *cutover) back() []Step {
 	c.begin()
 	c.grow(0)
-	c.wait(c.sets)
+	c.whole()
 	for _, o := range c.services {
 		if live := c.liveSelector(o); live != nil {
 			c.turn(o, live, c.exact(o), "back")

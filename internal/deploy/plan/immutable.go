@@ -32,16 +32,16 @@ func planImmutable(s Situation) ([]Step, error) {
 			c.turn(o, c.liveSelector(o), c.union(o), "both sets may serve")
 		}
 		c.grow(1)
-		c.wait(c.sets)
+		c.whole()
 		for _, o := range c.services {
-			c.serving(o, selectorOf(o.Unstructured), false, 0)
+			c.serving(o, SelectorOf(o.Unstructured), false, 0)
 		}
 	}
 	c.grow(0)
-	c.wait(c.sets)
+	c.whole()
 	if together {
 		for _, o := range c.services {
-			c.serving(o, selectorOf(o.Unstructured), false, 0)
+			c.serving(o, SelectorOf(o.Unstructured), false, 0)
 		}
 		if c.Knobs.Analysis > 0 && c.Probe != "" {
 			c.add(Step{Verb: VerbAnalyse, Time: c.Knobs.Analysis, Text: fmt.Sprintf("count requests to both sets for %s", c.Knobs.Analysis)})

@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
@@ -79,12 +80,17 @@ type Step struct {
 	Wave int
 }
 
+// Short is the step without its details.
+func (s Step) Short() string {
+	if s.Ref.Kind == "" {
+		return string(s.Verb)
+	}
+	return string(s.Verb) + " " + s.Ref.String()
+}
+
 // String is the step as one line of the runbook.
 func (s Step) String() string {
-	line := string(s.Verb)
-	if s.Ref.Kind != "" {
-		line += " " + s.Ref.String()
-	}
+	line := s.Short()
 	if s.Change != "" {
 		line += " (" + string(s.Change) + ")"
 	}
@@ -110,6 +116,7 @@ type Situation struct {
 	Owned     []kube.Ref                            // what earlier revisions have left in the cluster
 	Scaled    map[string]string                     // workloads by kube.Ref.ID whose replicas an autoscaler, named, sets
 	Resources map[string]kube.Resource              // by kube.Ref.ID of Desired and Owned
+	Commands  Commands                              // how the method says its writes
 	Probe     string                                // Service or URL to probe; empty: no verdict
 	Rate      int                                   // requests per second
 	Force     bool                                  // fields of other managers are taken over
@@ -121,6 +128,15 @@ type Situation struct {
 	Before []manifest.Object // hook Jobs to run before any workload is touched
 	After  []manifest.Object // and once the new pods serve
 	Back   bool              // an earlier revision is brought back: nothing is asked, rehearsed or waited for but the data plane
+}
+
+// Commands say what carries a write out, so that a person can repeat it by
+// hand. They send nothing.
+type Commands interface {
+	ApplyCommand(ref kube.Ref, options kube.ApplyOptions, guarded bool) string
+	CreateCommand(ref kube.Ref) string
+	ScaleCommand(ref kube.Ref, replicas int) string
+	DeleteCommand(ref kube.Ref, uid types.UID) string
 }
 
 // Knobs are the user's wishes for the cut-over.
@@ -213,16 +229,16 @@ func applies(s Situation, objects []manifest.Object, wave int, grow bool) []Step
 		}
 		live := s.Live[ref.ID()]
 		object, text, force := Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), "", s.Force
-		grown := grow && (live == nil || replicasOf(live) < replicasOf(o.Unstructured))
+		grown := grow && (live == nil || ReplicasOf(live) < ReplicasOf(o.Unstructured))
 		if grown {
-			text, force = fmt.Sprintf("%d replicas", replicasOf(o.Unstructured)), true
+			text, force = fmt.Sprintf("%d replicas", ReplicasOf(o.Unstructured)), true
 		} else {
 			object, text = YieldReplicas(object, live, s.Scaled[ref.ID()])
 		}
 		steps = append(steps, Step{
 			Verb: VerbApply, Ref: ref, Object: object, Live: live, Force: force, Text: text, Wave: wave,
 			Change:  changeOf(live, s.Merged[ref.ID()], grown),
-			Request: kube.ApplyRequest(s.Resources[ref.ID()], ref.Namespace, ref.Name),
+			Request: s.Commands.ApplyCommand(ref, kube.ApplyOptions{Force: force}, Fenced(ref)),
 		})
 		// Objects of a new kind can only be sent when the kind is served.
 		if ref.Kind == "CustomResourceDefinition" {
@@ -294,7 +310,7 @@ func prunes(s Situation) []Step {
 			continue
 		}
 		steps = append(steps, Step{Verb: VerbPrune, Ref: ref, UID: string(live.GetUID()), Text: "this revision has it no more",
-			Request: "DELETE " + s.Resources[ref.ID()].Path(ref.Namespace, ref.Name)})
+			Request: s.Commands.DeleteCommand(ref, live.GetUID())})
 	}
 	return steps
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"github.com/towline/towline/internal/deploy/refusal"
@@ -34,11 +35,25 @@ func parse(t testing.TB, text string) *unstructured.Unstructured {
 	return o
 }
 
+// paths are the commands of the tests: short.
+type paths map[string]kube.Resource
+
+func (p paths) path(ref kube.Ref) string { return p[ref.ID()].Path(ref.Namespace, ref.Name) }
+
+func (p paths) ApplyCommand(ref kube.Ref, _ kube.ApplyOptions, _ bool) string {
+	return "PATCH " + p.path(ref) + "?fieldManager=towline"
+}
+
+func (p paths) CreateCommand(ref kube.Ref) string              { return "POST " + p.path(ref) }
+func (p paths) ScaleCommand(ref kube.Ref, _ int) string        { return "PATCH " + p.path(ref) + "/scale" }
+func (p paths) DeleteCommand(ref kube.Ref, _ types.UID) string { return "DELETE " + p.path(ref) }
+
 // situation is one of application web in namespace shop.
 func situation(t testing.TB, revision int, desired, live, owned []string) Situation {
 	t.Helper()
+	resources := map[string]kube.Resource{}
 	s := Situation{App: "web", Namespace: "shop", Revision: revision, Strategy: Rolling,
-		Live: map[string]*unstructured.Unstructured{}, Resources: map[string]kube.Resource{}, Scaled: map[string]string{}, Merged: map[string]*unstructured.Unstructured{}}
+		Live: map[string]*unstructured.Unstructured{}, Resources: resources, Commands: paths(resources), Scaled: map[string]string{}, Merged: map[string]*unstructured.Unstructured{}}
 	know := func(o *unstructured.Unstructured) {
 		ref := kube.RefOf(o)
 		s.Resources[ref.ID()] = kube.Resource{GVR: schema.GroupVersionResource{Group: ref.GVK().Group, Version: ref.GVK().Version, Resource: plural[ref.Kind]}, Kind: ref.Kind, Namespaced: ref.Namespace != ""}

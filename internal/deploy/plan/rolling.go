@@ -95,7 +95,7 @@ func hooks(s Situation, jobs []manifest.Object) []Step {
 	var steps []Step
 	for _, o := range jobs {
 		ref := kube.RefOf(o.Unstructured)
-		steps = append(steps, Step{Verb: VerbRun, Ref: ref, Object: Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), Text: "to its end"})
+		steps = append(steps, Step{Verb: VerbRun, Ref: ref, Object: Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), Text: "to its end", Request: s.Commands.CreateCommand(ref)})
 	}
 	return steps
 }

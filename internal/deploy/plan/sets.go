@@ -254,20 +254,20 @@ type Set struct {
 // Ref names the Deployment.
 func (s Set) Ref() kube.Ref { return kube.RefOf(s.Live) }
 
-func (s Set) replicas() int { return replicasOf(s.Live) }
+func (s Set) replicas() int { return ReplicasOf(s.Live) }
 
 // selectedBy tells whether a selector means pods of the set. One that names a
 // pod-template-hash may do so when the set's own is not known.
 func (s Set) selectedBy(selector map[string]string) bool {
 	selector = maps.Clone(selector)
-	if hash := selector[templateHash]; s.Hash == "" || hash == s.Hash {
-		delete(selector, templateHash)
+	if hash := selector[TemplateHash]; s.Hash == "" || hash == s.Hash {
+		delete(selector, TemplateHash)
 	}
-	return Matches(selector, podLabels(s.Live))
+	return Matches(selector, PodLabels(s.Live))
 }
 
-// replicasOf is how many pods a Deployment is to have; none said means one.
-func replicasOf(d *unstructured.Unstructured) int {
+// ReplicasOf is how many pods a Deployment is to have; none said means one.
+func ReplicasOf(d *unstructured.Unstructured) int {
 	n, found, err := unstructured.NestedInt64(d.Object, "spec", "replicas")
 	if err != nil || !found {
 		return 1
@@ -283,8 +283,8 @@ func WorkloadOf(d *unstructured.Unstructured) string {
 	return d.GetName()
 }
 
-// podLabels are the labels that a Deployment gives its pods.
-func podLabels(d *unstructured.Unstructured) map[string]string {
+// PodLabels are the labels that a Deployment gives its pods.
+func PodLabels(d *unstructured.Unstructured) map[string]string {
 	labels, _, err := unstructured.NestedStringMap(d.Object, "spec", "template", "metadata", "labels")
 	if err != nil {
 		return nil
@@ -292,8 +292,8 @@ func podLabels(d *unstructured.Unstructured) map[string]string {
 	return labels
 }
 
-// selectorOf is what a Service selects.
-func selectorOf(service *unstructured.Unstructured) map[string]string {
+// SelectorOf is what a Service selects.
+func SelectorOf(service *unstructured.Unstructured) map[string]string {
 	if service == nil {
 		return nil
 	}
@@ -313,4 +313,13 @@ func Matches(selector, labels map[string]string) bool {
 		}
 	}
 	return len(selector) > 0
+}
+
+// MatchLabels are the labels by which a Deployment knows its pods.
+func MatchLabels(d *unstructured.Unstructured) map[string]string {
+	labels, _, err := unstructured.NestedStringMap(d.Object, "spec", "selector", "matchLabels")
+	if err != nil {
+		return nil
+	}
+	return labels
 }

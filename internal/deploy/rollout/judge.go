@@ -141,14 +141,15 @@ func ownedByAny(pod *corev1.Pod, d *appsv1.Deployment, sets []*appsv1.ReplicaSet
 func readyPods(pods []*corev1.Pod) map[string]bool {
 	ready := map[string]bool{}
 	for _, pod := range pods {
-		if isReady(pod) {
+		if IsReady(pod) {
 			ready[string(pod.UID)] = true
 		}
 	}
 	return ready
 }
 
-func isReady(pod *corev1.Pod) bool {
+// IsReady tells whether a pod says that it can serve.
+func IsReady(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
@@ -156,7 +157,7 @@ func isReady(pod *corev1.Pod) bool {
 
 func unready(pods []*corev1.Pod) *corev1.Pod {
 	for _, pod := range pods {
-		if !isReady(pod) {
+		if !IsReady(pod) {
 			return pod
 		}
 	}

@@ -27,7 +27,7 @@ func stuckPods(o *unstructured.Unstructured, pods []*corev1.Pod, reverting bool)
 	var stuck []*corev1.Pod
 	for _, pod := range pods {
 		owner := metav1.GetControllerOf(pod)
-		if owner == nil || owner.UID != o.GetUID() || pod.DeletionTimestamp != nil || isReady(pod) ||
+		if owner == nil || owner.UID != o.GetUID() || pod.DeletionTimestamp != nil || IsReady(pod) ||
 			pod.Labels[appsv1.ControllerRevisionHashLabelKey] == revision {
 			continue
 		}

@@ -1,0 +1,109 @@
+package deploy
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// cutover is a request with the waits of a cluster of one machine.
+func (b *bundle) cutover(strategy string) Request {
+	request := b.request()
+	request.Strategy, request.Propagation, request.Analysis, request.ScaleDownDelay, request.Drain = strategy, "2s", "1s", "1s", "off"
+	return request
+}
+
+func TestASecondSetTakesOverWithoutLoss(t *testing.T) {
+	for _, strategy := range []string{plan.Immutable, plan.BlueGreen} {
+		t.Run(strategy, func(t *testing.T) {
+			b := setupAlone(t)
+			image := webImage(t)
+			version := func(v string) {
+				b.write(t, web(image, 3, "VERSION="+v, "MODE=graceful", "WORK=10ms")+ready, webService)
+			}
+			version("1")
+			b.deployWell(t, b.cutover(strategy))
+			first := b.sets(t)
+			version("2")
+			d := b.deployWell(t, b.cutover(strategy))
+			t.Logf("verdict: %s in %.1f s", d.Verdict, d.Seconds)
+			b.wantNoLoss(t, d)
+			second := b.sets(t)
+			if len(first) != 1 || len(second) != 2 {
+				t.Fatalf("sets %v, then %v, want one and then two", first, second)
+			}
+			for name, replicas := range second {
+				want := 3
+				if _, old := first[name]; old {
+					want = 0
+				}
+				if replicas != want {
+					t.Errorf("set %s has %d replicas, want %d", name, replicas, want)
+				}
+			}
+			d = b.deployWell(t, b.cutover(strategy))
+			if strings.Contains(b.log.String()[strings.LastIndex(b.log.String(), "plan    revision 3"):], "switch") {
+				t.Error("a deployment that changes nothing has switched")
+			}
+			b.wantNoLoss(t, d)
+			d, err := New(b.config).Rollback(t.Context(), RollbackRequest{App: "web", Namespace: b.namespace, To: 1, Log: b.log})
+			if err != nil || d.Outcome != pipeline.Succeeded {
+				t.Fatalf("rollback: %s, %v", d.Message, err)
+			}
+			b.wantNoLoss(t, d)
+			for name, replicas := range b.sets(t) {
+				if _, old := first[name]; (replicas == 3) != old {
+					t.Errorf("after the rollback set %s has %d replicas", name, replicas)
+				}
+			}
+		})
+	}
+}
+
+func TestGreenGetsNoRequestBeforeItIsPromoted(t *testing.T) {
+	b := setupAlone(t)
+	image := webImage(t)
+	b.write(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready, webService)
+	b.deployWell(t, b.request()) // rolling: its Service selects whatever is app=web
+	b.write(t, web(image, 2, "VERSION=2", "MODE=broken")+ready, webService)
+	d := b.deploy(t, b.cutover(plan.BlueGreen))
+	if d.Outcome != pipeline.Failed || !d.Reverted {
+		t.Fatalf("outcome %s, reverted %v, want a deployment that loses requests once it is promoted and goes back", d.Outcome, d.Reverted)
+	}
+	t.Logf("%s\n%s", d.Message, d.Verdict)
+	live, err := b.cluster.Get(t.Context(), b.ref("v1", "Service", "web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := plan.SelectorText(plan.SelectorOf(live)); got != "app=web" {
+		t.Errorf("the Service selects %s, want what it did before", got)
+	}
+	if sets := b.sets(t); len(sets) != 1 || sets["web"] != 2 {
+		t.Errorf("Deployments %v, want the one from before, whole", sets)
+	}
+}
+
+// sets are the replicas of the Deployments by name.
+func (b *bundle) sets(t testing.TB) map[string]int {
+	t.Helper()
+	list, err := b.cluster.List(t.Context(), schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, b.namespace, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int{}
+	for i := range list {
+		found[list[i].GetName()] = plan.ReplicasOf(&list[i])
+	}
+	return found
+}
+
+func (b *bundle) wantNoLoss(t testing.TB, d pipeline.Deployment) {
+	t.Helper()
+	if v := d.Verdict; v == nil || v.Lost != 0 || v.Requests == 0 {
+		t.Errorf("verdict %+v, want 0 lost", v)
+	}
+}

@@ -1,0 +1,49 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/kube"
+)
+
+// The end of an old set: so many batches, with a pause between them, so that
+// clients which keep their connections open do not all come back at once.
+const (
+	drainBatches = 4
+	drainPause   = time.Second
+)
+
+// drain scales an old set down to nothing and waits until its last pod has
+// gone. A set that is no more, or not the one of the plan, is left alone.
+func (r *run) drain(ctx context.Context, s plan.Step) error {
+	live, err := r.Cluster.Get(ctx, s.Ref)
+	if kube.IsNotFound(err) || (err == nil && string(live.GetUID()) != s.UID) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if plan.SequenceOf(live) > r.record.Revision {
+		return r.overtaken(s.Ref, live)
+	}
+	left := plan.ReplicasOf(live)
+	batch := (left + drainBatches - 1) / drainBatches
+	for left > 0 {
+		left = max(0, left-batch)
+		if err := r.method.Scale(ctx, s.Ref, left); err != nil {
+			return err
+		}
+		r.log.Report(s.Ref.Name, fmt.Sprintf("scaled down to %d", left))
+		if left > 0 {
+			if err := r.pass(ctx, drainPause, "the next batch"); err != nil {
+				return err
+			}
+		}
+	}
+	return r.waiter().WaitGone(ctx, s.Ref.Namespace, s.Ref.Name, labels.SelectorFromSet(plan.MatchLabels(live)).String())
+}

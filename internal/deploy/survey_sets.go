@@ -1,0 +1,125 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+)
+
+// observeSets fills in the live Deployments that give way to the desired ones:
+// the application's other sets, and whatever else its Services send requests to.
+func (r *run) observeSets(ctx context.Context, s *plan.Situation) error {
+	live, err := r.Cluster.List(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, s.Namespace, "")
+	if err != nil {
+		return err
+	}
+	kept, err := r.keptSets(s)
+	if err != nil {
+		return err
+	}
+	s.Hashes, s.Floor = map[string]string{}, map[string]int{}
+	desired := map[string]bool{}
+	for _, o := range plan.Served(s.Desired) {
+		desired[kube.RefOf(o.Unstructured).ID()] = true
+	}
+	for i := range live {
+		d := &live[i]
+		ref, ours := kube.RefOf(d), d.GetLabels()[plan.PartOfLabel] == plan.ApplySetID(s.App, s.Namespace)
+		isSet := ours && d.GetLabels()[plan.SetLabel] != ""
+		if !desired[ref.ID()] && !isSet && !selectedByServices(s, d) {
+			continue
+		}
+		hash, err := r.templateHash(ctx, d)
+		if err != nil {
+			return err
+		}
+		s.Floor[plan.WorkloadOf(d)] = max(s.Floor[plan.WorkloadOf(d)], plan.ReplicasOf(d))
+		s.Live[ref.ID()] = d
+		if desired[ref.ID()] {
+			s.Hashes[ref.ID()] = hash
+			continue
+		}
+		if isSet && s.Strategy == plan.Rolling {
+			s.Owned = append(s.Owned, ref) // Rolling has no sets: they go when the Deployment serves.
+		}
+		s.Sets = append(s.Sets, plan.Set{Live: d, Kept: !ours || kept[ref.ID()], Hash: hash})
+	}
+	return nil
+}
+
+// keptSets are the sets of the last good revision that has others than the
+// desired ones, by kube.Ref.ID: what a rollback goes back to.
+func (r *run) keptSets(s *plan.Situation) (map[string]bool, error) {
+	desired := map[string]bool{}
+	for _, o := range plan.Served(s.Desired) {
+		desired[kube.RefOf(o.Unstructured).ID()] = true
+	}
+	for e := r.journal.GoodBefore(max(s.Revision, r.journal.Latest()+1)); e != nil; e = r.journal.GoodBefore(e.Revision()) {
+		objects, err := e.Objects()
+		if err != nil {
+			return nil, err
+		}
+		kept := map[string]bool{}
+		for _, o := range plan.Served(objects) {
+			if ref := kube.RefOf(o.Unstructured); !desired[ref.ID()] {
+				kept[ref.ID()] = true
+			}
+		}
+		if len(kept) > 0 {
+			return kept, nil
+		}
+	}
+	return nil, nil
+}
+
+// selectedByServices tells whether a desired Service, as it is in the cluster,
+// sends requests to a Deployment's pods.
+func selectedByServices(s *plan.Situation, d *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(plan.ServicesOf(s.Desired, plan.Served(s.Desired)), func(o manifest.Object) bool {
+		selector := plan.SelectorOf(s.Live[kube.RefOf(o.Unstructured).ID()])
+		delete(selector, plan.TemplateHash)
+		return plan.Matches(selector, plan.PodLabels(d))
+	})
+}
+
+// templateHash is the pod-template-hash that all pods of a Deployment have,
+// empty when they have several.
+func (r *run) templateHash(ctx context.Context, d *unstructured.Unstructured) (string, error) {
+	selector := labels.SelectorFromSet(plan.MatchLabels(d)).String()
+	sets, err := r.Cluster.List(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSet"}, d.GetNamespace(), selector)
+	if err != nil {
+		return "", fmt.Errorf("list the ReplicaSets of Deployment %s: %w", d.GetName(), err)
+	}
+	var hashes []string
+	for _, set := range sets {
+		pods, _, err := unstructured.NestedInt64(set.Object, "status", "replicas")
+		if err == nil && metav1.IsControlledBy(&set, d) && (pods > 0 || plan.ReplicasOf(&set) > 0) {
+			hashes = append(hashes, set.GetLabels()[plan.TemplateHash])
+		}
+	}
+	if len(hashes) != 1 {
+		return "", nil
+	}
+	return hashes[0], nil
+}
+
+// wanted is how many replicas autoscalers want a Deployment to have.
+func wanted(scaler *unstructured.Unstructured) int {
+	least := int64(0)
+	for _, path := range [][]string{{"spec", "minReplicas"}, {"spec", "minReplicaCount"}, {"status", "desiredReplicas"}} {
+		if n, found, err := unstructured.NestedInt64(scaler.Object, path...); err == nil && found {
+			least = max(least, n)
+		}
+	}
+	return int(least)
+}
