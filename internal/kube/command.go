@@ -11,9 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Method is how the log names writes by requests to the API server.
-func (c *Cluster) Method() string { return "api" }
-
 // ApplyCommand is the request that Apply sends, for the log. guarded tells that
 // the object carries the resourceVersion that it must still have.
 func (c *Cluster) ApplyCommand(ref Ref, options ApplyOptions, guarded bool) string {

@@ -70,9 +70,6 @@ func New(ctx context.Context, config Config) (*Method, error) {
 	return &Method{cluster: config.Cluster, path: path}, nil
 }
 
-// Method is how the log names writes by kubectl.
-func (m *Method) Method() string { return "kubectl" }
-
 func checkVersion(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, versionTime, fmt.Errorf("no answer within %s", versionTime))
 	defer cancel()
