@@ -1,10 +1,21 @@
 package kubectl
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/towline/towline/internal/kube"
 )
@@ -57,11 +68,136 @@ func TestNewSaysWhatIsWrongWithKubectl(t *testing.T) {
 	}
 }
 
-// stored is a cluster that did not come from a kubeconfig of the user's own.
-func stored(t *testing.T) *kube.Cluster {
+// TestSecretsAreNotInArguments runs a program in kubectl's place that tells
+// what it was given.
+func TestSecretsAreNotInArguments(t *testing.T) {
+	t.Parallel()
+	seen := t.TempDir()
+	path := program(t, answers("v1.37.2")+`
+[ "$1" = version ] && exit
+echo "$@" > `+seen+`/args
+cat > `+seen+`/body
+while [ $# -gt 0 ]; do [ "$1" = --kubeconfig ] && cp -p "$2" `+seen+`/config && echo "$2" > `+seen+`/path; shift; done
+echo '{"apiVersion":"v1","kind":"Secret","metadata":{"name":"web"}}'
+`)
+	const token, secret = "a-very-secret-token", "a-very-secret-value"
+	cluster, err := kube.ConnectWith("prod", kube.Credential{Kind: kube.TokenCredential, Server: "https://127.0.0.1:1", Insecure: true, Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := New(t.Context(), Config{Cluster: cluster, Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "web", "namespace": "shop"}, "stringData": map[string]any{"key": secret},
+	}}
+	for name, write := range map[string]func() error{
+		"apply":  func() error { _, err := m.Apply(t.Context(), object, kube.ApplyOptions{}); return err },
+		"create": func() error { _, err := m.Create(t.Context(), object); return err },
+	} {
+		if err := write(); err != nil {
+			t.Fatal(err)
+		}
+		read := func(file string) string {
+			text, err := os.ReadFile(filepath.Join(seen, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
+		if args := read("args"); strings.Contains(args, secret) || strings.Contains(args, token) || !strings.Contains(args, "--context prod -n shop "+name) {
+			t.Errorf("%s: arguments %s", name, args)
+		}
+		if !strings.Contains(read("body"), secret) || !strings.Contains(read("config"), token) {
+			t.Errorf("%s: standard input %s, kubeconfig %s", name, read("body"), read("config"))
+		}
+		info, err := os.Stat(filepath.Join(seen, "config"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: the kubeconfig's mode is %v", name, info.Mode())
+		}
+		if _, err := os.Stat(strings.TrimSpace(read("path"))); !os.IsNotExist(err) {
+			t.Errorf("%s: the kubeconfig is left behind: %v", name, err)
+		}
+	}
+	if text := m.CreateCommand(kube.RefOf(object)); text != "kubectl --context prod -n shop create --field-manager=towline -f web-secret.yaml" {
+		t.Error(text)
+	}
+}
+
+func TestWhatAKubeconfigCannotSay(t *testing.T) {
+	t.Parallel()
+	certificate, key := pair(t)
+	cluster, err := kube.ConnectWith("prod", kube.Credential{Kind: kube.ProxyCredential, Server: "https://127.0.0.1:1", Insecure: true,
+		Certificate: certificate, Key: key, User: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := New(t.Context(), Config{Cluster: cluster, Path: program(t, answers("v1.37.2"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "web"}}})
+	if err == nil || !strings.Contains(err.Error(), "X-Remote-User") || !strings.Contains(err.Error(), "method api") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// pair is a self-signed certificate and its key, as PEM.
+func pair(t *testing.T) (certificate, key string) {
 	t.Helper()
-	t.Skip("see credentials")
-	return nil
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(kind string, bytes []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}))
+	}
+	return text("CERTIFICATE", signed), text("PRIVATE KEY", encoded)
+}
+
+func TestAProgramThatDoesNotEndIsKilled(t *testing.T) {
+	t.Parallel()
+	ready := filepath.Join(t.TempDir(), "ready")
+	path := program(t, answers("v1.37.2")+"[ \"$1\" = version ] && exit\ntrap '' TERM\n: > "+ready+"\nwhile :; do sleep 1; done\n")
+	cluster, err := kube.ConnectWith("prod", kube.Credential{Kind: kube.TokenCredential, Server: "https://127.0.0.1:1", Insecure: true, Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := New(t.Context(), Config{Cluster: cluster, Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := m.Apply(ctx, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "web"}}}, kube.ApplyOptions{})
+		done <- err
+	}()
+	for _, err := os.Stat(ready); err != nil; _, err = os.Stat(ready) {
+		select {
+		case err := <-done:
+			t.Fatalf("it ended by itself: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	cancel(enough)
+	if err := <-done; !errors.Is(err, enough) {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestLineCanBeTyped(t *testing.T) {
