@@ -6,59 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// Recipe is what a rollout needs so that it loses no request.
-type Recipe struct {
-	// ReadinessPath is the path of an HTTP request that says 200 to 399 only
-	// when a pod can serve, such as Verify.Path. Empty means that none is
-	// known: the completed probe then asks whether the port accepts
-	// connections.
-	ReadinessPath string
-	// ReadinessService names the Service that ReadinessPath is of. Empty means
-	// every Service.
-	ReadinessService string
-	// Detach is how long a pod that ends goes on serving, until every node and
-	// load balancer has heard that it is no endpoint any more: 10 s inside a
-	// cluster, 30 s behind an ingress or a cloud's load balancer. Zero means
-	// DefaultDetach. Kubernetes counts whole seconds; it is rounded up.
-	Detach time.Duration
-	// LongestRequest is how long one request may take. Zero means
-	// DefaultLongestRequest.
-	LongestRequest time.Duration
-	// NoSleepAction says that the cluster is older than Kubernetes 1.30 and
-	// does not know lifecycle.preStop.sleep: it is then asked of the user.
-	NoSleepAction bool
-}
-
-// The defaults of Recipe.
-const (
-	DefaultDetach         = 10 * time.Second
-	DefaultLongestRequest = 15 * time.Second
-)
-
-// slack is what a pod may take for itself between the last answer and its
-// end; defaultGrace is what Kubernetes gives when the manifest says nothing.
-const (
-	slack        = 5
-	defaultGrace = 30
-)
-
-func (r Recipe) detach() int64 { return seconds(r.Detach, DefaultDetach) }
-
-// grace is the shortest termination grace period with a preStop of that many
-// seconds.
-func (r Recipe) grace(preStop int64) int64 {
-	return preStop + seconds(r.LongestRequest, DefaultLongestRequest) + slack
-}
-
-func seconds(d, otherwise time.Duration) int64 {
-	if d <= 0 {
-		d = otherwise
-	}
-	return int64((d + time.Second - 1) / time.Second)
-}
 
 // complete sets one field. It does nothing where something that is no mapping
 // stands in the way: the API server says what is wrong with that.
@@ -72,12 +20,19 @@ func complete(o Object, reason string, value any, fields ...string) []Change {
 
 // Complete sets what the manifests leave out and a rollout without loss needs,
 // in the Deployments that a Service of objs selects: readinessProbe,
-// lifecycle.preStop, terminationGracePeriodSeconds and the strategy's
-// maxUnavailable and maxSurge. What the user wrote stays, with two exceptions
+// lifecycle.preStop, terminationGracePeriodSeconds, minReadySeconds and the
+// strategy's maxUnavailable and maxSurge. What the user wrote stays, with two exceptions
 // that are in the changes as well: a grace period that ends before preStop
 // does is raised, and a maxUnavailable of 25%, which is Kubernetes' default
 // written down, becomes 0. Choices of the user that lose requests are warned
 // about, and so is what no completion can mend (see warnings).
+//
+// The recipe is the same for all strategies. Immutable and Blue/Green take a set
+// out of the Service before any of its pods is told to end, so they could do
+// without the sleep; but the pods also end when a node is drained, when the
+// autoscaler takes some away or the spot market the node, and then nothing but
+// the recipe keeps the requests. And a pod template that differs by strategy
+// would roll all pods when the strategy changes.
 //
 // It is idempotent: the second time there are warnings only. Run it after
 // SetNamespace, since Services select within their namespace.
@@ -91,9 +46,14 @@ func Complete(objs []Object, recipe Recipe) []Change {
 		if len(services) == 0 {
 			continue
 		}
+		recipe := recipe
+		if recipe.Detach <= 0 {
+			recipe.Detach = DetachOf(objs, o)
+		}
 		changes = append(changes, completeReadiness(o, services, recipe)...)
 		changes = append(changes, completePreStop(o, recipe)...)
 		changes = append(changes, completeGrace(o, recipe)...)
+		changes = append(changes, completeMinReady(o)...)
 		changes = append(changes, completeStrategy(objs, o)...)
 	}
 	return append(changes, warnings(objs)...)
@@ -238,6 +198,21 @@ func completeGrace(o Object, recipe Recipe) []Change {
 			"a request that takes longer than %d s after the preStop of %d s is cut off; %d would do", have-preStop, preStop, need)}
 	}
 	return nil
+}
+
+// minReady is how many seconds a new pod must stay ready before it counts.
+const minReady = 2
+
+// completeMinReady keeps a pod that ends right after it said that it is ready
+// from taking the place of one that serves.
+func completeMinReady(o Object) []Change {
+	_, written := valueAt(o.Object, "spec", "minReadySeconds")
+	deadline, limited := intAt(o.Object, "spec", "progressDeadlineSeconds")
+	recreated := stringAt(o.Object, "spec", "strategy", "type") == "Recreate"
+	if written || recreated || limited && deadline <= minReady {
+		return nil
+	}
+	return complete(o, "a pod that fails as soon as it is ready must not replace one that serves", int64(minReady), "spec", "minReadySeconds")
 }
 
 // completeStrategy makes a rolling update keep every old pod until a new one

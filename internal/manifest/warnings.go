@@ -19,6 +19,10 @@ func warnings(objs []Object) []Change {
 			changes = append(changes, deploymentWarnings(objs, o)...)
 		}
 	}
+	for _, o := range append(OfKind(objs, "apps", "StatefulSet"), OfKind(objs, "apps", "DaemonSet")...) {
+		changes = append(changes, inPlaceWarnings(objs, o)...)
+	}
+	changes = append(changes, budgetWarnings(objs)...)
 	for _, o := range Workloads(objs) {
 		changes = append(changes, imageWarnings(o)...)
 	}
@@ -130,6 +134,9 @@ func deploymentWarnings(objs []Object, o Object) []Change {
 		replicas = 1
 	}
 	scaled := scaler(objs, o)
+	if low, ok := leastReplicas(objs, o); ok && low < 2 {
+		changes = append(changes, warn(o, "", nil, "its autoscaler may leave %d pod: when its node fails or is drained nothing serves; let it keep at least 2", low))
+	}
 	switch {
 	case replicas == 0 && written:
 		changes = append(changes, warn(o, "spec.replicas", replicas, "nothing serves"))
@@ -154,26 +161,62 @@ func deploymentWarnings(objs []Object, o Object) []Change {
 
 // scaler reports whether an autoscaler of objs, of Kubernetes or of KEDA, has
 // the workload as its target. KEDA's are about Deployments unless they say.
-func scaler(objs []Object, o Object) bool {
+func scaler(objs []Object, o Object) bool { return len(scalersOf(objs, o)) > 0 }
+
+func scalersOf(objs []Object, o Object) []Object {
 	scalers := append(OfKind(objs, "autoscaling", "HorizontalPodAutoscaler"), OfKind(objs, "keda.sh", "ScaledObject")...)
-	return slices.ContainsFunc(scalers, func(s Object) bool {
+	return slices.DeleteFunc(scalers, func(s Object) bool {
 		ref, _ := mapAt(s.Object, "spec", "scaleTargetRef")
 		kind := cmp.Or(stringAt(ref, "kind"), "Deployment")
-		return s.GetNamespace() == o.GetNamespace() && kind == o.GetKind() && stringAt(ref, "name") == o.GetName()
+		return s.GetNamespace() != o.GetNamespace() || kind != o.GetKind() || stringAt(ref, "name") != o.GetName()
 	})
 }
 
-// budgeted reports whether a PodDisruptionBudget of objs is about the
-// workload. One with matchExpressions is taken at its word.
-func budgeted(objs []Object, o Object) bool {
-	for _, b := range OfKind(objs, "policy", "PodDisruptionBudget") {
-		expressions, _ := sliceAt(b.Object, "spec", "selector", "matchExpressions")
-		labels := stringMapAt(b.Object, "spec", "selector", "matchLabels")
-		if b.GetNamespace() == o.GetNamespace() && (len(expressions) > 0 || holds(TemplateLabels(o.Unstructured), labels)) {
-			return true
+// leastReplicas is the smallest number of pods to which an autoscaler of objs
+// may bring the workload: Kubernetes' keeps 1 by default, KEDA's 0.
+func leastReplicas(objs []Object, o Object) (low int64, ok bool) {
+	for _, s := range scalersOf(objs, o) {
+		field, otherwise := "minReplicas", int64(1)
+		if isKind(s.Unstructured, "keda.sh", "ScaledObject") {
+			field, otherwise = "minReplicaCount", 0
+		}
+		least, written := intAt(s.Object, "spec", field)
+		if !written {
+			least = otherwise
+		}
+		if !ok || least < low {
+			low, ok = least, true
 		}
 	}
-	return false
+	return low, ok
+}
+
+// inPlaceWarnings are about workloads that replace their pods in place and
+// that Complete leaves as they are: many of them are databases, whose pods
+// nobody wants to be restarted for a recipe.
+func inPlaceWarnings(objs []Object, o Object) []Change {
+	balanced := slices.ContainsFunc(filterSelecting(objs, o), func(s Object) bool {
+		return stringAt(s.Object, "spec", "clusterIP") != "None"
+	})
+	if !balanced {
+		return nil // clients choose the pod themselves, as those of databases do
+	}
+	var missing []string
+	cs := containers(o.Unstructured)
+	if !slices.ContainsFunc(cs, probed) {
+		missing = append(missing, "a readinessProbe")
+	}
+	sleeps := slices.ContainsFunc(cs, func(c container) bool {
+		_, ok := valueAt(c.value, "lifecycle", "preStop")
+		return ok
+	})
+	if !sleeps {
+		missing = append(missing, "a preStop that sleeps")
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return []Change{warn(o, "", nil, "a %s is left as it is written, and replaces each pod in place: without %s, requests to that pod are lost", o.GetKind(), strings.Join(missing, " and "))}
 }
 
 // imageWarnings are about images that may be another one tomorrow.
