@@ -38,8 +38,17 @@ type Follower[T any] struct {
 	store   cache.Store
 	changed func()
 
-	mu  sync.Mutex
-	err error
+	mu     sync.Mutex
+	err    error
+	synced bool
+}
+
+// Synced tells whether the objects were listed once: before that, no items
+// means nothing.
+func (f *Follower[T]) Synced() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.synced
 }
 
 // Items are the objects as last seen, in no order. They are shared: do not
@@ -101,6 +110,9 @@ func (f *Follower[T]) Resync() error { return f.store.Resync() }
 // Replace takes a new list for the whole.
 func (f *Follower[T]) Replace(items []any, version string) error {
 	err := f.store.Replace(items, version)
+	f.mu.Lock()
+	f.synced = true
+	f.mu.Unlock()
 	return f.touch(err)
 }
 

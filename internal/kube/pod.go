@@ -80,3 +80,20 @@ func eventOf(e corev1.Event) Event {
 	}
 	return event
 }
+
+// Pods reads the pods of a namespace that a label selector names.
+func (c *Cluster) Pods(ctx context.Context, namespace, selector string) ([]*corev1.Pod, error) {
+	var list *corev1.PodList
+	err := retry(ctx, func(ctx context.Context) (err error) {
+		list, err = c.core.Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list pods in namespace %q: %w", namespace, err)
+	}
+	pods := make([]*corev1.Pod, len(list.Items))
+	for i := range list.Items {
+		pods[i] = &list.Items[i]
+	}
+	return pods, nil
+}
