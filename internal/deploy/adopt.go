@@ -177,7 +177,6 @@ func (r *run) adopt(ctx context.Context, objects []manifest.Object) error {
 	if err != nil {
 		return err
 	}
-	r.record.Previous = e.Revision()
 	r.log.Line("journal revision %d: %s, %d objects   POST /api/v1/namespaces/%s/secrets (%s)", e.Revision(), before, len(objects), r.record.Namespace, e.Name())
 	return nil
 }

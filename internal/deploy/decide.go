@@ -119,6 +119,10 @@ func (d *Deployer) Resume(ctx context.Context, request ResumeRequest) (pipeline.
 		if e == nil {
 			return fmt.Errorf("the journal has no revision %d of %s any more", request.Revision, request.App)
 		}
+		r.record = e.Deployment
+		if err := r.choose(ctx); err != nil {
+			return err
+		}
 		return r.resume(ctx, e)
 	}))
 }

@@ -140,6 +140,12 @@ var appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$`)
 // that the cluster could not be asked, or that ctx ended, and the same request
 // with the same key goes on where this one stopped.
 func (d *Deployer) Deploy(ctx context.Context, request Request) (pipeline.Deployment, error) {
+	r := d.begin(request)
+	return r.settle(ctx, r.deploy(ctx, request))
+}
+
+// begin makes the run of a request.
+func (d *Deployer) begin(request Request) *run {
 	r := d.newRun(request.App, request.Log, request.Progress)
 	r.key, r.ancestry, r.takeUp = request.Key, request.Ancestry, request.TakeUp
 	r.use(request.Deploy)
@@ -147,20 +153,25 @@ func (d *Deployer) Deploy(ctx context.Context, request Request) (pipeline.Deploy
 		App: request.App, Namespace: request.Namespace, Cluster: d.Cluster.Context, Method: cmp.Or(request.Method, methodAPI),
 		Strategy: cmp.Or(request.Strategy, plan.Rolling), Commit: request.Commit, Execution: request.Execution, Started: d.Now(),
 	}
-	return r.settle(ctx, r.deploy(ctx, request))
+	return r
+}
+
+// ready makes the objects of a request, once the cluster has answered.
+func (r *run) ready(ctx context.Context, request Request) ([]manifest.Object, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	if problems := request.Problems(); len(problems) > 0 {
+		return nil, refusal.New("%s", problems)
+	}
+	if err := r.connect(ctx); err != nil {
+		return nil, err
+	}
+	return r.render(request)
 }
 
 func (r *run) deploy(ctx context.Context, request Request) error {
-	if err := r.check(); err != nil {
-		return err
-	}
-	if problems := request.Problems(); len(problems) > 0 {
-		return refusal.New("%s", problems)
-	}
-	if err := r.connect(ctx); err != nil {
-		return err
-	}
-	objects, err := r.render(request)
+	objects, err := r.ready(ctx, request)
 	if err != nil {
 		return err
 	}
@@ -187,6 +198,9 @@ func (r *run) settle(ctx context.Context, err error) (pipeline.Deployment, error
 	if err == nil {
 		return r.record, nil
 	}
+	if r.entry == nil {
+		r.record.Revision = 0 // The journal has none of it: nothing was changed.
+	}
 	if !refusal.Is(err) {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("deploy %s: %w", r.record.App, errors.Join(context.Cause(ctx), err))
@@ -194,9 +208,6 @@ func (r *run) settle(ctx context.Context, err error) (pipeline.Deployment, error
 		return r.record, err
 	}
 	r.record.Outcome, r.record.Message = pipeline.Failed, err.Error()
-	if r.entry == nil {
-		r.record.Revision = 0 // The journal has none of it: nothing was changed.
-	}
 	r.record.Seconds = r.Now().Sub(r.record.Started).Seconds()
 	r.log.Line("failed: %s", err)
 	return r.record, nil

@@ -27,13 +27,13 @@ func (r *run) rehearse(ctx context.Context, s plan.Situation) (map[string]*unstr
 	skipped := 0
 	for i, o := range s.Desired {
 		ref := kube.RefOf(o.Unstructured)
-		if r.awaitsOther(s, o) {
+		if r.awaitsOther(s, o) || r.newNamespace && o.GetNamespace() == s.Namespace {
 			skipped++
 			continue
 		}
 		object, _ := plan.YieldReplicas(plan.Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), s.Live[ref.ID()], s.Scaled[ref.ID()])
 		group.Go(func() error {
-			result, err := r.Cluster.Apply(ctx, object, kube.ApplyOptions{DryRun: true, Force: s.Force})
+			result, err := r.dryRun(ctx, object, s.Force)
 			if err != nil && kube.Refused(err) {
 				refusals[i] = plan.At(o) + err.Error()
 				return nil

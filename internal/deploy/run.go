@@ -8,6 +8,8 @@ import (
 	"io"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/refusal"
@@ -41,6 +43,10 @@ type run struct {
 	situation plan.Situation // of the plan that is carried out
 	limit     *limit         // of the time for it
 	probe     *watchman      // nil when nothing is probed
+
+	claimed      map[string]*unstructured.Unstructured // live objects whose fields are taken over, by kube.Ref.ID
+	previews     bool                                  // nothing is to be written, not even the plan to the log
+	newNamespace bool                                  // the namespace of a preview is not there
 }
 
 func (d *Deployer) newRun(app string, log io.Writer, progress func(string)) *run {
@@ -112,22 +118,17 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 			return err
 		}
 	}
-	situation, err := r.survey(ctx, objects)
-	if err != nil {
-		return err
-	}
-	r.record.Revision = situation.Revision
-	if good := r.journal.GoodBefore(situation.Revision); good != nil {
-		r.record.Previous = good.Revision()
-	}
-	steps, err := r.prepare(ctx, situation)
+	steps, found, err := r.intend(ctx, objects)
 	if err != nil {
 		return err
 	}
 	r.record.Images = manifest.Images(objects)
+	if err := r.adopt(ctx, found); err != nil {
+		return err
+	}
 	r.entry, err = r.journal.Add(ctx, journal.Record{
 		Deployment: r.record, Key: r.key, Phase: journal.Deploying, Takes: 1, RollbackTo: rollbackTo, Settings: r.settings,
-		Adopted: plan.Adopted(situation, r.journal.AdoptedBefore(r.record.Revision)),
+		Adopted: plan.Adopted(r.situation, r.journal.AdoptedBefore(r.record.Revision)),
 	}, objects)
 	if err != nil {
 		return err
@@ -135,6 +136,25 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 	r.log.Line("journal revision %d   POST /api/v1/namespaces/%s/secrets (%s)", r.record.Revision, r.record.Namespace, r.entry.Name())
 	r.reached("journal")
 	return r.forward(ctx, steps)
+}
+
+// intend makes the plan of a new revision, and finds what the revision before
+// it has to hold when it is the first one. Nothing is written.
+func (r *run) intend(ctx context.Context, objects []manifest.Object) (steps []plan.Step, found []manifest.Object, err error) {
+	situation, err := r.survey(ctx, objects)
+	if err != nil {
+		return nil, nil, err
+	}
+	if good := r.journal.GoodBefore(situation.Revision); good != nil {
+		r.record.Previous = good.Revision()
+	}
+	if found = r.found(situation); len(found) > 0 {
+		r.record.Previous = situation.Revision // It is theirs.
+		situation.Revision++
+	}
+	r.record.Revision = situation.Revision
+	steps, err = r.prepare(ctx, situation)
+	return steps, found, err
 }
 
 // resume goes on where a process that has ended since has stopped.
@@ -190,7 +210,10 @@ func (r *run) forward(ctx context.Context, steps []plan.Step) error {
 		limited, stop = r.probe.guard(limited)
 		defer stop()
 	}
-	err := r.walk(limited, steps)
+	err := r.migrate(limited, r.situation)
+	if err == nil {
+		err = r.walk(limited, steps)
+	}
 	if cause := context.Cause(limited); err != nil && cause != nil && ctx.Err() == nil {
 		err = refusal.Because(err, cause)
 	}
@@ -246,6 +269,9 @@ func (r *run) closeInterrupted(ctx context.Context) error {
 }
 
 func (r *run) print(steps []plan.Step) {
+	if r.previews {
+		return
+	}
 	r.log.Line("plan    revision %d, %s:", r.record.Revision, after(r.record.Previous))
 	for i, s := range steps {
 		r.log.Line("  %3d   %s", i+1, s)

@@ -53,7 +53,7 @@ func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...ku
 			}
 		}
 	}
-	return s, nil
+	return s, r.claim(&s)
 }
 
 // observe fills in the live objects, how their kinds are served and which

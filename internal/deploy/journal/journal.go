@@ -71,6 +71,10 @@ type Record struct {
 	// are the application's own only once the revision has succeeded: until
 	// then no revert and no later revision may delete them.
 	Adopted []kube.Ref `json:"adopted,omitempty"`
+	// Before says that nobody deployed the revision: it holds what the first
+	// deployment adopted, as it was. It is one to go back to, and still owns
+	// nothing.
+	Before bool `json:"before,omitempty"`
 }
 
 // DoneStep is a step that has been carried out, by the identity of the object
@@ -107,7 +111,7 @@ func (e *Entry) Made() ([]kube.Ref, error) {
 	var refs []kube.Ref
 	for _, o := range objects {
 		ref := kube.RefOf(o.Unstructured)
-		if e.Good() || !slices.Contains(e.Adopted, ref) {
+		if e.Good() && !e.Before || !slices.Contains(e.Adopted, ref) {
 			refs = append(refs, ref)
 		}
 	}
