@@ -16,7 +16,7 @@ const maxLate = time.Second
 // answers nor late ticks slow down the rate.
 func (p *Prober) pace(ctx context.Context) {
 	interval := time.Second / time.Duration(p.cfg.Rate)
-	tick := time.NewTicker(max(interval, 2*time.Millisecond))
+	tick := time.NewTicker(min(max(interval, 2*time.Millisecond), maxLate/10)) // often enough that a slow pace is not late by itself
 	defer tick.Stop()
 	for n := 0; ; {
 		select {

@@ -57,6 +57,22 @@ func TestTheRateIsKeptAndSplitEvenly(t *testing.T) {
 	}
 }
 
+func TestNoneIsLateWhenThePaceIsSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var worst time.Duration
+		p := startWith(t, t.Context(), Config{Rate: 1}, func(*http.Request) (*http.Response, error) {
+			worst = max(worst, time.Since(begin)%time.Second)
+			return greeting(), nil
+		})
+		time.Sleep(5*time.Second + 500*time.Millisecond)
+		if v := p.Stop(); v.Requests != 6 || worst > 100*time.Millisecond {
+			t.Errorf("%d requests in 5.5 s, late by up to %v", v.Requests, worst)
+		}
+	})
+}
+
 func TestTheLongestGap(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
