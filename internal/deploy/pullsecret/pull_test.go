@@ -75,9 +75,27 @@ func TestNodesPullWithTheSecret(t *testing.T) {
 	})
 }
 
+func TestAccountSecrets(t *testing.T) {
+	cluster := kubetest.Connect(t)
+	namespace := kubetest.Namespace(t, cluster)
+	account := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ServiceAccount",
+		"metadata": map[string]any{"name": "runner", "namespace": namespace}, "imagePullSecrets": []any{map[string]any{"name": "ghcr"}}}}
+	if _, err := cluster.Apply(t.Context(), account, kube.ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ask := pullsecret.AccountSecrets(t.Context(), cluster)
+	for name, want := range map[string]string{"runner": "ghcr", "nobody": ""} {
+		got, err := ask(namespace, name)
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s has %v, want %q: %v", name, got, want, err)
+		}
+	}
+}
+
 // server is the embedded registry where the nodes reach it.
 type server struct {
-	host     string
+	host     string // as the images are named, and as only the nodes understand it
+	address  string
 	password string // for everything
 	registry *registry.Registry
 }
@@ -101,7 +119,12 @@ func serve(t *testing.T, cluster *kube.Cluster) *server {
 	if err != nil {
 		t.Fatalf("listen where the nodes can reach this machine: %v", err)
 	}
-	r.host = listener.Addr().String()
+	r.address = listener.Addr().String()
+	_, port, err := net.SplitHostPort(r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.host = net.JoinHostPort("localhost", port)
 	served := make(chan error, 1)
 	handler := &http.Server{Handler: r.registry, ReadHeaderTimeout: time.Minute}
 	go func() { served <- handler.Serve(listener) }()
@@ -121,7 +144,7 @@ func serve(t *testing.T, cluster *kube.Cluster) *server {
 		t.Fatal(err)
 	}
 	// The nodes are told where it is, but no password.
-	if err := local.TrustRegistry(t.Context(), r.host, "http://"+r.host, ""); err != nil {
+	if err := local.TrustRegistry(t.Context(), r.host, "http://"+r.address, ""); err != nil {
 		t.Fatalf("%v: this test needs the local cluster, which `make cluster` brings up", err)
 	}
 	return r
@@ -130,7 +153,7 @@ func serve(t *testing.T, cluster *kube.Cluster) *server {
 // push pushes an image that no node has yet and returns its reference.
 func (r *server) push(t *testing.T, repository string) string {
 	t.Helper()
-	target, err := name.NewRepository(r.host+"/"+repository, name.Insecure)
+	target, err := name.NewRepository(r.address+"/"+repository, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +165,7 @@ func (r *server) push(t *testing.T, repository string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return target.Digest(digest.String()).String()
+	return r.host + "/" + repository + "@" + digest.String()
 }
 
 func build(t *testing.T) v1.Image {

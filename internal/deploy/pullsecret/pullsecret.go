@@ -4,8 +4,8 @@
 // only. Its noun is that Secret. It stands in deploy's rendering, after images
 // and namespaces are set and before the objects are sorted.
 //
-// It is pure: the registry that makes passwords is a function that it is given,
-// and it knows no cluster. The Secret is one object of the application like any
+// It is pure: the registry that makes passwords and the cluster that knows
+// ServiceAccounts are functions that it is given. The Secret is one object of the application like any
 // other from then on: applied first, kept in the journal, pruned with the rest.
 // Its name stays the same whatever is in it, so that a new password rolls no
 // pod.
@@ -49,7 +49,8 @@ type Config struct {
 	Running []manifest.Object
 	// AccountSecrets returns the pull secrets of a ServiceAccount of the
 	// cluster, none when it is not there. Kubernetes gives them only to pods
-	// that name no pull secret, so they are named beside ours. It may be nil.
+	// that name no pull secret, so they are named beside ours. It may be nil;
+	// see the function AccountSecrets.
 	AccountSecrets func(namespace, account string) ([]string, error)
 }
 
