@@ -125,3 +125,13 @@ func lines[T fmt.Stringer](items []T) string {
 	}
 	return b.String()
 }
+
+// text is the content of one file, or empty.
+func (a archive) text(name string) string {
+	for _, f := range a.txtar.Files {
+		if f.Name == name {
+			return string(f.Data)
+		}
+	}
+	return ""
+}

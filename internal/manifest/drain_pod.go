@@ -18,7 +18,7 @@ func (d *drained) apply(proxy DrainProxy) []Change {
 			continue
 		}
 		preStop, written := valueAt(c.value, "lifecycle", "preStop")
-		slept, sleeps := onlySleeps(preStop)
+		slept, sleeps := OnlySleeps(preStop)
 		if written && !sleeps {
 			continue // see refuse
 		}

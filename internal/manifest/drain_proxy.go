@@ -170,7 +170,7 @@ func (d *drained) refuse() (warnings []Change, errs []error) {
 			continue
 		}
 		preStop, written := valueAt(c.value, "lifecycle", "preStop")
-		if _, sleeps := onlySleeps(preStop); !written || sleeps {
+		if _, sleeps := OnlySleeps(preStop); !written || sleeps {
 			continue
 		}
 		if slices.ContainsFunc(d.routes, func(r *route) bool { return r.target.name == c.name }) {
@@ -191,9 +191,9 @@ func (d *drained) mend() string {
 	return fmt.Sprintf("leave this Deployment out with the annotation %s: \"off\"", DrainAnnotation)
 }
 
-// onlySleeps tells for how many seconds a preStop sleeps that does nothing
+// OnlySleeps tells for how many seconds a preStop sleeps that does nothing
 // else.
-func onlySleeps(preStop any) (seconds int64, ok bool) {
+func OnlySleeps(preStop any) (seconds int64, ok bool) {
 	handler, _ := preStop.(map[string]any)
 	if s, ok := intAt(handler, "sleep", "seconds"); ok {
 		return s, true
