@@ -22,6 +22,7 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/registry"
 	"github.com/towline/towline/internal/report"
+	"github.com/towline/towline/internal/secret"
 	"github.com/towline/towline/internal/server"
 	"github.com/towline/towline/internal/source"
 	"github.com/towline/towline/internal/store"
@@ -63,6 +64,7 @@ type App struct {
 	artifacts    *artifact.Store
 	repositories *source.Repositories
 	registry     *registry.Registry
+	clusters     *clusters
 	host         *build.Host
 	engine       *engine.Engine
 	server       *server.Server
@@ -99,6 +101,11 @@ func (a *App) open(ctx context.Context) error {
 	if a.store, err = store.Open(ctx, data); err != nil {
 		return err
 	}
+	keys, err := secret.Open(filepath.Join(data, "keys"))
+	if err != nil {
+		return err
+	}
+	a.clusters = &clusters{store: a.store, keys: keys, kubeconfig: a.options.Server.Kubeconfig, open: map[string]opened{}}
 	if a.artifacts, err = artifact.Open(ctx, filepath.Join(data, "artifacts")); err != nil {
 		return err
 	}
@@ -147,7 +154,7 @@ func (a *App) openServer() error {
 	var err error
 	a.server, err = server.New(server.Config{
 		Listen: listen, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
-		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
+		Clusters: a.clusters, Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"path/filepath"
 
 	"github.com/towline/towline/internal/build"
@@ -17,7 +18,10 @@ func (a *App) hostBackend() (*build.Host, error) {
 	})
 }
 
-// cluster connects to the cluster of a context of the server's kubeconfig.
+// cluster connects to a stored cluster, else to that of a context of the
+// server's kubeconfig.
 func (a *App) cluster(name string) (*kube.Cluster, error) {
-	return kube.Connect(a.options.Server.Kubeconfig, name)
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	return a.clusters.Connect(ctx, name)
 }

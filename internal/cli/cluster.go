@@ -16,15 +16,20 @@ func (c *command) clusterCommand() *cobra.Command {
 	var settings localkube.Config
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Bring up and take down a real Kubernetes on this machine",
-		Long: `Bring up and take down a real Kubernetes on this machine, for trying things
-out and for tests. It is compiled from Go modules: the first time takes 7 to 15
-minutes on two cores, later starts ten seconds to half a minute. It needs root.`,
+		Short: "Store the clusters to deploy to, or run a real Kubernetes on this machine",
+		Long: `Two things. Clusters to deploy to are stored with the server, with encrypted
+credentials, and deploy actions name them: add, list, test, remove, rekey.
+
+The local cluster is a real Kubernetes on this machine, for trying things out and
+for tests: up, down, status, kubeconfig. It is compiled from Go modules: the first
+time takes 7 to 15 minutes on two cores, later starts ten seconds to half a
+minute. It needs root.`,
 	}
-	cmd.PersistentFlags().StringVar(&settings.Name, "name", localkube.DefaultName, "name of the cluster")
+	cmd.AddGroup(&cobra.Group{ID: groupStored, Title: "Clusters to deploy to, stored with the server:"},
+		&cobra.Group{ID: groupLocal, Title: "The local cluster on this machine:"})
 	up := &cobra.Command{
 		Use:   "up",
-		Short: "Bring the cluster up, or repair it, and wait until it is ready",
+		Short: "Bring the local cluster up, or repair it, and wait until it is ready",
 		Example: `  towline cluster up
   towline cluster up --nodes 3
   export KUBECONFIG=$(towline cluster kubeconfig)`,
@@ -43,21 +48,28 @@ minutes on two cores, later starts ten seconds to half a minute. It needs root.`
 		}
 	}
 	up.RunE = with((*localkube.Cluster).Up)
-	cmd.AddCommand(up,
-		&cobra.Command{
-			Use: "down", Short: "Take the cluster down and remove every trace of it but the compiled binaries",
+	local := []*cobra.Command{
+		up,
+		{
+			Use: "down", Short: "Take the local cluster down and remove every trace of it but the compiled binaries",
 			Example: "  towline cluster down", Args: exactly(), RunE: with((*localkube.Cluster).Down),
 		},
-		&cobra.Command{
-			Use: "status", Short: "Show the cluster's processes and nodes",
+		{
+			Use: "status", Short: "Show the local cluster's processes and nodes",
 			Example: "  towline cluster status", Args: exactly(), RunE: with(c.clusterStatus),
 		},
-		&cobra.Command{
-			Use: "kubeconfig", Short: "Print the path of the cluster's kubeconfig",
+		{
+			Use: "kubeconfig", Short: "Print the path of the local cluster's kubeconfig",
 			Example: "  kubectl --kubeconfig $(towline cluster kubeconfig) get pods -A", Args: exactly(), RunE: with(c.clusterKubeconfig),
 		},
-		&cobra.Command{Use: "supervise", Hidden: true, Args: exactly(), RunE: with((*localkube.Cluster).Supervise)},
-	)
+		{Use: "supervise", Hidden: true, Args: exactly(), RunE: with((*localkube.Cluster).Supervise)},
+	}
+	for _, verb := range local {
+		verb.GroupID = groupLocal
+		verb.Flags().StringVar(&settings.Name, "name", localkube.DefaultName, "name of the local cluster")
+	}
+	cmd.AddCommand(local...)
+	cmd.AddCommand(c.clustersCommands()...)
 	return cmd
 }
 

@@ -30,6 +30,7 @@ func (s *Server) api() http.Handler {
 	// Answers are the types of package client, without a $schema link.
 	settings.CreateHooks = nil
 	settings.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	settings.Transformers = append(settings.Transformers, withoutInput)
 	api := humago.New(mux, settings)
 	group := huma.NewGroup(api, "/api/v1")
 
@@ -42,9 +43,21 @@ func (s *Server) api() http.Handler {
 	huma.Post(group, "/pipelines/{name}/executions", s.startExecution)
 	huma.Get(group, "/executions/{id}", s.getExecution)
 	huma.Get(group, "/executions/{id}/stages/{stage}/{attempt}/actions/{action}/log", s.getLog)
+	s.clusterRoutes(group)
 	sse.Register(group, huma.Operation{OperationID: "watch-execution", Method: http.MethodGet, Path: "/executions/{id}/watch"},
 		map[string]any{"execution": client.Execution{}}, s.watchExecution)
 	return mux
+}
+
+// withoutInput takes out of an error what was sent: it may hold a secret, and
+// errors are logged and pasted.
+func withoutInput(_ huma.Context, _ string, answer any) (any, error) {
+	if problem, ok := answer.(*huma.ErrorModel); ok {
+		for _, detail := range problem.Errors {
+			detail.Value = nil
+		}
+	}
+	return answer, nil
 }
 
 // schemaName keeps the API's own types apart from the nouns that they hold:

@@ -38,6 +38,7 @@ type Config struct {
 	// Registry answers the OCI distribution API below /v2/ and checks its
 	// callers itself.
 	Registry http.Handler
+	Clusters Clusters
 	Tokens   config.Tokens
 	Version  string
 	Logger   *slog.Logger

@@ -44,6 +44,11 @@ type bundle struct {
 
 func setup(t *testing.T, act enginetest.ActionFunc) bundle {
 	t.Helper()
+	return setupWith(t, act, nil)
+}
+
+func setupWith(t *testing.T, act enginetest.ActionFunc, clusters server.Clusters) bundle {
+	t.Helper()
 	dir := t.TempDir()
 	settings := enginetest.Config(t, dir, act)
 	settings.OpenLog = func(path string) (io.WriteCloser, error) { return report.OpenLog(path) }
@@ -62,7 +67,7 @@ func setup(t *testing.T, act enginetest.ActionFunc) bundle {
 	}
 	s, err := server.New(server.Config{
 		Listen: []string{"127.0.0.1:0"}, Engine: e, Store: settings.Store, Repositories: repositories, Registry: images,
-		Tokens: tokens, Version: "1.2.3", Logger: logger,
+		Clusters: clusters, Tokens: tokens, Version: "1.2.3", Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)
