@@ -32,9 +32,10 @@ var heavy = map[string]string{
 	"database/sql":     "store",
 	"github.com/dbos-inc/dbos-transact-golang": "engine",
 	"github.com/distribution/distribution/v3":  "registry",
-	"sigs.k8s.io/kustomize":                    "manifest",
-	"github.com/spf13/cobra":                   "cli",
-	"github.com/danielgtaylor/huma/v2":         "server",
+	"helm.sh/helm":                     "manifest",
+	"sigs.k8s.io/kustomize":            "manifest",
+	"github.com/spf13/cobra":           "cli",
+	"github.com/danielgtaylor/huma/v2": "server",
 }
 
 // junk lists the names of rooms that have no noun.

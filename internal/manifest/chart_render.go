@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"text/template"
 
-	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/engine"
 )
 
@@ -109,7 +109,7 @@ func (r *rendering) compare(first []Object) {
 	}
 	for _, o := range first {
 		other, ok := Find(second, IDOf(o.Unstructured))
-		if !ok || !cmp.Equal(o.Object, other.Object) {
+		if !ok || !reflect.DeepEqual(o.Object, other.Object) {
 			r.changes = append(r.changes, warn(o, "", nil, "the chart makes it up anew each time, from random text or the time, so that every deployment changes it: give the value in the values"))
 		}
 	}
