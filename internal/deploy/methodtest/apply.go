@@ -1,13 +1,11 @@
 package methodtest
 
 import (
-	"encoding/json"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/towline/towline/internal/kube"
@@ -66,30 +64,34 @@ func (s *suite) apply(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("its fields belong to towline", func(t *testing.T) {
-		applied := s.mustApply(t, s.configMap(t, "managed", "one"))
-		want := []string{"towline Apply"}
-		if diff := cmp.Diff(want, managers(applied)); diff != "" {
-			t.Errorf("managers (-want +got):\n%s", diff)
-		}
-		again, err := s.method.Apply(t.Context(), s.configMap(t, "managed", "one"), kube.ApplyOptions{Manager: "another"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff([]string{"another Apply", "towline Apply"}, managers(again)); diff != "" {
-			t.Errorf("managers (-want +got):\n%s", diff)
-		}
-	})
+	t.Run("its fields belong to towline", s.managed)
 	t.Run("warnings of the API server are heard", s.warned)
-	t.Run("the command says what it does", func(t *testing.T) {
-		ref := kube.RefOf(s.deployment(t, "web"))
-		text := s.method.ApplyCommand(ref, kube.ApplyOptions{Force: true, DryRun: true}, true)
-		for _, want := range []string{"web", s.namespace, "towline", "force", "dry", "resourceVersion"} {
-			if !strings.Contains(strings.ToLower(text), strings.ToLower(want)) {
-				t.Errorf("%q does not name %s", text, want)
-			}
+	t.Run("the command says what it does", s.applyCommand)
+}
+
+func (s *suite) managed(t *testing.T) {
+	applied := s.mustApply(t, s.configMap(t, "managed", "one"))
+	want := []string{"towline Apply"}
+	if diff := cmp.Diff(want, managers(applied)); diff != "" {
+		t.Errorf("managers (-want +got):\n%s", diff)
+	}
+	again, err := s.method.Apply(t.Context(), s.configMap(t, "managed", "one"), kube.ApplyOptions{Manager: "another"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"another Apply", "towline Apply"}, managers(again)); diff != "" {
+		t.Errorf("managers (-want +got):\n%s", diff)
+	}
+}
+
+func (s *suite) applyCommand(t *testing.T) {
+	ref := kube.RefOf(s.deployment(t, "web"))
+	text := s.method.ApplyCommand(ref, kube.ApplyOptions{Force: true, DryRun: true}, true)
+	for _, want := range []string{"web", s.namespace, "towline", "force", "dry", "resourceVersion"} {
+		if !strings.Contains(strings.ToLower(text), strings.ToLower(want)) {
+			t.Errorf("%q does not name %s", text, want)
 		}
-	})
+	}
 }
 
 func (s *suite) warned(t *testing.T) {
@@ -130,20 +132,4 @@ func managers(object *unstructured.Unstructured) []string {
 		names = append(names, strings.TrimSpace(entry.Manager+" "+string(entry.Operation)+" "+entry.Subresource))
 	}
 	return names
-}
-
-// owns tells whether a manager owns spec.replicas.
-func ownsReplicas(object *unstructured.Unstructured, manager string, operation metav1.ManagedFieldsOperationType) bool {
-	for _, entry := range object.GetManagedFields() {
-		var fields struct {
-			Spec map[string]json.RawMessage `json:"f:spec"`
-		}
-		if entry.Manager != manager || entry.Operation != operation || json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) != nil {
-			continue
-		}
-		if _, ok := fields.Spec["f:replicas"]; ok {
-			return true
-		}
-	}
-	return false
 }

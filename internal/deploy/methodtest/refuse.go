@@ -45,29 +45,33 @@ func (s *suite) refuse(t *testing.T) {
 		_, err := s.method.Apply(t.Context(), object, kube.ApplyOptions{DryRun: true})
 		s.wantRefused(t, err, "Deployment immutable", "field is immutable")
 	})
-	t.Run("a kind that is not served", func(t *testing.T) {
-		object := s.configMap(t, "unknown-kind", "one")
-		object.SetAPIVersion("example.com/v1")
-		_, err := s.method.Apply(t.Context(), object, kube.ApplyOptions{})
-		s.wantUnknownKind(t, err)
-		_, err = s.method.Create(t.Context(), object)
-		s.wantUnknownKind(t, err)
-		s.wantUnknownKind(t, s.method.Scale(t.Context(), kube.RefOf(object), 1))
-		s.wantUnknownKind(t, s.method.Delete(t.Context(), kube.RefOf(object), "x"))
-	})
-	t.Run("a namespace that is not there", func(t *testing.T) {
-		object := s.configMap(t, "lost", "one")
-		object.SetNamespace(s.namespace + "-nowhere")
-		_, err := s.method.Apply(t.Context(), object, kube.ApplyOptions{})
-		if !kube.IsNotFound(err) {
-			t.Errorf("apply: %v", err)
-		}
-		_, err = s.method.Create(t.Context(), object)
-		if !kube.IsNotFound(err) {
-			t.Errorf("create: %v", err)
-		}
-	})
+	t.Run("a kind that is not served", s.unknownKind)
+	t.Run("a namespace that is not there", s.nowhere)
 	t.Run("without the right to it, which is named", s.forbidden)
+}
+
+func (s *suite) unknownKind(t *testing.T) {
+	object := s.configMap(t, "unknown-kind", "one")
+	object.SetAPIVersion("example.com/v1")
+	_, err := s.method.Apply(t.Context(), object, kube.ApplyOptions{})
+	s.wantUnknownKind(t, err)
+	_, err = s.method.Create(t.Context(), object)
+	s.wantUnknownKind(t, err)
+	s.wantUnknownKind(t, s.method.Scale(t.Context(), kube.RefOf(object), 1))
+	s.wantUnknownKind(t, s.method.Delete(t.Context(), kube.RefOf(object), "x"))
+}
+
+func (s *suite) nowhere(t *testing.T) {
+	object := s.configMap(t, "lost", "one")
+	object.SetNamespace(s.namespace + "-nowhere")
+	_, err := s.method.Apply(t.Context(), object, kube.ApplyOptions{})
+	if !kube.IsNotFound(err) {
+		t.Errorf("apply: %v", err)
+	}
+	_, err = s.method.Create(t.Context(), object)
+	if !kube.IsNotFound(err) {
+		t.Errorf("create: %v", err)
+	}
 }
 
 func (s *suite) conflict(t *testing.T) {

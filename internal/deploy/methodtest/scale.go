@@ -1,0 +1,67 @@
+package methodtest
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/towline/towline/internal/kube"
+)
+
+func (s *suite) scale(t *testing.T) {
+	t.Run("the number is as asked, and towline's", func(t *testing.T) {
+		object := s.deployment(t, "scaled")
+		object.Object["spec"].(map[string]any)["paused"] = true // It needs no pods for this.
+		ref := kube.RefOf(s.mustApply(t, object))
+		for _, replicas := range []int64{3, 3, 0} {
+			if err := s.method.Scale(t.Context(), ref, int(replicas)); err != nil {
+				t.Fatal(err)
+			}
+			found := s.live(t, object)
+			if got, _, err := unstructured.NestedInt64(found.Object, "spec", "replicas"); got != replicas {
+				t.Errorf("%d replicas, want %d: %v", got, replicas, err)
+			}
+			if replicas == 3 && !ownsReplicas(found, kube.FieldManager, metav1.ManagedFieldsOperationUpdate) {
+				t.Errorf("the field is of %v", managers(found))
+			}
+		}
+	})
+	t.Run("what is not there is not found", func(t *testing.T) {
+		if err := s.method.Scale(t.Context(), kube.RefOf(s.deployment(t, "nowhere")), 1); !kube.IsNotFound(err) {
+			t.Error(err)
+		}
+	})
+	t.Run("what has no scale is refused", func(t *testing.T) {
+		object := s.mustApply(t, s.configMap(t, "scaleless", "one"))
+		if err := s.method.Scale(t.Context(), kube.RefOf(object), 1); !kube.Refused(err) {
+			t.Error(err)
+		}
+	})
+	t.Run("the command says what it does", func(t *testing.T) {
+		text := s.method.ScaleCommand(kube.RefOf(s.deployment(t, "web")), 3)
+		for _, want := range []string{s.namespace, "deployments", "/web", "scale", `{"spec":{"replicas":3}}`} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q does not name %s", text, want)
+			}
+		}
+	})
+}
+
+// ownsReplicas tells whether a manager owns spec.replicas.
+func ownsReplicas(object *unstructured.Unstructured, manager string, operation metav1.ManagedFieldsOperationType) bool {
+	for _, entry := range object.GetManagedFields() {
+		var fields struct {
+			Spec map[string]json.RawMessage `json:"f:spec"`
+		}
+		if entry.Manager != manager || entry.Operation != operation || json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) != nil {
+			continue
+		}
+		if _, ok := fields.Spec["f:replicas"]; ok {
+			return true
+		}
+	}
+	return false
+}
