@@ -113,7 +113,8 @@ interrupted.`,
 	flags.StringVarP(&c.output, "output", "o", "text", "how results are printed: text or json")
 	root.AddCommand(
 		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.repositoryCommand(), c.pipelineCommand(),
-		c.runCommand(), c.statusCommand(), c.logsCommand(), c.deploymentsCommand(), c.rollbackCommand(),
+		c.runCommand(), c.statusCommand(), c.logsCommand(), c.deployCommand(), c.deploymentsCommand(), c.diffCommand(), c.rollbackCommand(),
+		c.promoteCommand(), c.abortCommand(),
 		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(), c.agentCommand(),
 	)
 	return root

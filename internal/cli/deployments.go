@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,8 +39,58 @@ func (p *place) deployer() (*deploy.Deployer, error) {
 	return deploy.New(deploy.Config{Cluster: cluster}), nil
 }
 
+// application is one that the cluster's journals know.
+type application struct{ namespace, name string }
+
+// applications are the one that is named, or all that the journals know.
+func (p *place) applications(ctx context.Context, deployer *deploy.Deployer, args []string) ([]application, error) {
+	if len(args) > 0 {
+		namespace, err := p.namespaceOf(ctx, deployer, args[0])
+		return []application{{namespace, args[0]}}, err
+	}
+	history, err := deployer.History(ctx, p.namespace, "")
+	if err != nil {
+		return nil, err
+	}
+	var found []application
+	for _, d := range history {
+		if one := (application{d.Namespace, d.App}); d.Outcome == pipeline.Succeeded && !slices.Contains(found, one) {
+			found = append(found, one)
+		}
+	}
+	if len(found) == 0 {
+		return nil, errors.New("the cluster's journals have no deployment that has succeeded: see \"towline deployments\"")
+	}
+	slices.SortFunc(found, func(a, b application) int {
+		return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.name, b.name))
+	})
+	return found, nil
+}
+
+// namespaceOf is the namespace that is named, else the one where the journals
+// have the application.
+func (p *place) namespaceOf(ctx context.Context, deployer *deploy.Deployer, app string) (string, error) {
+	if p.namespace != "" {
+		return p.namespace, nil
+	}
+	return deployer.Namespace(ctx, app)
+}
+
+// named is the one application that an argument or a flag names.
+func named(args []string, flag string) (string, error) {
+	given := strings.Join(args, "")
+	switch {
+	case given != "" && flag != "" && given != flag:
+		return "", usageError{fmt.Errorf("two applications are named, %s and %s: name one", given, flag)}
+	case given != "":
+		return given, nil
+	}
+	return flag, nil
+}
+
 func (c *command) deploymentsCommand() *cobra.Command {
 	var where place
+	var app string
 	cmd := &cobra.Command{
 		Use:   "deployments [APP]",
 		Short: "List the deployments of an application, newest first, from the cluster's own journal",
@@ -44,11 +98,15 @@ func (c *command) deploymentsCommand() *cobra.Command {
   towline deployments web --namespace web --context production`,
 		Args: between(0, "APP"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			app, err := named(args, app)
+			if err != nil {
+				return err
+			}
 			deployer, err := where.deployer()
 			if err != nil {
 				return err
 			}
-			found, err := deployer.History(cmd.Context(), where.namespace, strings.Join(args, ""))
+			found, err := deployer.History(cmd.Context(), where.namespace, app)
 			if err != nil {
 				return err
 			}
@@ -59,6 +117,7 @@ func (c *command) deploymentsCommand() *cobra.Command {
 		},
 	}
 	where.flags(cmd)
+	cmd.Flags().StringVar(&app, "app", "", "application, default all")
 	return cmd
 }
 
@@ -66,8 +125,15 @@ func (c *command) printDeployments(found []pipeline.Deployment) error {
 	var rows [][]string
 	for _, d := range found {
 		outcome := string(d.Outcome)
-		if d.Reverted {
+		switch {
+		case d.Reverted:
 			outcome += ", reverted"
+		case d.Waiting:
+			outcome = "waits for approval"
+		case outcome == "":
+			outcome = "under way"
+		case d.Outcome == pipeline.Succeeded && d.Message != "":
+			outcome = d.Message
 		}
 		verdict := "-"
 		if d.Verdict != nil {
@@ -83,37 +149,48 @@ func (c *command) printDeployments(found []pipeline.Deployment) error {
 
 func (c *command) rollbackCommand() *cobra.Command {
 	var where place
-	var to int
+	var app string
+	var request deploy.RollbackRequest
 	cmd := &cobra.Command{
-		Use:   "rollback APP",
+		Use:   "rollback [APP]",
 		Short: "Bring back an earlier revision of an application, from the cluster's own journal",
 		Long: `Bring back an earlier revision of an application, manifests and configuration
 as they were, without git, build or server. It is a deployment like any other:
 with a number of its own, the same waits, and a verdict.`,
 		Example: `  towline rollback web              to the revision before the present one
   towline rollback web --to 7`,
-		Args: exactly("APP"),
+		Args: between(0, "APP"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if request.App, err = named(args, app); err != nil {
+				return err
+			}
+			if request.App == "" {
+				return usageError{fmt.Errorf("APP is missing: %s", cmd.UseLine())}
+			}
 			deployer, err := where.deployer()
 			if err != nil {
 				return err
 			}
-			if where.namespace == "" {
-				if where.namespace, err = deployer.Namespace(cmd.Context(), args[0]); err != nil {
-					return err
-				}
-			}
-			d, err := deployer.Rollback(cmd.Context(), deploy.RollbackRequest{
-				App: args[0], Namespace: where.namespace, To: to, Log: c.Err,
-			})
-			if err != nil {
+			if request.Namespace, err = where.namespaceOf(cmd.Context(), deployer, request.App); err != nil {
 				return err
+			}
+			request.Log = printableLines{c.Err}
+			defer c.stopOnce(cmd.Context())()
+			d, err := deployer.Rollback(cmd.Context(), request)
+			if err != nil {
+				return c.interrupted(cmd.Context(), d, err)
 			}
 			return c.deployed(d)
 		},
 	}
 	where.flags(cmd)
-	cmd.Flags().IntVar(&to, "to", 0, "revision to bring back, default the previous one")
+	flags := cmd.Flags()
+	flags.StringVar(&app, "app", "", "application, instead of the argument")
+	flags.IntVar(&request.To, "to", 0, "revision to bring back, default the previous one")
+	flags.StringVar(&request.Method, "method", "", "how changes are written: api or kubectl, default as the running revision was")
+	flags.StringVar(&request.Timeout, "timeout", "", "longest the rollback may take, default as the running revision's")
+	flags.BoolVar(&request.Verify.Off, "no-verify", false, "send no requests: the rollback then has no verdict")
 	return cmd
 }
 

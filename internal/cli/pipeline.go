@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,11 +83,7 @@ func (c *command) validate(args []string) error {
 	p, err := definition.Parse(text, "repository")
 	var problems definition.Problems
 	if errors.As(err, &problems) && file != "-" {
-		var lines []string
-		for _, problem := range problems {
-			lines = append(lines, problem.In(file))
-		}
-		return errors.New(strings.Join(lines, "\n"))
+		return errors.New(problems.In(file))
 	}
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ package definition
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/parser"
@@ -56,26 +57,9 @@ type action struct {
 // is not right gives an error of type Problems, which names each problem with
 // its line and column.
 func Parse(text []byte, repository string) (pipeline.Pipeline, error) {
-	if len(text) > maxSize {
-		return pipeline.Pipeline{}, Problems{{Line: 1, Column: 1, Message: fmt.Sprintf("the file has %d bytes, the most is %d", len(text), maxSize)}}
-	}
-	tree, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return pipeline.Pipeline{}, syntaxProblem(err)
-	}
-	if len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
-		return pipeline.Pipeline{}, Problems{{Line: 1, Column: 1, Message: "the file is empty", Hint: `begin with "pipeline: NAME"`}}
-	}
-	if len(tree.Docs) > 1 {
-		return pipeline.Pipeline{}, Problems{{Line: tree.Docs[1].Start.Position.Line, Column: 1, Message: "a second document begins", Hint: "keep one pipeline in the file"}}
-	}
-	shape := newShape()
-	shape.document(tree.Docs[0].Body)
-	if len(shape.problems) > 0 {
-		return pipeline.Pipeline{}, shape.problems.sorted()
-	}
 	var f file
-	if err := decode(text, &f); err != nil {
+	shape, err := read(text, &f, `begin with "pipeline: NAME"`, "keep one pipeline in the file")
+	if err != nil {
 		return pipeline.Pipeline{}, err
 	}
 	c := compiler{positions: shape.positions, repository: repository}
@@ -86,15 +70,39 @@ func Parse(text []byte, repository string) (pipeline.Pipeline, error) {
 	return p, nil
 }
 
+// read decodes the one document of a file into a struct that into points to.
+// What is wrong with its shape is an error of type Problems.
+func read(text []byte, into any, empty, second string) (*shape, error) {
+	if len(text) > maxSize {
+		return nil, Problems{{Line: 1, Column: 1, Message: fmt.Sprintf("the file has %d bytes, the most is %d", len(text), maxSize)}}
+	}
+	tree, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil, syntaxProblem(err)
+	}
+	if len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
+		return nil, Problems{{Line: 1, Column: 1, Message: "the file is empty", Hint: empty}}
+	}
+	if len(tree.Docs) > 1 {
+		return nil, Problems{{Line: tree.Docs[1].Start.Position.Line, Column: 1, Message: "a second document begins", Hint: second}}
+	}
+	shape := newShape()
+	shape.check(tree.Docs[0].Body, reflect.TypeOf(into), "")
+	if len(shape.problems) > 0 {
+		return nil, shape.problems.sorted()
+	}
+	return shape, decode(text, into)
+}
+
 // decode goes through JSON, so that the file's keys are the JSON names that
 // the API and AWS's form use. The shape has been checked: what goes wrong here
 // is a value that an alias put where another kind is wanted.
-func decode(text []byte, f *file) error {
+func decode(text []byte, into any) error {
 	doc, err := yaml.YAMLToJSON(text)
 	if err != nil {
 		return syntaxProblem(err)
 	}
-	if err := json.Unmarshal(doc, f); err != nil {
+	if err := json.Unmarshal(doc, into); err != nil {
 		return Problems{{Line: 1, Column: 1, Message: err.Error()}}
 	}
 	return nil

@@ -33,10 +33,13 @@ func (p Problem) In(file string) string {
 // Problems is the error of Parse: all that is wrong, in the file's order.
 type Problems []Problem
 
-func (p Problems) Error() string {
+func (p Problems) Error() string { return p.In(FileName) }
+
+// In is the error of a file that is not called FileName.
+func (p Problems) In(file string) string {
 	lines := make([]string, len(p))
 	for i, problem := range p {
-		lines[i] = problem.String()
+		lines[i] = problem.In(file)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -24,8 +24,6 @@ const maxAliases = 100
 
 func newShape() *shape { return &shape{positions: map[string]*token.Position{}} }
 
-func (s *shape) document(body ast.Node) { s.check(body, reflect.TypeFor[file](), "") }
-
 func (s *shape) problem(node ast.Node, hint, format string, args ...any) {
 	at := node.GetToken().Position
 	s.problems = append(s.problems, Problem{Line: at.Line, Column: at.Column, Message: fmt.Sprintf(format, args...), Hint: hint})

@@ -67,6 +67,9 @@ func (d *Deployer) Preview(ctx context.Context, request Request) (Preview, error
 	if err := r.fence(ctx); err != nil {
 		return Preview{}, err
 	}
+	if err := r.fits(objects, false); err != nil {
+		return Preview{}, err
+	}
 	steps, _, err := r.intend(ctx, objects)
 	if err != nil {
 		return Preview{}, err

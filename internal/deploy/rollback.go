@@ -18,10 +18,10 @@ import (
 func (d *Deployer) Rollback(ctx context.Context, request RollbackRequest) (pipeline.Deployment, error) {
 	r := d.newRun(request.App, request.Log, request.Progress)
 	r.key, r.force, r.back = request.Key, true, true
-	r.use(pipeline.Deploy{Timeout: request.Timeout, Verify: request.Verify})
+	r.use(pipeline.Deploy{Method: request.Method, Timeout: request.Timeout, Verify: request.Verify})
 	r.record = pipeline.Deployment{
 		App: request.App, Namespace: cmp.Or(request.Namespace, d.Cluster.Namespace, "default"), Cluster: d.Cluster.Context,
-		Method: methodAPI, Strategy: plan.Rolling, Started: d.Now(),
+		Method: cmp.Or(request.Method, methodAPI), Strategy: plan.Rolling, Started: d.Now(),
 	}
 	return r.settle(ctx, r.rollback(ctx, request.To))
 }
@@ -29,6 +29,9 @@ func (d *Deployer) Rollback(ctx context.Context, request RollbackRequest) (pipel
 func (r *run) rollback(ctx context.Context, to int) error {
 	if err := r.check(); err != nil {
 		return err
+	}
+	if problems := r.settings.Problems(); len(problems) > 0 {
+		return refusal.New("%s", problems)
 	}
 	if err := r.connect(ctx); err != nil {
 		return err
@@ -45,6 +48,12 @@ func (r *run) rollback(ctx context.Context, to int) error {
 		if running := r.journal.GoodBefore(r.journal.Latest() + 1); running != nil {
 			r.use(over(running.Settings, r.settings))
 		}
+		if r.settings.Method != "" && r.settings.Method != r.record.Method {
+			r.record.Method = r.settings.Method
+			if err := r.choose(ctx); err != nil {
+				return err
+			}
+		}
 		r.record.Strategy = target.Deployment.Strategy
 		r.record.Commit, r.record.Execution = target.Deployment.Commit, target.Deployment.Execution
 		objects, err := target.Objects()
@@ -58,7 +67,7 @@ func (r *run) rollback(ctx context.Context, to int) error {
 // over are the settings of the running revision, so that going back is measured
 // and waited for as going forward was, under those that were asked for.
 func over(running, asked pipeline.Deploy) pipeline.Deploy {
-	running.Timeout = cmp.Or(asked.Timeout, running.Timeout)
+	running.Timeout, running.Method = cmp.Or(asked.Timeout, running.Timeout), cmp.Or(asked.Method, running.Method)
 	if asked.Verify.Given() {
 		running.Verify = asked.Verify
 	}

@@ -118,6 +118,9 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 			return err
 		}
 	}
+	if err := r.fits(objects, rollbackTo != 0); err != nil {
+		return err
+	}
 	steps, found, err := r.intend(ctx, objects)
 	if err != nil {
 		return err

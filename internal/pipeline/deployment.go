@@ -15,6 +15,7 @@ type Deployment struct {
 	Strategy  string    `json:"strategy"`
 	Method    string    `json:"method"`
 	Outcome   Outcome   `json:"outcome"`
+	Waiting   bool      `json:"waiting,omitempty"` // under way, and for towline promote
 	Reverted  bool      `json:"reverted,omitempty"`
 	Message   string    `json:"message,omitempty"`
 	Commit    string    `json:"commit,omitempty"`
@@ -24,6 +25,7 @@ type Deployment struct {
 	Started   time.Time `json:"started"`
 	Seconds   float64   `json:"seconds"`
 	Verdict   *Verdict  `json:"verdict,omitempty"`
+	Drain     []Drain   `json:"drain,omitempty"` // what the drain rehearsal found out, one per Deployment that gets requests
 }
 
 // Verdict is the measured loss of one deployment. Its JSON is less than 8 KiB,

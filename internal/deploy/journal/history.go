@@ -37,6 +37,7 @@ func History(ctx context.Context, c *kube.Cluster, namespace, app string) ([]pip
 		if err != nil {
 			return nil, err
 		}
+		r.Deployment.Waiting = !r.Waiting.IsZero() && r.Phase == Deploying
 		history = append(history, r.Deployment)
 	}
 	slices.SortFunc(history, func(a, b pipeline.Deployment) int {
