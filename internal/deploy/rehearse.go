@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,21 +18,28 @@ import (
 )
 
 // rehearse sends every object as a server-side dry-run and returns what each
-// would become. A refusal ends the deployment here: nothing has been changed.
+// would become. One whose fields of ours are live just as it has them is not
+// sent: it becomes what it is. A refusal ends the deployment here: nothing has
+// been changed.
 func (r *run) rehearse(ctx context.Context, s plan.Situation) (map[string]*unstructured.Unstructured, error) {
 	var mu sync.Mutex
 	merged := make(map[string]*unstructured.Unstructured, len(s.Desired))
 	refusals := make([]string, len(s.Desired))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(kube.Parallel)
-	skipped := 0
+	skipped, same := 0, map[string]*unstructured.Unstructured{}
 	for i, o := range s.Desired {
 		ref := kube.RefOf(o.Unstructured)
 		if r.awaitsOther(s, o) || r.newNamespace && o.GetNamespace() == s.Namespace {
 			skipped++
 			continue
 		}
-		object, _ := plan.YieldReplicas(plan.Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), s.Live[ref.ID()], s.Scaled[ref.ID()])
+		live := s.Live[ref.ID()]
+		object, _ := plan.YieldReplicas(plan.Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), live, s.Scaled[ref.ID()])
+		if live != nil && kube.Unchanged(live, object, plan.SequenceLabel) {
+			same[ref.ID()] = live
+			continue
+		}
 		group.Go(func() error {
 			result, err := r.dryRun(ctx, object, s.Force)
 			if err != nil && kube.Refused(err) {
@@ -54,12 +62,21 @@ func (r *run) rehearse(ctx context.Context, s plan.Situation) (map[string]*unstr
 	if len(refusals) > 0 {
 		return nil, refusal.New("the API server refuses %d of %d objects in a dry-run, nothing has been changed:\n%s", len(refusals), len(s.Desired), strings.Join(refusals, "\n"))
 	}
-	note := ""
-	if skipped > 0 {
-		note = fmt.Sprintf(", %d not asked about: what they need is among the objects themselves", skipped)
-	}
-	r.log.Line("dry-run %d objects accepted%s   PATCH ...?dryRun=All&fieldManager=%s", len(merged), note, kube.FieldManager)
+	r.log.Line("dry-run %d objects accepted%s   PATCH ...?dryRun=All&fieldManager=%s", len(merged), notAsked(len(same), skipped), kube.FieldManager)
+	maps.Copy(merged, same)
 	return merged, nil
+}
+
+// notAsked says about which objects the API server was not asked.
+func notAsked(same, skipped int) string {
+	note := ""
+	if same > 0 {
+		note = fmt.Sprintf(", %d are as they were applied before", same)
+	}
+	if skipped > 0 {
+		note += fmt.Sprintf(", %d not asked about: what they need is among the objects themselves", skipped)
+	}
+	return note
 }
 
 // awaitsOther tells that an object cannot be judged before another one of the
