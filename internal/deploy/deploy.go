@@ -68,12 +68,27 @@ type Config struct {
 	// Kubectl is the program that the method kubectl runs, default the first on
 	// $PATH.
 	Kubectl string
+	// AgentImage is the reference, by digest, of the image that carries the
+	// agent (see the room agent), pushed to where the nodes pull from. It is
+	// asked for when the first pod needs it. Nil means that there is none.
+	AgentImage func(context.Context) (string, error)
+	// Pull makes the pull secrets for a registry that asks for passwords.
+	Pull PullSource
 	// Now is the clock, default time.Now.
 	Now func() time.Time
 
 	// reached, when it is set, hears the name of each point of the protocol as
 	// it is reached. The tests of resuming kill the process there.
 	reached func(point string)
+}
+
+// PullSource is where the passwords come from that pods pull their images with.
+// The zero value leaves pulling to the manifests.
+type PullSource struct {
+	// Host begins the names of the registry's images, such as localhost:7777.
+	Host string
+	// Password makes one that is good for pulling from those repositories only.
+	Password func(repositories ...string) (string, error)
 }
 
 // Deployer deploys to one cluster. It is safe for concurrent use; the lease

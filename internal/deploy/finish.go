@@ -103,6 +103,9 @@ func (r *run) goBack(ctx context.Context, back *journal.Entry) error {
 	if err != nil {
 		return err
 	}
+	if objects, err = r.renew(limited, objects); err != nil {
+		return err
+	}
 	own, err := r.entry.Made()
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ func (r *run) knobs() plan.Knobs {
 		Propagation: waitOf(s.Propagation, DefaultPropagation), Analysis: waitOf(s.Analysis, DefaultAnalysis),
 		ScaleDownDelay: waitOf(s.ScaleDownDelay, DefaultScaleDownDelay), Drain: s.Drain, Checks: s.Checks, Prune: s.Prune,
 	}
-	if knobs.Drain == "" {
+	if knobs.Drain == "" && r.record.Strategy != plan.Rolling { // Rolling has no moment before which to rehearse; it is done when asked for.
 		knobs.Drain = defaultDrain
 	}
 	return knobs

@@ -15,38 +15,79 @@ const defaultManifests = "k8s"
 // render makes the objects of a request from its files. No request but for
 // the kinds that the cluster serves.
 func (r *run) render(request Request) ([]manifest.Object, error) {
-	path := cmp.Or(strings.TrimSuffix(request.Manifests, "/"), defaultManifests)
-	objects, err := manifest.Load(request.Root, path)
+	objects, changes, err := r.load(request)
 	if err != nil {
 		return nil, err
 	}
-	if len(objects) == 0 {
-		return nil, refusal.New("%s holds no Kubernetes objects: put the application's manifests there, or set manifests in the deploy action", path)
-	}
-	changes, err := manifest.SetImages(objects, request.Images)
+	changed, err := manifest.SetImages(objects, request.Images)
 	if err != nil {
 		return nil, err
 	}
+	changes = append(changes, changed...)
 	if r.record.Namespace == "" {
 		r.record.Namespace = cmp.Or(namespaceOf(objects), r.Cluster.Namespace, "default")
 	}
 	if err := manifest.SetNamespace(objects, r.record.Namespace, r.scope, ownNamespaces(objects)...); err != nil {
 		return nil, err
 	}
-	r.log.Line("render  %d objects from %s for namespace %s", len(objects), path, r.record.Namespace)
-	if !request.AsWritten {
-		recipe := r.Recipe
-		if recipe.ReadinessPath == "" && request.Verify.URL == "" {
-			recipe.ReadinessPath, recipe.ReadinessService = request.Verify.Path, request.Verify.Service
-		}
-		changes = append(changes, manifest.Complete(objects, recipe)...)
-		changes = append(changes, manifest.HashConfigs(objects)...)
+	r.log.Line("render  %d objects for namespace %s", len(objects), r.record.Namespace)
+	if changed, err = r.complete(request, objects); err != nil {
+		return nil, err
 	}
+	r.note(append(changes, changed...))
+	r.warnUnpinned(objects)
+	return manifest.Sort(objects), nil
+}
+
+// load reads the manifests or renders the chart of a request.
+func (r *run) load(request Request) (objects []manifest.Object, changes []manifest.Change, err error) {
+	path := cmp.Or(strings.TrimSuffix(request.Manifests, "/"), defaultManifests)
+	if chart := request.Helm; chart != nil {
+		path = chart.Chart
+		objects, changes, err = manifest.LoadChart(request.Root, manifest.HelmChart{
+			Path: chart.Chart, Release: cmp.Or(chart.Release, request.App), Namespace: cmp.Or(request.Namespace, r.Cluster.Namespace, "default"),
+			Values: chart.Values, Set: chart.Set, KubeVersion: r.version,
+		})
+	} else {
+		objects, err = manifest.LoadWith(request.Root, path, request.Variables)
+	}
+	if err == nil && len(objects) == 0 {
+		err = refusal.New("%s holds no Kubernetes objects: put the application's manifests there, or set manifests in the deploy action", path)
+	}
+	return objects, changes, err
+}
+
+// complete sets what the manifests leave out and a rollout without loss needs,
+// unless they are wanted as they are written.
+func (r *run) complete(request Request, objects []manifest.Object) ([]manifest.Change, error) {
+	if request.AsWritten {
+		return nil, nil
+	}
+	recipe, err := manifest.RecipeFor(r.version)
+	if err != nil {
+		return nil, err
+	}
+	recipe.ReadinessPath, recipe.ReadinessService = r.Recipe.ReadinessPath, r.Recipe.ReadinessService
+	recipe.Detach, recipe.LongestRequest = waitOf(request.Propagation, r.Recipe.Detach), r.Recipe.LongestRequest
+	if recipe.ReadinessPath == "" && request.Verify.URL == "" {
+		recipe.ReadinessPath, recipe.ReadinessService = request.Verify.Path, request.Verify.Service
+	}
+	var changes []manifest.Change
+	if request.Surge != "" {
+		if changes, err = manifest.SetSurge(objects, request.Surge); err != nil {
+			return nil, err
+		}
+	}
+	changes = append(changes, manifest.Complete(objects, recipe)...)
+	changes = append(changes, manifest.HashConfigs(objects)...)
+	return append(changes, manifest.NameJobs(objects)...), nil
+}
+
+// note logs what was changed in the manifests.
+func (r *run) note(changes []manifest.Change) {
 	for _, change := range changes {
 		r.log.Line("        %s", change)
 	}
-	r.warnUnpinned(objects)
-	return manifest.Sort(objects), nil
 }
 
 // warnUnpinned names the images whose contents may change under their name.

@@ -2,11 +2,16 @@ package deploy
 
 import (
 	"context"
+	"fmt"
 	"maps"
 
 	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/pullsecret"
+	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/deploy/rehearsal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // resolve gives the rendered objects the names that they will have in the
@@ -14,6 +19,10 @@ import (
 // set of its own. It is the journal's form of a revision: whoever resumes it or
 // goes back to it finds these very objects.
 func (r *run) resolve(ctx context.Context, objects []manifest.Object) ([]manifest.Object, error) {
+	objects, err := r.equip(ctx, objects)
+	if err != nil {
+		return nil, err
+	}
 	if r.record.Strategy == plan.Rolling {
 		changed, err := r.selectorChanged(ctx, objects)
 		if err != nil || changed == "" {
@@ -22,7 +31,7 @@ func (r *run) resolve(ctx context.Context, objects []manifest.Object) ([]manifes
 		r.log.Line("plan    the selector of %s cannot be changed in place: its new pods come as a set of their own beside the old ones, as with strategy immutable", changed)
 		r.record.Strategy = plan.Immutable
 	}
-	objects, err := plan.SideBySide(objects, r.record.Strategy == plan.BlueGreen)
+	objects, err = plan.SideBySide(objects, r.record.Strategy == plan.BlueGreen)
 	if err != nil {
 		return nil, err
 	}
@@ -50,4 +59,76 @@ func (r *run) selectorChanged(ctx context.Context, objects []manifest.Object) (s
 		}
 	}
 	return "", nil
+}
+
+// equip gives the pods what they need of the deployer: a secret to pull their
+// images with, and the draining proxy when it is wanted.
+func (r *run) equip(ctx context.Context, objects []manifest.Object) ([]manifest.Object, error) {
+	var changes []manifest.Change
+	if r.settings.PullSecret != "off" {
+		config, err := r.pulling(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if objects, changes, err = pullsecret.Add(objects, config); err != nil {
+			return nil, err
+		}
+	}
+	if r.settings.Drain == rehearsal.PolicyProxy {
+		proxied, err := r.drainProxy(ctx, objects)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, proxied...)
+	}
+	r.note(changes)
+	return objects, nil
+}
+
+// pulling is how the application's pull secrets are made. The pods of the last
+// good revision may be started anew until they are gone.
+func (r *run) pulling(ctx context.Context) (pullsecret.Config, error) {
+	config := pullsecret.Config{
+		App: r.record.App, Host: r.Pull.Host, Password: r.Pull.Password, AccountSecrets: pullsecret.AccountSecrets(ctx, r.Cluster),
+	}
+	if good := r.journal.GoodBefore(r.journal.Latest() + 1); good != nil && config.Password != nil {
+		running, err := good.Objects()
+		if err != nil {
+			return config, err
+		}
+		config.Running = running
+	}
+	return config, nil
+}
+
+// renew gives the pull secrets of an earlier revision passwords that are good
+// today.
+func (r *run) renew(ctx context.Context, objects []manifest.Object) ([]manifest.Object, error) {
+	config, err := r.pulling(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return pullsecret.Renew(objects, config)
+}
+
+// drainProxy puts the draining proxy into the pods that get requests.
+func (r *run) drainProxy(ctx context.Context, objects []manifest.Object) ([]manifest.Change, error) {
+	if r.AgentImage == nil {
+		return nil, refusal.New("drain: proxy needs the image of the agent: push it with `towline agent push REF` and name it with --agent-image, or deploy through a server, whose registry has it")
+	}
+	image, err := r.AgentImage(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the image of the draining proxy: %w", err)
+	}
+	live, err := r.Cluster.List(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, r.record.Namespace, "")
+	if err != nil {
+		return nil, err
+	}
+	running := make([]manifest.Object, len(live))
+	for i := range live {
+		running[i].Unstructured = &live[i]
+	}
+	return manifest.AddDrainProxy(objects, manifest.DrainProxy{
+		Image: image, Version: r.version, Detach: waitOf(r.settings.Propagation, DefaultPropagation), Longest: r.Recipe.LongestRequest, Live: running,
+	})
 }

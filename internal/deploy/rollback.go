@@ -60,6 +60,9 @@ func (r *run) rollback(ctx context.Context, to int) error {
 		if err != nil {
 			return err
 		}
+		if objects, err = r.renew(ctx, objects); err != nil {
+			return err
+		}
 		return r.carryOut(ctx, objects, target.Revision())
 	})
 }

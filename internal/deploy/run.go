@@ -30,6 +30,7 @@ type run struct {
 	record pipeline.Deployment
 
 	method   method // see choose
+	version  string // of the API server, see connect
 	strategy string // of the plan, when it is not the record's
 
 	settings pipeline.Deploy // as asked for; see use
@@ -59,6 +60,7 @@ func (r *run) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.version = version
 	r.log.Line("deploy  %s to cluster %s (%s, Kubernetes %s), strategy %s, method %s", r.record.App, r.Cluster.Context, r.Cluster.Server, version, r.record.Strategy, r.record.Method)
 	return r.choose(ctx)
 }

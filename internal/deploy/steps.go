@@ -111,7 +111,7 @@ func (r *run) step(ctx context.Context, s plan.Step, place string, g *generation
 			}
 		}
 		done.UID = s.UID
-	case plan.VerbServe, plan.VerbMatch, plan.VerbSwitch, plan.VerbAnalyse, plan.VerbKeep, plan.VerbDrain, plan.VerbApprove:
+	case plan.VerbRun, plan.VerbServe, plan.VerbMatch, plan.VerbSwitch, plan.VerbAnalyse, plan.VerbKeep, plan.VerbDrain, plan.VerbApprove, plan.VerbCheck, plan.VerbRehearse:
 		if err := r.cutOver(ctx, s); err != nil {
 			return journal.DoneStep{}, err
 		}
@@ -140,9 +140,12 @@ func long(v plan.Verb) bool {
 	return true
 }
 
-// cutOver carries out the steps that move requests from one set to another.
+// cutOver carries out the steps around the cut-over that leave no object of the
+// manifests.
 func (r *run) cutOver(ctx context.Context, s plan.Step) error {
 	switch s.Verb {
+	case plan.VerbRun:
+		return r.hook(ctx, s)
 	case plan.VerbServe:
 		return r.serve(ctx, s)
 	case plan.VerbMatch:
@@ -151,6 +154,10 @@ func (r *run) cutOver(ctx context.Context, s plan.Step) error {
 		return r.turn(ctx, s)
 	case plan.VerbDrain:
 		return r.drain(ctx, s)
+	case plan.VerbRehearse:
+		return r.rehearseDrain(ctx, s)
+	case plan.VerbCheck:
+		return r.question(ctx, s)
 	case plan.VerbApprove:
 		return r.approve(ctx, s.Time)
 	default:

@@ -25,7 +25,7 @@ func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...ku
 	if err != nil {
 		return s, err
 	}
-	s.Desired = hooks.Rest
+	s.Desired, s.Checks, s.Service = hooks.Rest, hooks.Check, r.verify.Service
 	before := r.record.Revision
 	if before == 0 {
 		before = r.journal.Latest() + 1
@@ -53,7 +53,26 @@ func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...ku
 			}
 		}
 	}
+	if s.Before, err = uniqueJobs(s, hooks.Before); err != nil {
+		return s, err
+	}
+	if s.After, err = uniqueJobs(s, hooks.After); err != nil {
+		return s, err
+	}
 	return s, r.claim(&s)
+}
+
+// uniqueJobs are hooks as they run for this revision, under names of their own.
+func uniqueJobs(s plan.Situation, hooks []manifest.Object) ([]manifest.Object, error) {
+	var jobs []manifest.Object
+	for _, o := range hooks {
+		job, _, err := manifest.UniqueJob(o, manifest.JobRun{App: s.App, Sequence: int64(s.Revision), Attempt: 1})
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, nil
 }
 
 // observe fills in the live objects, how their kinds are served and which

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -36,8 +34,9 @@ type watchman struct {
 	foreign bool   // the Service is not one of the manifests
 	verify  pipeline.Verify
 
+	ending   sync.Once
 	mu       sync.Mutex
-	prober   *probe.Prober
+	prober   prober
 	final    *pipeline.Verdict
 	public   string
 	armed    bool   // losses are the deployment's from now on
@@ -45,10 +44,33 @@ type watchman struct {
 	resumed  bool   // what another process has counted before is lost
 }
 
+// prober sends the requests of one deployment, here or elsewhere.
+type prober interface {
+	Snapshot() pipeline.Verdict
+	Mark(text string)
+	// stop ends the requests and returns what they came to. What the counts
+	// leave out is in its Partial.
+	stop() pipeline.Verdict
+	// leave ends this process's part in it. A prober elsewhere goes on, for
+	// the process that takes the deployment up again.
+	leave()
+}
+
+// here is a prober in this process.
+type here struct{ *probe.Prober }
+
+func (h here) stop() pipeline.Verdict { return h.Stop() }
+func (h here) leave()                 { h.Stop() }
+
+var _ prober = here{}
+
 // chooseProbe finds what to send requests to, nil when nothing is to be sent.
 func chooseProbe(objects []manifest.Object, verify pipeline.Verify) (*watchman, error) {
 	if verify.Off {
 		return nil, nil
+	}
+	if err := checkVerify(verify); err != nil {
+		return nil, err
 	}
 	if verify.URL != "" {
 		return &watchman{verify: verify}, nil
@@ -97,16 +119,6 @@ func (w *watchman) name() string {
 	return "Service " + w.service
 }
 
-// withoutPassword is a URL as it may be shown. One that cannot be read is not
-// shown at all: nobody knows which part of it is the password.
-func withoutPassword(text string) string {
-	parsed, err := url.Parse(text)
-	if err != nil {
-		return "the URL of verify.url"
-	}
-	return parsed.Redacted()
-}
-
 func (w *watchman) rate() int { return cmp.Or(w.verify.Rate, probe.DefaultRate) }
 
 // begin starts to send requests before anything is changed. When there is
@@ -114,6 +126,9 @@ func (w *watchman) rate() int { return cmp.Or(w.verify.Rate, probe.DefaultRate) 
 // and leaves it to conclude to measure what is left to measure: losses that
 // the deployment did not cause must not keep it from mending them.
 func (w *watchman) begin(ctx context.Context, r *run) error {
+	if w.takeUp(ctx, r) {
+		return nil
+	}
 	answered, err := w.answered(ctx, r)
 	if err != nil || !answered {
 		return err
@@ -123,20 +138,58 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 	}
 	v := w.collect(ctx, baselineRequests, baselineTime)
 	if v.Lost == 0 && v.Requests > 0 {
+		w.mark(countedFromHere)
 		w.arm()
 		r.log.Line("probe   %d requests to %s answered before the first change", v.Requests, v.Target)
 		return nil
 	}
-	w.mu.Lock()
-	w.prober.Stop()
-	w.prober = nil
-	w.mu.Unlock()
+	v = w.swap(nil).stop()
 	if refusals := refusedByAPIServer(v); refusals != "" {
 		return refusal.New("verify: no request reaches %s: %s. Let the account get services/proxy, or set verify.url, or verify.off to measure nothing", w.name(), refusals)
 	}
 	w.deferred = fmt.Sprintf("%d of %d requests were lost before the first change (%s)", v.Lost, v.Requests, causes(v))
 	r.log.Line("probe   %s: they are not this deployment's, so its requests are counted only once the new pods serve", w.deferred)
 	return nil
+}
+
+// countedFromHere marks the moment from which losses are the deployment's.
+const countedFromHere = "first change"
+
+// takeUp goes on with the prober that another process has left behind in a
+// pod, so that what was counted before is not lost. What others have left
+// behind is removed.
+func (w *watchman) takeUp(ctx context.Context, r *run) bool {
+	left := leftBehind(ctx, r)
+	if !w.resumed || left == nil {
+		return false
+	}
+	first := left.Snapshot()
+	if !slices.ContainsFunc(first.Marks, func(m pipeline.Mark) bool { return m.Text == countedFromHere }) {
+		left.stop() // Nothing had been changed yet: it begins anew.
+		w.resumed = false
+		return false
+	}
+	w.swap(left)
+	w.resumed = false
+	w.arm()
+	r.log.Line("probe   %s has gone on meanwhile: %s", first.Via, first)
+	return true
+}
+
+// swap replaces the prober and returns the one before.
+func (w *watchman) swap(p prober) prober {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.prober
+	w.prober = p
+	return before
+}
+
+// current is the prober, nil while no requests are sent.
+func (w *watchman) current() prober {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.prober
 }
 
 // answered tells whether somebody can be there to answer requests. When the
@@ -168,18 +221,6 @@ func (w *watchman) mustExist(ctx context.Context, r *run) error {
 	return err
 }
 
-// causes names what was lost and why, or what was answered.
-func causes(v pipeline.Verdict) string {
-	var parts []string
-	for cause, n := range v.Losses {
-		parts = append(parts, fmt.Sprintf("%d %s", n, cause))
-	}
-	if len(parts) == 0 {
-		return "no answer"
-	}
-	return strings.Join(parts, ", ")
-}
-
 func (w *watchman) readyEndpoints(ctx context.Context, r *run) (int, error) {
 	slices, err := r.Cluster.EndpointSlices(ctx, r.record.Namespace, w.service)
 	if err != nil {
@@ -196,53 +237,6 @@ func (w *watchman) readyEndpoints(ctx context.Context, r *run) (int, error) {
 		}
 	}
 	return ready, nil
-}
-
-// start finds the way to the Service and begins to send. A public way may take
-// some patience.
-func (w *watchman) start(ctx context.Context, r *run, patience time.Duration) error {
-	config := probe.Config{URL: w.verify.URL, Rate: w.rate()}
-	via := "by its URL"
-	if w.verify.URL == "" {
-		route, err := w.route(ctx, r, patience)
-		if err != nil {
-			return refusal.Or(err, "verify: %v", err)
-		}
-		via = "by the " + route.Via
-		config.URL = route.URL + "/" + strings.TrimPrefix(w.verify.Path, "/")
-		if route.Public {
-			w.public = route.URL + "/"
-		}
-		if route.Authorize != nil {
-			config.Transport = proxied(route)
-		}
-	}
-	prober, err := probe.Start(context.WithoutCancel(ctx), config)
-	if err != nil {
-		return refusal.New("verify: %v", err)
-	}
-	w.mu.Lock()
-	w.prober = prober
-	w.mu.Unlock()
-	r.log.Line("probe   GET %s, %s, %d requests/s, half of them on new connections", withoutPassword(config.URL), via, w.rate())
-	return nil
-}
-
-// route waits a moment for the data plane: a Service that is new may not be
-// known yet on the node that is asked.
-func (w *watchman) route(ctx context.Context, r *run, patience time.Duration) (kube.Route, error) {
-	deadline := time.Now().Add(patience)
-	for {
-		route, err := r.Cluster.ServiceURL(ctx, r.record.Namespace, w.service)
-		if err != nil || route.Public || !route.Exposed || time.Now().After(deadline) {
-			return route, err
-		}
-		select {
-		case <-ctx.Done():
-			return route, context.Cause(ctx)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 // collect waits until so many requests have met their fate, for a time at
@@ -265,21 +259,16 @@ func (w *watchman) collect(ctx context.Context, requests int, atMost time.Durati
 }
 
 func (w *watchman) snapshot() pipeline.Verdict {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.prober == nil {
-		return pipeline.Verdict{}
+	if p := w.current(); p != nil {
+		return p.Snapshot()
 	}
-	return w.prober.Snapshot()
+	return pipeline.Verdict{}
 }
 
 // mark puts a moment of the deployment onto the timeline of the verdict.
 func (w *watchman) mark(text string) {
-	w.mu.Lock()
-	prober := w.prober
-	w.mu.Unlock()
-	if prober != nil {
-		prober.Mark(text)
+	if p := w.current(); p != nil {
+		p.Mark(text)
 	}
 }
 
@@ -323,23 +312,6 @@ func (w *watchman) breach() error {
 	return w.judge(w.snapshot())
 }
 
-func (w *watchman) judge(v pipeline.Verdict) error {
-	if v.Lost <= w.verify.Budget {
-		return nil
-	}
-	return refusal.New("%d of %d requests lost (%s), the budget is %d%s", v.Lost, v.Requests, causes(v), w.verify.Budget, keepAliveHint(v))
-}
-
-// keepAliveHint names the one cause of losses that no deployer can mend from
-// outside.
-func keepAliveHint(v pipeline.Verdict) string {
-	if v.KeepAlive.Lost == 0 || v.Fresh.Lost > 0 || v.Losses["timeout"] > 0 {
-		return ""
-	}
-	return ". Only connections that are kept open lost requests: the application cuts them when it ends. " +
-		"After SIGTERM, let it answer with \"Connection: close\" for a second or two before it shuts down gracefully"
-}
-
 // conclude sends requests for a moment longer and judges them all. The prober
 // is left running when it says no, to see the revert through.
 func (w *watchman) conclude(ctx context.Context, r *run) error {
@@ -351,9 +323,9 @@ func (w *watchman) conclude(ctx context.Context, r *run) error {
 		}
 		w.arm()
 	}
+	w.mark("last requests")
 	w.collect(ctx, 1<<30, window)
-	v := w.snapshot()
-	if err := w.judge(v); err != nil {
+	if err := w.judge(w.snapshot()); err != nil {
 		return err
 	}
 	final := w.verdict()
@@ -371,47 +343,33 @@ func (w *watchman) conclude(ctx context.Context, r *run) error {
 // verdict stops the prober and returns the final counts, nil when nothing was
 // measured: it never ran, or no request went out. Further calls return the same.
 func (w *watchman) verdict() *pipeline.Verdict {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.final == nil && w.prober != nil {
-		v := w.prober.Stop()
-		v.Partial = strings.Join(slices.DeleteFunc([]string{w.partial(), doubt(v)}, func(s string) bool { return s == "" }), "; ")
-		w.final = &v
+	p := w.current()
+	if p == nil {
+		return nil
 	}
-	if w.final != nil && w.final.Requests == 0 {
+	w.ending.Do(func() {
+		v := p.stop()
+		v.Hint = keepAliveHint(v)
+		v.Partial = strings.Join(slices.DeleteFunc([]string{w.partial(), v.Partial, doubt(v)}, func(s string) bool { return s == "" }), "; ")
+		w.final = &v
+	})
+	if w.final.Requests == 0 {
 		return nil
 	}
 	return w.final
 }
 
-// partial says what of the deployment the counts leave out.
-func (w *watchman) partial() string {
-	switch {
-	case w.deferred != "":
-		return "counted after the rollout only: " + w.deferred
-	case w.resumed:
-		return "counted from where another process took over"
+// drop ends what this process has of the requests. Without a verdict the
+// deployment has not ended either: whoever takes it up again finds a prober in
+// a pod that has gone on.
+func (w *watchman) drop() {
+	if p := w.current(); p != nil {
+		w.ending.Do(func() {
+			p.leave()
+			w.final = &pipeline.Verdict{}
+		})
 	}
-	return ""
 }
-
-// doubt says that the counts mean little because the application refused all
-// requests: a path that it does not have is answered however broken it is.
-func doubt(v pipeline.Verdict) string {
-	for status := range v.Responses {
-		if status < "4" {
-			return ""
-		}
-	}
-	if len(v.Responses) == 0 || v.Lost > 0 {
-		return ""
-	}
-	return fmt.Sprintf("but every answer was a refusal, %s: set verify.path to a page that the application has",
-		strings.Join(slices.Sorted(maps.Keys(v.Responses)), ", "))
-}
-
-// drop ends the requests without asking for the verdict.
-func (w *watchman) drop() { w.verdict() }
 
 // url is where the application answers, empty when that is not known.
 func (w *watchman) url() string {

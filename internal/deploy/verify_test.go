@@ -33,7 +33,7 @@ func watching(t *testing.T, config probe.Config) *watchman {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watchman{verify: pipeline.Verify{URL: config.URL}, prober: prober}
+	w := &watchman{verify: pipeline.Verify{URL: config.URL}, prober: here{prober}}
 	t.Cleanup(w.drop)
 	return w
 }
@@ -77,7 +77,7 @@ func TestNoVerdictIsGivenOnWhatWasNotMeasured(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &watchman{prober: prober}
+		w := &watchman{prober: here{prober}}
 		if v := w.verdict(); v != nil {
 			t.Errorf("verdict %q", v)
 		}

@@ -85,6 +85,7 @@ type DoneStep struct {
 	UID             string    `json:"uid,omitempty"`
 	ResourceVersion string    `json:"resourceVersion,omitempty"`
 	Reverting       bool      `json:"reverting,omitempty"`
+	Ended           bool      `json:"ended,omitempty"` // of a hook's Job, which is noted when it is made
 }
 
 // Entry is one revision in the journal.

@@ -259,6 +259,9 @@ func (c *cutover) serving(o manifest.Object, selector map[string]string, only bo
 	})
 }
 
+// rehearsing is what the rehearsal is for, in the runbook.
+const rehearsing = "see on a spare pod that no Service selects how the new pods end"
+
 // questions adds what must be answered well before the requests move.
 // The first set has nobody to wait for.
 func (c *cutover) questions(first bool) {
@@ -266,9 +269,9 @@ func (c *cutover) questions(first bool) {
 		return
 	}
 	if c.Knobs.Drain != "" && c.Knobs.Drain != "off" {
-		c.add(Step{Verb: VerbRehearse, Sets: refs(c.sets), Text: "on a spare pod that no Service selects, see how the new set ends"})
+		c.add(Step{Verb: VerbRehearse, Sets: refs(c.sets), Text: rehearsing})
 	}
-	c.add(checks(c.Situation, c.Knobs.Checks.Before)...)
+	c.add(checks(c.Situation, before, c.Knobs.Checks.Before)...)
 	if c.Knobs.Approval && !first {
 		c.add(Step{Verb: VerbApprove, Time: c.Knobs.ApprovalWait, Text: fmt.Sprintf("`towline promote %s` goes on, `towline abort %s` goes back", c.App, c.App)})
 	}
@@ -294,7 +297,7 @@ func (c *cutover) finish() {
 	if !c.Back && c.Knobs.Analysis > 0 && c.Probe != "" && len(c.busy()) > 0 {
 		c.add(Step{Verb: VerbAnalyse, Time: c.Knobs.Analysis, Text: fmt.Sprintf("count requests to the new set for %s", c.Knobs.Analysis)})
 	}
-	c.add(checks(c.Situation, c.Knobs.Checks.After)...)
+	c.add(checks(c.Situation, after, c.Knobs.Checks.After)...)
 	c.retire()
 	for _, o := range c.services {
 		c.turn(o, c.exact(o), SelectorOf(o.Unstructured), "the old pods are gone")

@@ -159,9 +159,9 @@ func TestPlanCutOver(t *testing.T) {
 		}},
 		"blue-green with all questions": {cutting{strategy: BlueGreen, desired: []string{web, svc}, live: []string{active}, sets: []Set{oldSet(t, 3)}, knobs: asking}, []string{
 			"apply Service web-preview (create)", "apply Service web (update)", "apply Deployment web-NEW (create): 3 replicas", "wait Deployment web-NEW: all its pods are ready",
-			"serve Service web-preview: " + alone, "rehearse: on a spare pod that no Service selects, see how the new set ends", "check: smoke",
+			"serve Service web-preview: " + alone, "rehearse: see on a spare pod that no Service selects how the new pods end", "check Service web-preview: smoke",
 			"approve: `towline promote web` goes on, `towline abort web` goes back", "match: the new set is as large as the old one is now",
-			"switch Service web: promote: app=web,towline.dev/set=0ld0ld00 -> app=web,towline.dev/set=NEW", "serve Service web: " + all10, "check: errors", keeping, pruning,
+			"switch Service web: promote: app=web,towline.dev/set=0ld0ld00 -> app=web,towline.dev/set=NEW", "serve Service web: " + all10, "check Service web: errors", keeping, pruning,
 		}},
 		"blue-green, nothing changed": {cutting{strategy: BlueGreen, desired: []string{web, svc}, resolved: true, sets: []Set{oldSet(t, 0)}, knobs: waits}, []string{
 			"apply Service web-preview (update)", "apply Service web (update)", "apply Deployment web-NEW (update)",
@@ -169,7 +169,7 @@ func TestPlanCutOver(t *testing.T) {
 		}},
 		"blue-green, resumed after the switch": {cutting{strategy: BlueGreen, desired: []string{web, svc}, resolved: true, sets: []Set{oldSet(t, 3)}, knobs: asking}, []string{
 			"apply Service web-preview (update)", "apply Service web (update)", "apply Deployment web-NEW (update)",
-			"wait Deployment web-NEW: all its pods are ready", "serve Service web: " + all10, "check: errors", keeping, pruning,
+			"wait Deployment web-NEW: all its pods are ready", "serve Service web: " + all10, "check Service web: errors", keeping, pruning,
 		}},
 		"a set that no revision goes back to is deleted": {cutting{strategy: BlueGreen, desired: []string{web, svc}, resolved: true, sets: []Set{{Live: oldSet(t, 0).Live}}, knobs: waits}, []string{
 			"apply Service web-preview (update)", "apply Service web (update)", "apply Deployment web-NEW (update)",

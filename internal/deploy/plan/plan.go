@@ -71,6 +71,8 @@ type Step struct {
 	Sets     []kube.Ref        // for match, rehearse: the Deployments of the new set
 	Services []kube.Ref        // for match: those that will send requests to it
 	Check    *pipeline.Check
+	Place    string        // for check: tells it from the others of the deployment
+	Set      string        // for check: the mark of the new set
 	Time     time.Duration // how long to wait, or to wait at most
 
 	// Request is the API request that carries the step out, for the log.
@@ -117,6 +119,7 @@ type Situation struct {
 	Scaled    map[string]string                     // workloads by kube.Ref.ID whose replicas an autoscaler, named, sets
 	Resources map[string]kube.Resource              // by kube.Ref.ID of Desired and Owned
 	Commands  Commands                              // how the method says its writes
+	Service   string                                // to ask checks of, empty for the first one that selects pods
 	Probe     string                                // Service or URL to probe; empty: no verdict
 	Rate      int                                   // requests per second
 	Force     bool                                  // fields of other managers are taken over
@@ -127,6 +130,7 @@ type Situation struct {
 	Knobs  Knobs
 	Before []manifest.Object // hook Jobs to run before any workload is touched
 	After  []manifest.Object // and once the new pods serve
+	Checks []manifest.Object // Jobs that checks may run
 	Back   bool              // an earlier revision is brought back: nothing is asked, rehearsed or waited for but the data plane
 }
 

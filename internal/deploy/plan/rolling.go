@@ -31,16 +31,20 @@ func planRolling(s Situation) ([]Step, error) {
 		steps = append(steps, Step{Verb: VerbProbe, Text: fmt.Sprintf("%s, %d requests/s", s.Probe, s.Rate)})
 	}
 	objects := s.Desired
-	if len(s.Before) > 0 && !s.Back {
+	if (len(s.Before) > 0 || s.Knobs.Drain != "" && s.Knobs.Drain != "off") && !s.Back {
 		var needs []manifest.Object
 		needs, objects = needed(objects)
 		steps = append(steps, applies(s, needs, 0, false)...)
 		steps = append(steps, hooks(s, s.Before)...)
 	}
+	if drain := s.Knobs.Drain; drain != "" && drain != "off" && !s.Back {
+		steps = append(steps, Step{Verb: VerbRehearse, Sets: refs(Served(s.Desired)), Text: rehearsing})
+	}
 	steps = append(steps, applies(s, objects, lastWave(steps), false)...)
 	steps = append(steps, waits(s, s.Desired, lastWave(steps)+1)...)
 	steps = append(steps, hooks(s, s.After)...)
-	steps = append(steps, checks(s, append(slices.Clone(s.Knobs.Checks.Before), s.Knobs.Checks.After...))...)
+	steps = append(steps, checks(s, before, s.Knobs.Checks.Before)...)
+	steps = append(steps, checks(s, after, s.Knobs.Checks.After)...)
 	steps = append(steps, prunes(s)...)
 	if s.Probe != "" {
 		steps = append(steps, Step{Verb: VerbVerdict, Text: "stop sending requests and count the lost ones"})
@@ -100,14 +104,39 @@ func hooks(s Situation, jobs []manifest.Object) []Step {
 	return steps
 }
 
-// checks are the steps that ask questions, one after the other.
-func checks(s Situation, questions []pipeline.Check) []Step {
+// checks are the steps that ask questions of a Service, one after the other.
+func checks(s Situation, when string, questions []pipeline.Check) []Step {
 	if s.Back {
 		return nil
 	}
 	var steps []Step
 	for i := range questions {
-		steps = append(steps, Step{Verb: VerbCheck, Check: &questions[i], Text: questions[i].String()})
+		step := Step{Verb: VerbCheck, Check: &questions[i], Text: questions[i].String(), Place: fmt.Sprintf("%s/%d", when, i)}
+		step.Ref, step.Set = s.asked(when == before)
+		steps = append(steps, step)
 	}
 	return steps
+}
+
+// When checks are asked.
+const (
+	before = "before"
+	after  = "after"
+)
+
+// asked is the Service that checks ask, the zero Ref when there is none, and
+// the mark of the pods behind it. Before the requests of Blue/Green move it is
+// the preview.
+func (s Situation) asked(early bool) (kube.Ref, string) {
+	for _, o := range activeServices(s.Desired) {
+		if s.Service != "" && o.GetName() != s.Service || len(SelectorOf(o.Unstructured)) == 0 {
+			continue
+		}
+		ref := kube.RefOf(o.Unstructured)
+		if early && s.Strategy == BlueGreen {
+			ref.Name = PreviewName(ref.Name)
+		}
+		return ref, SelectorOf(o.Unstructured)[SetLabel]
+	}
+	return kube.Ref{}, ""
 }

@@ -135,6 +135,11 @@ func hashOf(group []manifest.Object) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil))[:hashLength], nil
 }
 
+// ContentHash is a hash of all that a Deployment's pods are made from.
+func ContentHash(d *unstructured.Unstructured) (string, error) {
+	return hashOf([]manifest.Object{{Unstructured: d}})
+}
+
 // mark makes a Deployment the set of that hash.
 func mark(d *unstructured.Unstructured, hash string) error {
 	workload := d.GetName()

@@ -1,0 +1,31 @@
+package journal
+
+import (
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// Begun is what a step going forward is known to have made, nil when it is not
+// known to have made anything.
+func (e *Entry) Begun(verb plan.Verb, ref kube.Ref) *DoneStep {
+	for i := range e.Done {
+		if d := &e.Done[i]; d.Verb == verb && d.Ref.Same(ref) && !d.Reverting {
+			return d
+		}
+	}
+	return nil
+}
+
+// Rehearsed is what the last rehearsal of a pod template, by its hash, has
+// found; not ok when there was none, or when it could not measure anything.
+func (j *Journal) Rehearsed(template string) (drain pipeline.Drain, ok bool) {
+	for _, e := range j.Entries {
+		for _, d := range e.Deployment.Drain {
+			if d.Template == template && d.Unmeasured == "" {
+				drain, ok = d, true
+			}
+		}
+	}
+	return drain, ok
+}

@@ -1,0 +1,132 @@
+package rehearsal
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// statusLag is how much later than its end a container may be reported as
+// ended.
+const statusLag = 3 * time.Second
+
+// Observation is what the clients of a rehearsal saw. Durations are since the
+// pod was asked to end.
+type Observation struct {
+	App       string
+	KeepAlive bool // the application keeps connections open
+	InFlight  int  // requests that waited for their answer when it was asked to end
+	Busy      []Fate
+	Idle      []Fate
+	End       time.Duration // of the application
+	ExitCode  int
+
+	PreStop time.Duration // the time that the template lets a pod sleep first
+	Detach  time.Duration // the time that it should
+	Grace   time.Duration // of the template
+	Own     time.Duration // grace period of the spare pod, without the sleep
+	Proxied bool
+}
+
+// Fate is how one connection ended. Exactly one of Told, Cut and Shut is not
+// zero; none is when the connection outlived the rehearsal.
+type Fate struct {
+	Told time.Duration // its client was told to close it
+	Cut  time.Duration // a request on it got no answer
+	Shut time.Duration // it was closed with no request on it
+	Last time.Duration // the last answer came; zero when none did after the pod was asked to end
+}
+
+// observe deletes the pod and watches what becomes of the clients.
+func (r *rehearsal) observe(ctx context.Context, pod *corev1.Pod) (Observation, error) {
+	all, err := r.connect(ctx)
+	if err != nil {
+		return Observation{}, err
+	}
+	defer func() {
+		all.close()
+		all.running.Wait()
+	}()
+	all.start(ctx)
+	select {
+	case <-time.After(warmTime):
+	case <-ctx.Done():
+		return Observation{}, context.Cause(ctx)
+	}
+	r.Report("delete it, with requests in flight")
+	asked := time.Now()
+	waiting := all.note(asked)
+	if err := r.Cluster.Delete(ctx, r.ref(), pod.UID); err != nil {
+		return Observation{}, err
+	}
+	reported, code, err := r.awaitEnd(ctx)
+	if err != nil {
+		return Observation{}, err
+	}
+	all.settle(ctx)
+	until := time.Now()
+	all.close()
+	all.running.Wait()
+	o := Observation{
+		App: r.App, KeepAlive: all.keepAlive, InFlight: waiting, ExitCode: code,
+		PreStop: r.spare.preStop, Detach: r.Detach, Grace: r.spare.grace, Own: r.spare.own, Proxied: r.spare.proxied,
+	}
+	o.Busy, o.Idle = fates(all.busy, asked, until), fates(all.idle, asked, until)
+	o.End = endOf(o, reported.Sub(asked))
+	return o, nil
+}
+
+// awaitEnd waits until the cluster says that the application has ended, and
+// returns when it did and the exit code.
+func (r *rehearsal) awaitEnd(ctx context.Context) (at time.Time, code int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.spare.own+goneTime)
+	defer cancel()
+	err = r.Cluster.WatchPod(ctx, r.Namespace, r.spare.pod.Name, func(pod *corev1.Pod, gone bool) {
+		ended := gone
+		for _, status := range pod.Status.ContainerStatuses {
+			if status.Name == r.spare.container && status.State.Terminated != nil {
+				code, ended = int(status.State.Terminated.ExitCode), true
+			}
+		}
+		if ended && at.IsZero() {
+			at = time.Now()
+			cancel()
+		}
+	})
+	if !at.IsZero() {
+		return at, code, nil
+	}
+	return at, 0, err
+}
+
+// fates are what became of the clients' connections until a time.
+func fates(list []*client, asked, until time.Time) []Fate {
+	since := func(t time.Time) time.Duration {
+		if t.IsZero() || t.Before(asked) || t.After(until) {
+			return 0
+		}
+		return max(t.Sub(asked), 1)
+	}
+	out := make([]Fate, 0, len(list))
+	for _, c := range list {
+		out = append(out, Fate{Told: since(c.told), Cut: since(c.cut), Shut: since(c.shut), Last: since(c.last)})
+	}
+	return out
+}
+
+// endOf is when the application ended: when the last connection did, unless
+// the report of it came so much later that it must have done something else
+// since.
+func endOf(o Observation, reported time.Duration) time.Duration {
+	var last time.Duration
+	for _, list := range [][]Fate{o.Busy, o.Idle} {
+		for _, f := range list {
+			last = max(last, f.Told, f.Cut, f.Shut)
+		}
+	}
+	if last == 0 || reported-last > statusLag {
+		return reported
+	}
+	return last
+}

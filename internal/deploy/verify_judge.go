@@ -1,0 +1,69 @@
+package deploy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+func (w *watchman) judge(v pipeline.Verdict) error {
+	if v.Lost <= w.verify.Budget {
+		return nil
+	}
+	return refusal.New("%s", strings.TrimSuffix(fmt.Sprintf("%d of %d requests lost (%s), the budget is %d. %s", v.Lost, v.Requests, causes(v), w.verify.Budget, keepAliveHint(v)), ". "))
+}
+
+// keepAliveHint names the one cause of losses that no deployer can mend from
+// outside.
+func keepAliveHint(v pipeline.Verdict) string {
+	if v.KeepAlive.Lost == 0 || v.Fresh.Lost > 0 || v.Losses["timeout"] > 0 {
+		return ""
+	}
+	return "Only connections that are kept open lost requests: the application cuts them when it ends. " +
+		"After SIGTERM, let it answer with \"Connection: close\" for a second or two before it shuts down gracefully, or set drain: proxy"
+}
+
+// causes names what was lost and why, the most frequent cause first.
+func causes(v pipeline.Verdict) string {
+	names := slices.SortedFunc(maps.Keys(v.Losses), func(a, b string) int {
+		return cmp.Or(cmp.Compare(v.Losses[b], v.Losses[a]), cmp.Compare(a, b))
+	})
+	if len(names) == 0 {
+		return "no answer"
+	}
+	for i, cause := range names {
+		names[i] = fmt.Sprintf("%d %s", v.Losses[cause], cause)
+	}
+	return strings.Join(names, ", ")
+}
+
+// partial says what of the deployment the counts leave out.
+func (w *watchman) partial() string {
+	switch {
+	case w.deferred != "":
+		return "counted after the rollout only: " + w.deferred
+	case w.resumed:
+		return "counted from where another process took over"
+	}
+	return ""
+}
+
+// doubt says that the counts mean little because the application refused all
+// requests: a path that it does not have is answered however broken it is.
+func doubt(v pipeline.Verdict) string {
+	for status := range v.Responses {
+		if status < "4" {
+			return ""
+		}
+	}
+	if len(v.Responses) == 0 || v.Lost > 0 {
+		return ""
+	}
+	return fmt.Sprintf("but every answer was a refusal, %s: set verify.path to a page that the application has",
+		strings.Join(slices.Sorted(maps.Keys(v.Responses)), ", "))
+}

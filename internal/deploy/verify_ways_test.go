@@ -1,0 +1,451 @@
+package deploy
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/towline/towline/internal/agent"
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/kube/kubetest"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// agents is the agent's image of this test process, made with the first pod
+// that needs it.
+var agents struct {
+	once sync.Once
+	ref  string
+	err  error
+}
+
+// agentImage compiles this program and pushes it to where the nodes pull from.
+func agentImage(t testing.TB) func(context.Context) (string, error) {
+	t.Helper()
+	host, _, _ := strings.Cut(webImage(t), "/")
+	agents.once.Do(func() {
+		dir, err := os.MkdirTemp("", "towline-agent-")
+		if agents.err = err; err != nil {
+			return
+		}
+		defer os.RemoveAll(dir)
+		program := filepath.Join(dir, "towline")
+		build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, "../../cmd/towline")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+		if out, err := build.CombinedOutput(); err != nil {
+			agents.err = fmt.Errorf("compile towline: %w\n%s", err, out)
+			return
+		}
+		agents.ref, agents.err = agent.Publish(context.Background(), agent.Target{
+			Reference: host + "/towline-agent", Insecure: true, Executables: []string{program},
+		})
+	})
+	if agents.err != nil {
+		t.Fatal(agents.err)
+	}
+	return func(context.Context) (string, error) { return agents.ref, nil }
+}
+
+// target is an application outside of the cluster, in this process, behind a
+// Service of a namespace of its own. It counts what it receives.
+type target struct {
+	*run
+	received atomic.Int64
+	wrong    atomic.Int64 // requests that are not as they were to be sent
+	log      *syncBuffer
+}
+
+// serveTarget answers all requests, but hangs up instead on the last of each
+// so many on one connection, when that is not 0.
+func serveTarget(t *testing.T, cluster *kube.Cluster, hangUp int, want func(*http.Request, string) bool) *target {
+	t.Helper()
+	real := kubetest.Connect(t)
+	server, err := url.Parse(real.Server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(server.Hostname(), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &target{log: &syncBuffer{}}
+	var served sync.WaitGroup
+	t.Cleanup(func() { listener.Close(); served.Wait() })
+	served.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer conn.Close(); x.serve(conn, hangUp, want) }()
+		}
+	})
+	namespace := kubetest.Namespace(t, real)
+	deployer := New(Config{Cluster: cluster, AgentImage: agentImage(t)})
+	x.run = deployer.newRun("web", x.log, nil)
+	x.record.Namespace, x.record.Revision = namespace, 2
+	x.service(t, listener.Addr().(*net.TCPAddr))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the runbook:\n%s", x.log)
+		}
+	})
+	return x
+}
+
+func (x *target) serve(conn net.Conn, hangUp int, want func(*http.Request, string) bool) {
+	reader := bufio.NewReader(conn)
+	for n := 1; ; n++ {
+		request, err := http.ReadRequest(reader)
+		if err != nil {
+			return
+		}
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			return
+		}
+		x.received.Add(1)
+		if want != nil && !want(request, string(body)) {
+			x.wrong.Add(1)
+		}
+		if hangUp > 0 && n%hangUp == 0 {
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		if request.Close {
+			return
+		}
+	}
+}
+
+// service makes a Service that leads out of the cluster to this process.
+func (x *target) service(t *testing.T, address *net.TCPAddr) {
+	t.Helper()
+	b := &bundle{cluster: kubetest.Connect(t), namespace: x.record.Namespace}
+	b.applyAs(t, "test", `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, ports: [{port: 80, targetPort: 8080}]}}`)
+	b.applyAs(t, "test", fmt.Sprintf(`{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: web-here, labels: {kubernetes.io/service-name: web}},
+  addressType: IPv4, ports: [{port: %d}], endpoints: [{addresses: [%s], conditions: {ready: true}}]}`, address.Port, address.IP))
+}
+
+func (x *target) watchman(t *testing.T, verify pipeline.Verify) *watchman {
+	t.Helper()
+	if err := checkVerify(verify); err != nil {
+		t.Fatal(err)
+	}
+	w := &watchman{service: "web", verify: verify}
+	t.Cleanup(func() {
+		x.verifyEnds(t, w)
+	})
+	return w
+}
+
+// verifyEnds ends the requests and checks that nothing of them is left.
+func (x *target) verifyEnds(t *testing.T, w *watchman) {
+	w.verdict()
+	if err := x.left(); err != nil {
+		t.Error(err)
+	}
+}
+
+// left says which pods and Secrets of probers are left and not on their way
+// out.
+func (x *target) left() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, kind := range []string{"Pod", "Secret"} {
+		objects, err := x.Cluster.List(ctx, schema.GroupVersionKind{Version: "v1", Kind: kind}, x.record.Namespace, proberLabel)
+		if err != nil {
+			return err
+		}
+		for _, o := range objects {
+			if o.GetDeletionTimestamp() == nil {
+				return fmt.Errorf("%s %s is left", kind, o.GetName())
+			}
+		}
+	}
+	return nil
+}
+
+func startWell(t *testing.T, x *target, w *watchman) {
+	t.Helper()
+	if err := w.start(t.Context(), x.run, reachTime); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The test of the whole: in each way of sending, each request arrives once as
+// it was asked for, and each one that is lost is counted as that.
+func TestEachWayCountsWhatIsLost(t *testing.T) {
+	t.Parallel()
+	post := pipeline.Verify{Method: "POST", Path: "/orders", Header: map[string]string{"X-Token": "s3cret"}, Body: "an order"}
+	asked := func(r *http.Request, body string) bool {
+		return r.Method == "POST" && strings.HasSuffix(r.RequestURI, "/orders") && r.Header.Get("X-Token") == "s3cret" && body == "an order"
+	}
+	for _, c := range []struct {
+		name, via string
+		verify    pipeline.Verify
+		repeats   bool // the way itself may send a request again
+	}{
+		{name: "direct GET", via: "the node port", verify: pipeline.Verify{From: "direct"}},
+		{name: "direct HEAD", via: "the node port", verify: pipeline.Verify{From: "direct", Method: "HEAD"}},
+		{name: "direct POST", via: "the node port", verify: post},
+		{name: "proxy GET", via: "the API server's service proxy", verify: pipeline.Verify{From: "proxy"}, repeats: true},
+		{name: "proxy POST", via: "the API server's service proxy", verify: post},
+		{name: "pod GET", via: "pod towline-probe-web-", verify: pipeline.Verify{From: "pod"}},
+		{name: "pod HEAD", via: "pod towline-probe-web-", verify: pipeline.Verify{From: "pod", Method: "HEAD"}},
+		{name: "pod POST", via: "pod towline-probe-web-", verify: post},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var want func(*http.Request, string) bool
+			if c.verify.Method == "POST" {
+				want = asked
+			}
+			x := serveTarget(t, kubetest.Connect(t), 3, want)
+			c.verify.From, _, _ = strings.Cut(c.name, " ")
+			w := x.watchman(t, c.verify)
+			startWell(t, x, w)
+			w.collect(t.Context(), 300, time.Minute)
+			v := *w.verdict()
+			if got := int(x.received.Load()); got != v.Requests && (!c.repeats || got < v.Requests) {
+				t.Errorf("the application received %d requests: %+v", got, v)
+			}
+			if x.wrong.Load() > 0 {
+				t.Errorf("%d of %d requests are not as they were asked for", x.wrong.Load(), x.received.Load())
+			}
+			if v.Requests < 200 || v.KeepAlive.Lost == 0 && !c.repeats || !strings.HasPrefix(v.Via, c.via) || v.Partial != "" {
+				t.Errorf("verdict by %s: %+v", v.Via, v)
+			}
+			if c.verify.From != "proxy" && (v.Fresh.Lost != 0 || v.Hint == "") {
+				t.Errorf("the verdict blames more than the kept connections: %+v", v)
+			}
+			t.Logf("%s by %s: fresh %+v, kept %+v, received %d", v, v.Via, v.Fresh, v.KeepAlive, x.received.Load())
+			if log := x.log.String(); strings.Contains(log, "s3cret") || strings.Contains(log, "an order") {
+				t.Errorf("the log shows what may be secret:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestAWayThatIsNotOpenIsNamed(t *testing.T) {
+	t.Parallel()
+	x := serveTarget(t, kubetest.Connect(t), 0, nil)
+	good := x.AgentImage
+	for _, c := range []struct {
+		name, from, want string
+		image            func(context.Context) (string, error)
+	}{
+		{"a pod without an image", "pod", "towline agent push", nil},
+		{"a pod whose image is not there", "pod", "ErrImagePull|ImagePullBackOff|InvalidImageName", func(context.Context) (string, error) {
+			ref, err := good(t.Context())
+			return strings.Replace(ref, "towline-agent", "nobodys", 1), err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x.AgentImage = c.image
+			w := x.watchman(t, pipeline.Verify{From: c.from})
+			err := w.start(t.Context(), x.run, 0)
+			if err == nil || !containsAny(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	t.Run("without a way straight to it", func(t *testing.T) {
+		b := &bundle{cluster: kubetest.Connect(t), namespace: x.record.Namespace}
+		b.applyAs(t, "test", `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: ClusterIP, ports: [{port: 80, targetPort: 8080}]}}`)
+		err := x.watchman(t, pipeline.Verify{From: "direct"}).start(t.Context(), x.run, 0)
+		if err == nil || !strings.Contains(err.Error(), "Set verify.from to pod or proxy") {
+			t.Errorf("direct: %v", err)
+		}
+		x.AgentImage = func(context.Context) (string, error) { return "", fmt.Errorf("the registry is full") }
+		w := x.watchman(t, pipeline.Verify{})
+		startWell(t, x, w)
+		w.collect(t.Context(), 20, time.Minute)
+		if v := w.verdict(); v.Via != "the API server's service proxy" || !strings.Contains(x.log.String(), "the registry is full") {
+			t.Errorf("auto went by %s:\n%s", v.Via, x.log)
+		}
+		x.AgentImage = good
+		w = x.watchman(t, pipeline.Verify{})
+		startWell(t, x, w)
+		w.collect(t.Context(), 20, time.Minute)
+		if v := w.verdict(); !strings.HasPrefix(v.Via, "pod ") {
+			t.Errorf("auto went by %s:\n%s", v.Via, x.log)
+		}
+	})
+}
+
+func containsAny(text, words string) bool {
+	for word := range strings.SplitSeq(words, "|") {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestAProberPodIsAllowedWhereLeastIs(t *testing.T) {
+	t.Parallel()
+	x := serveTarget(t, kubetest.Connect(t), 0, nil)
+	b := &bundle{cluster: x.Cluster}
+	b.applyAs(t, "test", fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}}`, x.record.Namespace))
+	w := x.watchman(t, pipeline.Verify{From: "pod"})
+	startWell(t, x, w)
+	w.collect(t.Context(), 50, time.Minute)
+	pods, err := x.Cluster.List(t.Context(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, x.record.Namespace, proberLabel)
+	if err != nil || len(pods) != 1 {
+		t.Fatalf("%d pods, %v", len(pods), err)
+	}
+	text, err := json.Marshal(pods[0].Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, never := range []string{`"serviceAccountToken"`, `"app":"web"`, `"token"`} {
+		if strings.Contains(string(text), never) {
+			t.Errorf("the pod has %s: %s", never, text)
+		}
+	}
+	if v := w.verdict(); v.Lost != 0 || v.Requests < 50 {
+		t.Errorf("verdict %+v", v)
+	}
+}
+
+func TestAProberPodOutlivesTheWayToIt(t *testing.T) {
+	t.Parallel()
+	proxy := kubetest.Faulty(t, "", kubetest.Faults{})
+	x := serveTarget(t, proxy.Cluster, 0, nil)
+	w := x.watchman(t, pipeline.Verify{From: "pod"})
+	startWell(t, x, w)
+	before := w.collect(t.Context(), 50, time.Minute).Requests
+	proxy.Arm(kubetest.Faults{Rules: []kubetest.Rule{{Fault: kubetest.Away, For: 3 * time.Second}}})
+	_, _ = x.Cluster.Ping(t.Context()) // it is this that makes the server go away
+	if len(proxy.Hits()) == 0 {
+		t.Fatal("the API server did not go away")
+	}
+	w.mark("while the API server is away")
+	after := w.collect(t.Context(), before+500, time.Minute)
+	v := *w.verdict()
+	if after.Requests < before+500 || v.Requests != int(x.received.Load()) || v.Lost != 0 || v.Partial != "" {
+		t.Errorf("%d requests before, the application received %d: %+v", before, x.received.Load(), v)
+	}
+	if len(v.Marks) != 2 || v.Marks[1].Text != "while the API server is away" {
+		t.Errorf("marks %+v", v.Marks)
+	}
+}
+
+func TestALostProberPodIsSaidInTheVerdict(t *testing.T) {
+	t.Parallel()
+	x := serveTarget(t, kubetest.Connect(t), 0, nil)
+	w := x.watchman(t, pipeline.Verify{From: "pod"})
+	startWell(t, x, w)
+	before := w.collect(t.Context(), 100, time.Minute)
+	p, ok := w.current().(*podProber)
+	if !ok {
+		t.Fatal("the prober is in no pod")
+	}
+	if err := x.Cluster.Delete(t.Context(), p.place, ""); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
+		if _, err := x.Cluster.Get(t.Context(), p.place); kube.IsNotFound(err) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the pod does not go")
+		}
+	}
+	v := *w.verdict()
+	if v.Requests < before.Requests || !strings.Contains(v.Partial, "the prober's pod was lost") {
+		t.Errorf("%d requests before: %+v", before.Requests, v)
+	}
+}
+
+// childWatch is the variable by which this test binary becomes a deployer that
+// is killed while a prober in a pod counts.
+const childWatch = "TOWLINE_TEST_WATCH"
+
+func TestTheDeployerThatIsKilledWhileAPodCounts(t *testing.T) {
+	namespace, image, ok := strings.Cut(os.Getenv(childWatch), " ")
+	if !ok {
+		return // It is the child of the next test.
+	}
+	r := New(Config{Cluster: kubetest.Connect(t), AgentImage: func(context.Context) (string, error) { return image, nil }}).newRun("web", os.Stdout, nil)
+	r.record.Namespace, r.record.Revision = namespace, 2
+	w := &watchman{service: "web", verify: pipeline.Verify{From: "pod"}}
+	if err := w.begin(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	w.mark("switch")
+	w.collect(t.Context(), 200, time.Minute)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+}
+
+func TestNothingThatAPodCountsIsLostWithItsDeployer(t *testing.T) {
+	t.Parallel()
+	x := serveTarget(t, kubetest.Connect(t), 0, nil)
+	image, err := x.AgentImage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheDeployerThatIsKilledWhileAPodCounts$")
+	child.Env = append(os.Environ(), childWatch+"="+x.record.Namespace+" "+image)
+	out, _ := child.CombinedOutput()
+	if child.ProcessState == nil || child.ProcessState.ExitCode() != -1 {
+		t.Fatalf("the process was to be killed:\n%s", out)
+	}
+	counted := int(x.received.Load())
+	w := x.watchman(t, pipeline.Verify{From: "pod"})
+	w.resumed = true
+	if err := w.begin(t.Context(), x.run); err != nil {
+		t.Fatal(err)
+	}
+	v := w.collect(t.Context(), counted+100, time.Minute)
+	if v.Requests < counted+100 {
+		t.Errorf("%d requests were counted when the deployer died, then %d", counted, v.Requests)
+	}
+	v = *w.verdict()
+	if v.Requests != int(x.received.Load()) || v.Lost != 0 || v.Partial != "" || len(v.Marks) < 3 || v.Marks[1].Text != countedFromHere || v.Marks[2].Text != "switch" {
+		t.Errorf("the application received %d requests: %+v", x.received.Load(), v)
+	}
+}
+
+func TestWhatEarlierDeploymentsHaveLeftIsRemoved(t *testing.T) {
+	t.Parallel()
+	x := serveTarget(t, kubetest.Connect(t), 0, nil)
+	w := x.watchman(t, pipeline.Verify{From: "pod"})
+	startWell(t, x, w)
+	w.collect(t.Context(), 20, time.Minute)
+	w.drop() // as an interrupted deployment does
+	if err := x.left(); err == nil {
+		t.Fatal("an interrupted deployment has removed its prober")
+	}
+	next := New(x.Config).newRun("web", x.log, nil)
+	next.record = x.record
+	next.record.Revision++
+	second := x.watchman(t, pipeline.Verify{From: "direct"})
+	if err := second.begin(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.left(); err != nil {
+		t.Error(err)
+	}
+	if v := second.verdict(); v.Lost > 0 || v.Partial != "" {
+		t.Errorf("verdict %+v", v)
+	}
+}
