@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,11 +61,11 @@ func (e *explainer) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, answer(response, status)
 }
 
+var proxyPath = regexp.MustCompile(`/(?:services|pods|nodes)/[^/]+/proxy(?:/|$)`)
+
 // proxied tells that a pod or a service may be what answers: its 401 and 403
 // are its own.
-func proxied(request *http.Request) bool {
-	return strings.Contains(request.URL.Path+"/", "/proxy/")
-}
+func proxied(request *http.Request) bool { return proxyPath.MatchString(request.URL.Path) }
 
 // maxStatus bounds what is read of a refusal.
 const maxStatus = 64 << 10

@@ -2,7 +2,10 @@ package kube_test
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +176,35 @@ func TestReadDenial(t *testing.T) {
 		got, ok := kube.ReadDenial(message)
 		if ok != (want != "") || (ok && got.String() != want) {
 			t.Errorf("of %s\ngot  %s, %t\nwant %s", message, got, ok, want)
+		}
+	}
+}
+
+// TestAnApplicationsOwnRefusalIsLeftAlone asks through the API server's proxy,
+// where a 401 may be the application's.
+func TestAnApplicationsOwnRefusalIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you?", http.StatusUnauthorized) }))
+	t.Cleanup(server.Close)
+	transport := kube.Explain(kube.Credential{Kind: kube.TokenCredential, Server: server.URL, Token: "t"})
+	for path, own := range map[string]bool{
+		"/api/v1/namespaces/web/services/http:web:80/proxy":      true,
+		"/api/v1/namespaces/web/pods/web/proxy/login":            true,
+		"/api/v1/namespaces/web/configmaps/proxy":                false,
+		"/k8s/clusters/c-1/api/v1/namespaces/proxy/pods/proxy/x": false,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || strings.Contains(string(body), "who are you?") != own {
+			t.Errorf("%s is answered %q, %v", path, body, err)
 		}
 	}
 }

@@ -1,6 +1,11 @@
 package kube
 
-import "time"
+import (
+	"net/http"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
 
 // What the tests of this package reach that others do not.
 var (
@@ -17,4 +22,9 @@ func NewEKSTokens(c Credential, now func() time.Time) *eksTokens {
 	tokens := newEKSTokens(c)
 	tokens.now = now
 	return tokens
+}
+
+// Explain is the transport of a cluster below its credentials.
+func Explain(c Credential) http.RoundTripper {
+	return newExplainer(&rest.Config{Host: c.Server}, true)(http.DefaultTransport)
 }
