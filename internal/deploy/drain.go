@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/pipeline"
 )
 
 // The end of an old set: so many batches, with a pause between them, so that
@@ -31,6 +33,12 @@ func (r *run) drain(ctx context.Context, s plan.Step) error {
 	if plan.SequenceOf(live) > r.record.Revision {
 		return r.overtaken(s.Ref, live)
 	}
+	if drain, known := r.rehearsed(live); known {
+		r.leaving = &drain
+	}
+	if r.probe != nil && (r.leaving == nil || !r.leaving.Clean) {
+		r.probe.forgive()
+	}
 	left := plan.ReplicasOf(live)
 	batch := (left + drainBatches - 1) / drainBatches
 	for left > 0 {
@@ -46,4 +54,13 @@ func (r *run) drain(ctx context.Context, s plan.Step) error {
 		}
 	}
 	return r.waiter().WaitGone(ctx, s.Ref.Namespace, s.Ref.Name, labels.SelectorFromSet(plan.MatchLabels(live)).String())
+}
+
+// rehearsed is what the rehearsal of a live set has found.
+func (r *run) rehearsed(set *unstructured.Unstructured) (drain pipeline.Drain, known bool) {
+	hash, err := plan.ContentHash(set)
+	if err != nil {
+		return pipeline.Drain{}, false
+	}
+	return r.journal.Rehearsed(hash)
 }

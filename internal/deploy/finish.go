@@ -8,6 +8,7 @@ import (
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/deploy/rehearsal"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -18,6 +19,10 @@ const shortestRevert = 3 * time.Minute
 func (r *run) succeed(ctx context.Context) error {
 	if r.probe != nil {
 		r.record.Verdict, r.record.URL = r.probe.verdict(), r.probe.url()
+		if v := r.record.Verdict; v != nil && v.KeepAlive.Lost > 0 {
+			v.Hint = rehearsal.Cause(r.leaving, *v)
+			r.log.Line("        %s", v.Hint)
+		}
 	}
 	r.record.Outcome = pipeline.Succeeded
 	if err := r.end(ctx); err != nil {

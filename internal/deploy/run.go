@@ -41,9 +41,10 @@ type run struct {
 
 	journal   *journal.Journal
 	entry     *journal.Entry
-	situation plan.Situation // of the plan that is carried out
-	limit     *limit         // of the time for it
-	probe     *watchman      // nil when nothing is probed
+	situation plan.Situation  // of the plan that is carried out
+	limit     *limit          // of the time for it
+	leaving   *pipeline.Drain // what the rehearsal of the set that goes has found, nil when it was not rehearsed
+	probe     *watchman       // nil when nothing is probed
 
 	claimed      map[string]*unstructured.Unstructured // live objects whose fields are taken over, by kube.Ref.ID
 	previews     bool                                  // nothing is to be written, not even the plan to the log

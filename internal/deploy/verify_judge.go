@@ -11,8 +11,10 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 )
 
+// judge refuses more losses than the budget allows, those left aside that going
+// back would not mend; see forgive.
 func (w *watchman) judge(v pipeline.Verdict) error {
-	if v.Lost <= w.verify.Budget {
+	if v.Lost-w.forgiven(v) <= w.verify.Budget {
 		return nil
 	}
 	return refusal.New("%s", strings.TrimSuffix(fmt.Sprintf("%d of %d requests lost (%s), the budget is %d. %s", v.Lost, v.Requests, causes(v), w.verify.Budget, keepAliveHint(v)), ". "))
