@@ -57,34 +57,34 @@ type suite struct {
 }
 
 // object reads a manifest and puts it into the suite's namespace.
-func (s *suite) object(t testing.TB, manifest string) *unstructured.Unstructured {
-	t.Helper()
+func (s *suite) object(tb testing.TB, manifest string) *unstructured.Unstructured {
+	tb.Helper()
 	text, err := yaml.YAMLToJSON([]byte(manifest))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	object := &unstructured.Unstructured{}
 	if err := object.UnmarshalJSON(text); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	object.SetNamespace(s.namespace)
 	return object
 }
 
 // configMap is a ConfigMap with one key.
-func (s *suite) configMap(t testing.TB, name, value string) *unstructured.Unstructured {
-	t.Helper()
-	return s.object(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: "+name+"}, data: {key: "+value+"}}")
+func (s *suite) configMap(tb testing.TB, name, value string) *unstructured.Unstructured {
+	tb.Helper()
+	return s.object(tb, "{apiVersion: v1, kind: ConfigMap, metadata: {name: "+name+"}, data: {key: "+value+"}}")
 }
 
 // deployment is a Deployment without pods whose container has some variables.
-func (s *suite) deployment(t testing.TB, name string, variables ...string) *unstructured.Unstructured {
-	t.Helper()
+func (s *suite) deployment(tb testing.TB, name string, variables ...string) *unstructured.Unstructured {
+	tb.Helper()
 	env := []any{}
 	for _, v := range variables {
 		env = append(env, map[string]any{"name": v, "value": "x"})
 	}
-	object := s.object(t, `
+	object := s.object(tb, `
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: `+name+`}
@@ -102,49 +102,49 @@ spec:
 }
 
 // mustApply applies with the suite's method.
-func (s *suite) mustApply(t testing.TB, object *unstructured.Unstructured) *unstructured.Unstructured {
-	t.Helper()
-	applied, err := s.method.Apply(t.Context(), object, kube.ApplyOptions{})
+func (s *suite) mustApply(tb testing.TB, object *unstructured.Unstructured) *unstructured.Unstructured {
+	tb.Helper()
+	applied, err := s.method.Apply(tb.Context(), object, kube.ApplyOptions{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return applied
 }
 
 // live reads an object as it is in the cluster.
-func (s *suite) live(t testing.TB, object *unstructured.Unstructured) *unstructured.Unstructured {
-	t.Helper()
-	found, err := s.cluster.Get(t.Context(), kube.RefOf(object))
+func (s *suite) live(tb testing.TB, object *unstructured.Unstructured) *unstructured.Unstructured {
+	tb.Helper()
+	found, err := s.cluster.Get(tb.Context(), kube.RefOf(object))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return found
 }
 
 // nobody is the method for a user who may do nothing.
-func (s *suite) nobody(t testing.TB) Method {
-	t.Helper()
+func (s *suite) nobody(tb testing.TB) Method {
+	tb.Helper()
 	text, err := s.cluster.Kubeconfig()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var config map[string]any
 	if err := yaml.Unmarshal(text, &config); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, user := range config["users"].([]any) {
 		user.(map[string]any)["user"].(map[string]any)["as"] = "towline-nobody"
 	}
 	if text, err = json.Marshal(config); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "kubeconfig")
+	file := filepath.Join(tb.TempDir(), "kubeconfig")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cluster, err := kube.Connect(file, "")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s.newMethod(cluster)
 }
@@ -162,10 +162,10 @@ func value(object *unstructured.Unstructured, fields ...string) string {
 const hang = 5 * time.Minute
 
 // tick is a moment between two looks at a condition.
-func tick(t testing.TB) <-chan time.Time {
-	t.Helper()
-	if err := t.Context().Err(); err != nil {
-		t.Fatal(err)
+func tick(tb testing.TB) <-chan time.Time {
+	tb.Helper()
+	if err := tb.Context().Err(); err != nil {
+		tb.Fatal(err)
 	}
 	return time.After(10 * time.Millisecond)
 }

@@ -123,29 +123,29 @@ func (s *suite) forbidden(t *testing.T) {
 	s.wantRefused(t, nobody.Delete(t.Context(), kube.RefOf(object), "x"), "towline-nobody", "may not delete deployments")
 }
 
-func (s *suite) applyAs(t testing.TB, manager, name, value string) {
-	t.Helper()
-	if _, err := s.cluster.Apply(t.Context(), s.configMap(t, name, value), kube.ApplyOptions{Manager: manager}); err != nil {
-		t.Fatal(err)
+func (s *suite) applyAs(tb testing.TB, manager, name, value string) {
+	tb.Helper()
+	if _, err := s.cluster.Apply(tb.Context(), s.configMap(tb, name, value), kube.ApplyOptions{Manager: manager}); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // wantRefused wants an error that lies in the request and holds some words.
-func (s *suite) wantRefused(t testing.TB, err error, words ...string) {
-	t.Helper()
+func (s *suite) wantRefused(tb testing.TB, err error, words ...string) {
+	tb.Helper()
 	if !kube.Refused(err) || kube.IsStale(err) {
-		t.Fatalf("refused %t, stale %t: %v", kube.Refused(err), kube.IsStale(err), err)
+		tb.Fatalf("refused %t, stale %t: %v", kube.Refused(err), kube.IsStale(err), err)
 	}
 	for _, word := range words {
 		if !strings.Contains(err.Error(), word) {
-			t.Errorf("%q does not say %q", err, word)
+			tb.Errorf("%q does not say %q", err, word)
 		}
 	}
 }
 
-func (s *suite) wantUnknownKind(t testing.TB, err error) {
-	t.Helper()
+func (s *suite) wantUnknownKind(tb testing.TB, err error) {
+	tb.Helper()
 	if _, ok := errors.AsType[*kube.UnknownKindError](err); !ok {
-		t.Errorf("error %T: %v", err, err)
+		tb.Errorf("error %T: %v", err, err)
 	}
 }

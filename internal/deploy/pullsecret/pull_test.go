@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -232,8 +233,8 @@ func pod(namespace, name, image string) []manifest.Object {
 // and returns the Pod's state once it has ended or cannot be started.
 func run(t *testing.T, cluster *kube.Cluster, objects []manifest.Object) corev1.PodStatus {
 	t.Helper()
-	for i := len(objects) - 1; i >= 0; i-- {
-		if _, err := cluster.Apply(t.Context(), objects[i].Unstructured, kube.ApplyOptions{}); err != nil {
+	for _, o := range slices.Backward(objects) {
+		if _, err := cluster.Apply(t.Context(), o.Unstructured, kube.ApplyOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}

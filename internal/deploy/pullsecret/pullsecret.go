@@ -28,7 +28,7 @@ import (
 const Label = "towline.dev/pull-secret"
 
 const (
-	secretType = "kubernetes.io/dockerconfigjson"
+	secretType = "kubernetes.io/dockerconfigjson" //nolint:gosec // a type of Secrets, not one of them
 	dataKey    = ".dockerconfigjson"
 	userName   = "towline" // The registry looks at the password alone.
 )
@@ -179,6 +179,7 @@ func (c Config) secret(namespace string, scope []string) (manifest.Object, error
 		Auth     string `json:"auth"`
 	}
 	auth := base64.StdEncoding.EncodeToString([]byte(userName + ":" + password))
+	//nolint:gosec // The password is what a pull secret is for.
 	text, err := json.Marshal(map[string]map[string]login{"auths": {c.Host: {Username: userName, Password: password, Auth: auth}}})
 	if err != nil {
 		return manifest.Object{}, fmt.Errorf("make the pull secret of %s: %w", c.App, err)
