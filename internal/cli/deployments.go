@@ -201,7 +201,11 @@ func (c *command) deployed(d pipeline.Deployment) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(c.Out, "%s revision %d: %s in %.1fs\n", d.App, d.Revision, d.Outcome, d.Seconds)
+		name := fmt.Sprintf("%s revision %d", d.App, d.Revision)
+		if d.Revision == 0 {
+			name = d.App + ", nothing changed" // It was refused before it got a revision.
+		}
+		fmt.Fprintf(c.Out, "%s: %s in %.1fs\n", name, d.Outcome, d.Seconds)
 		if d.Verdict != nil {
 			fmt.Fprintln(c.Out, d.Verdict)
 		}

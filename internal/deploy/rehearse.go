@@ -74,7 +74,7 @@ func notAsked(same, skipped int) string {
 		note = fmt.Sprintf(", %d are as they were applied before", same)
 	}
 	if skipped > 0 {
-		note += fmt.Sprintf(", %d not asked about: what they need is among the objects themselves", skipped)
+		note += fmt.Sprintf(", %d not asked about: what they need is not there yet", skipped)
 	}
 	return note
 }

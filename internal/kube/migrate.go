@@ -3,6 +3,7 @@ package kube
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -90,10 +91,15 @@ func MigrateRequest(resource Resource, namespace, name string) string {
 	return "PATCH " + resource.Path(namespace, name) + " (managedFields)"
 }
 
+// lastApplied is the annotation in which kubectl keeps the manifest that it has
+// applied last.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
 // WithoutClientSide is what an apply would make of an object once it is
 // migrated, when applied is the answer to a dry-run of the same apply before:
-// without the fields that `kubectl apply` alone owns. It is for showing; where
-// a field cannot be followed it stays.
+// without the fields that only `kubectl apply` owns and that were in its
+// manifest. What else it owns are defaults, which come back by themselves. It
+// is for showing; where a field cannot be followed it stays.
 func WithoutClientSide(applied *unstructured.Unstructured) *unstructured.Unstructured {
 	gone, others := &fieldpath.Set{}, &fieldpath.Set{}
 	for _, entry := range applied.GetManagedFields() {
@@ -107,21 +113,42 @@ func WithoutClientSide(applied *unstructured.Unstructured) *unstructured.Unstruc
 			others = others.Union(&owned)
 		}
 	}
-	gone = gone.Difference(others)
-	if gone.Empty() {
-		return applied
-	}
+	var manifest map[string]any
+	annotations := applied.GetAnnotations()
+	_ = json.Unmarshal([]byte(annotations[lastApplied]), &manifest) // One that cannot be read names no fields.
 	var paths []fieldpath.Path
-	gone.Iterate(func(p fieldpath.Path) { paths = append(paths, p.Copy()) })
-	// What is inside goes before what it is inside of.
-	slices.SortStableFunc(paths, func(a, b fieldpath.Path) int { return cmp.Compare(len(b), len(a)) })
-	applied = applied.DeepCopy()
-	for _, path := range paths {
-		if !ownsBelow(others, path) {
-			removeAt(applied.Object, path)
+	gone.Difference(others).Iterate(func(p fieldpath.Path) {
+		if has(manifest, p) && !ownsBelow(others, p) {
+			paths = append(paths, p.Copy())
 		}
+	})
+	applied = applied.DeepCopy()
+	delete(annotations, lastApplied)
+	applied.SetAnnotations(annotations)
+	// A whole item goes before the name in it, by which it is found.
+	slices.SortStableFunc(paths, func(a, b fieldpath.Path) int { return cmp.Compare(len(a), len(b)) })
+	for _, path := range paths {
+		removeAt(applied.Object, path)
 	}
 	return applied
+}
+
+// has tells whether there is anything at a path of a manifest.
+func has(in any, path fieldpath.Path) bool {
+	if len(path) == 0 {
+		return true
+	}
+	switch at := in.(type) {
+	case map[string]any:
+		if path[0].FieldName == nil {
+			return false
+		}
+		inner, ok := at[*path[0].FieldName]
+		return ok && has(inner, path[1:])
+	case []any:
+		return slices.ContainsFunc(at, func(item any) bool { return matches(path[0], item) && has(item, path[1:]) })
+	}
+	return false
 }
 
 // ownsBelow tells whether a set has anything at or below a path.
@@ -177,7 +204,8 @@ func matches(element fieldpath.PathElement, item any) bool {
 		return false
 	}
 	for _, field := range *element.Key {
-		if !value.Equals(field.Value, value.NewValueInterface(object[field.Name])) {
+		given, written := object[field.Name] // A manifest leaves defaults such as protocol TCP out.
+		if written && !value.Equals(field.Value, value.NewValueInterface(given)) {
 			return false
 		}
 	}
