@@ -26,7 +26,9 @@ func (a *App) actions() map[kind]engine.Action {
 		{pipeline.CategoryBuild, "Image"}: &image.Action{Artifacts: a.artifacts, Registry: a.imageRegistry()},
 
 		// The image becomes a running release, and what was lost is counted.
-		{pipeline.CategoryDeploy, "Kubernetes"}: &deploy.Action{Artifacts: a.artifacts, Connect: a.cluster},
+		{pipeline.CategoryDeploy, "Kubernetes"}: &deploy.Action{
+			Artifacts: a.artifacts, Connect: a.cluster, Ancestry: a.ancestry, Config: a.deployments(),
+		},
 	}
 }
 
