@@ -9,6 +9,7 @@ import (
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/pipeline"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // worker is a workload of a kind that has no Services to serve.
@@ -36,7 +37,11 @@ func TestOtherWorkloadsAreWaitedFor(t *testing.T) {
 	image := webImage(t)
 	b.write(t, worker("StatefulSet", "db", image, "naive"), worker("DaemonSet", "agent", image, "naive"), worker("Job", "load", image, "done"))
 	b.deployWell(t, b.request())
-	for _, ref := range []kube.Ref{b.ref("apps/v1", "StatefulSet", "db"), b.ref("apps/v1", "DaemonSet", "agent"), b.ref("batch/v1", "Job", "load")} {
+	jobs, err := b.cluster.List(t.Context(), schema.GroupVersionKind{Group: "batch", Version: "v1", Kind: "Job"}, b.namespace, "")
+	if err != nil || len(jobs) != 1 || !strings.HasPrefix(jobs[0].GetName(), "load-") {
+		t.Fatalf("jobs %v, error %v, want one that is named after load and its content", jobs, err)
+	}
+	for _, ref := range []kube.Ref{b.ref("apps/v1", "StatefulSet", "db"), b.ref("apps/v1", "DaemonSet", "agent"), kube.RefOf(&jobs[0])} {
 		live, err := b.cluster.Get(t.Context(), ref)
 		if err != nil {
 			t.Fatal(err)
