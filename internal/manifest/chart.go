@@ -69,7 +69,7 @@ func LoadChart(root string, c HelmChart) ([]Object, []Change, error) {
 		return nil, nil, err
 	}
 	r := &rendering{path: name, files: files, values: given, config: c}
-	objs, err := r.make()
+	objs, err := r.run()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,9 +90,9 @@ type rendering struct {
 	changes []Change
 }
 
-// make goes all the way. Helm panics on some malformed input instead of
+// run goes all the way. Helm panics on some malformed input instead of
 // returning an error; that must not end the server.
-func (r *rendering) make() (objs []Object, err error) {
+func (r *rendering) run() (objs []Object, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = r.errorf("", "Helm cannot work with this chart: %v", p)

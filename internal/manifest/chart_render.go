@@ -107,8 +107,12 @@ func (r *rendering) compare(first []Object) {
 	if err != nil {
 		return // likewise
 	}
+	known := map[ID]Object{}
+	for _, o := range second {
+		known[IDOf(o.Unstructured)] = o
+	}
 	for _, o := range first {
-		other, ok := Find(second, IDOf(o.Unstructured))
+		other, ok := known[IDOf(o.Unstructured)]
 		if !ok || !reflect.DeepEqual(o.Object, other.Object) {
 			r.changes = append(r.changes, warn(o, "", nil, "the chart makes it up anew each time, from random text or the time, so that every deployment changes it: give the value in the values"))
 		}
@@ -132,7 +136,7 @@ func asRendered(text string, err error) error {
 	moved := &Error{Source: Source{File: e.Source.File}, Hint: e.Hint}
 	moved.Message = fmt.Sprintf("makes, in line %d of what it renders: %s", e.Source.Line, e.Message)
 	lines := strings.Split(text, "\n")
-	if n := e.Source.Line - 1; n < len(lines) && strings.TrimSpace(lines[n]) != "" && !strings.Contains(text, "kind: Secret") {
+	if n := e.Source.Line - 1; n < len(lines) && strings.TrimSpace(lines[n]) != "" && !strings.Contains(text, "Secret") {
 		moved.Message = fmt.Sprintf("makes %q, in line %d of what it renders: %s", atMostRunes(strings.TrimSpace(lines[n]), 80), e.Source.Line, e.Message)
 	}
 	return moved

@@ -38,25 +38,26 @@ func complete(o Object, reason string, value any, fields ...string) []Change {
 // SetNamespace, since Services select within their namespace.
 func Complete(objs []Object, recipe Recipe) []Change {
 	var changes []Change
+	near := neighboursOf(objs)
 	for _, o := range OfKind(objs, "apps", "Deployment") {
 		if _, ok := Template(o.Unstructured); !ok {
 			continue
 		}
-		services := filterSelecting(objs, o)
+		services := near.services(o)
 		if len(services) == 0 {
 			continue
 		}
 		recipe := recipe
 		if recipe.Detach <= 0 {
-			recipe.Detach = DetachOf(objs, o)
+			recipe.Detach = near.detach(o)
 		}
 		changes = append(changes, completeReadiness(o, services, recipe)...)
 		changes = append(changes, completePreStop(o, recipe)...)
 		changes = append(changes, completeGrace(o, recipe)...)
 		changes = append(changes, completeMinReady(o)...)
-		changes = append(changes, completeStrategy(objs, o)...)
+		changes = append(changes, completeStrategy(o, near.scaled(o))...)
 	}
-	return append(changes, warnings(objs)...)
+	return append(changes, warnings(objs, near)...)
 }
 
 // filterSelecting are the Services of objs that select the workload.
@@ -218,7 +219,7 @@ func completeMinReady(o Object) []Change {
 // completeStrategy makes a rolling update keep every old pod until a new one
 // serves. With more than four replicas the surge is Kubernetes' quarter, rounded
 // up, for one pod at a time would take long; with fewer that is the same 1.
-func completeStrategy(objs []Object, o Object) []Change {
+func completeStrategy(o Object, scaled bool) []Change {
 	if t := stringAt(o.Object, "spec", "strategy", "type"); t != "" && t != "RollingUpdate" {
 		return nil // see warnings
 	}
@@ -237,13 +238,13 @@ func completeStrategy(objs []Object, o Object) []Change {
 		changes = append(changes, warn(o, strings.Join(unavailable, "."), haveUnavailable, "old pods end before their successors serve; 0 never does"))
 	}
 	if !wroteSurge {
-		changes = append(changes, complete(o, "new pods start beside the old ones", surgeOf(objs, o), surge...)...)
+		changes = append(changes, complete(o, "new pods start beside the old ones", surgeOf(o, scaled), surge...)...)
 	}
 	return changes
 }
 
-func surgeOf(objs []Object, o Object) any {
-	if n, ok := intAt(o.Object, "spec", "replicas"); ok && n > 4 || scaler(objs, o) {
+func surgeOf(o Object, scaled bool) any {
+	if n, ok := intAt(o.Object, "spec", "replicas"); ok && n > 4 || scaled {
 		return "25%"
 	}
 	return int64(1)

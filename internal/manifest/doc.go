@@ -5,11 +5,12 @@
 //
 // The flow, all of it pure but for reading the files:
 //
-//	Load -> SetImages -> SetNamespace -> Complete -> HashConfigs -> Sort -> Encode
+//	Load, LoadWith or LoadChart -> SetImages -> SetNamespace -> SetSurge ->
+//	Complete -> FreezeConfigs -> NameJobs -> Hooks -> Sort -> Encode
 //
-// The functions that change objects do so in place and return what they
-// changed, so that it can be logged; those that return an error have then
-// changed nothing. The room knows no cluster, no client and no journal: what
-// the API server thinks of an object is for others to find out, and Source is
-// how they say which line to mend.
+// The functions that change objects do so in place, unless they say otherwise,
+// and return what they changed, so that it can be logged; those that return an
+// error have then changed nothing. The room knows no cluster, no client and no
+// journal: what the API server thinks of an object is for others to find out,
+// and Source is how they say which line to mend.
 package manifest

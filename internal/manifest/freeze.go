@@ -37,6 +37,10 @@ const FreezeAnnotation = "towline.dev/freeze"
 // with Kustomize's names, who may read the name can check a guess of all the
 // contents against it, but learns nothing else. Run it after SetNamespace.
 func FreezeConfigs(objs []Object) ([]Object, []Change) {
+	there := map[ID]bool{}
+	for _, o := range objs {
+		there[IDOf(o.Unstructured)] = true
+	}
 	readers := map[ID][]Object{} // the workloads of each config, in their order
 	for _, o := range Workloads(objs) {
 		if isKind(o.Unstructured, "", "Pod") || o.GetAnnotations()[FreezeAnnotation] == "off" {
@@ -55,7 +59,7 @@ func FreezeConfigs(objs []Object) ([]Object, []Change) {
 			continue
 		}
 		frozen := frozenCopy(o)
-		if _, there := Find(objs, IDOf(frozen.Unstructured)); !there {
+		if !there[IDOf(frozen.Unstructured)] {
 			all = append(all, frozen)
 		}
 		for _, workload := range readers[id] {

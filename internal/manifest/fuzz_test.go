@@ -52,6 +52,19 @@ func FuzzParse(f *testing.F) {
 		_ = SetNamespace(objs, "shop", nil, "*")
 		Complete(objs, Recipe{ReadinessPath: "/"})
 		HashConfigs(objs)
+		objs, _ = FreezeConfigs(objs)
+		NameJobs(objs)
+		_, _ = SetSurge(objs, "25%")
+		QuotaWarnings(objs, objs, true)
+		_, _ = SchemaOf(objs)
+		if hooks, err := Hooks(objs); err == nil {
+			for _, o := range hooks.Before {
+				_, _, _ = UniqueJob(o, JobRun{App: "web", Sequence: 1, Attempt: 1})
+			}
+		}
+		for _, o := range objs {
+			Diff(o.Unstructured, objs[0].Unstructured)
+		}
 		objs = Sort(objs)
 		encoded, err := Encode(objs)
 		if err != nil {

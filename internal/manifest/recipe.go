@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -78,53 +77,5 @@ func RecipeFor(serverVersion string) (Recipe, error) {
 // Service of type LoadBalancer, an Ingress or a Gateway API route of objs leads
 // there, for these hear of it later than the nodes do, and else DefaultDetach.
 func DetachOf(objs []Object, workload Object) time.Duration {
-	for _, s := range filterSelecting(objs, workload) {
-		if stringAt(s.Object, "spec", "type") == "LoadBalancer" || routed(objs, s) {
-			return DefaultOutsideDetach
-		}
-	}
-	return DefaultDetach
-}
-
-// routeGroups are the API groups whose objects bring requests from outside.
-var routeGroups = []string{"networking.k8s.io", "extensions", "gateway.networking.k8s.io"}
-
-// routed reports whether an Ingress or a route of objs names the Service.
-func routed(objs []Object, service Object) bool {
-	for _, o := range objs {
-		if slices.Contains(routeGroups, o.GroupVersionKind().Group) && namesBackend(o.Object["spec"], o.GetNamespace(), service) {
-			return true
-		}
-	}
-	return false
-}
-
-// namesBackend looks for {service: {name}} of an Ingress, {serviceName} of an
-// old one, and the backendRefs of a route, anywhere below v.
-func namesBackend(v any, namespace string, service Object) bool {
-	switch v := v.(type) {
-	case []any:
-		return slices.ContainsFunc(v, func(item any) bool { return namesBackend(item, namespace, service) })
-	case map[string]any:
-		here := namespace == service.GetNamespace()
-		if here && (stringAt(v, "service", "name") == service.GetName() || stringAt(v, "serviceName") == service.GetName()) {
-			return true
-		}
-		refs, _ := sliceAt(v, "backendRefs")
-		for ref := range mapsOf(refs) {
-			in := namespace
-			if other := stringAt(ref, "namespace"); other != "" {
-				in = other
-			}
-			if stringAt(ref, "name") == service.GetName() && in == service.GetNamespace() {
-				return true
-			}
-		}
-		for _, item := range v {
-			if namesBackend(item, namespace, service) {
-				return true
-			}
-		}
-	}
-	return false
+	return neighboursOf(objs).detach(workload)
 }

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,20 +8,20 @@ import (
 )
 
 // warnings are what loses requests, or may, and no completion can mend.
-func warnings(objs []Object) []Change {
+func warnings(objs []Object, near *neighbours) []Change {
 	var changes []Change
 	for _, s := range Services(objs) {
-		changes = append(changes, serviceWarnings(objs, s)...)
+		changes = append(changes, serviceWarnings(near, s)...)
 	}
 	for _, o := range OfKind(objs, "apps", "Deployment") {
-		if len(filterSelecting(objs, o)) > 0 {
-			changes = append(changes, deploymentWarnings(objs, o)...)
+		if len(near.services(o)) > 0 {
+			changes = append(changes, deploymentWarnings(near, o)...)
 		}
 	}
 	for _, o := range append(OfKind(objs, "apps", "StatefulSet"), OfKind(objs, "apps", "DaemonSet")...) {
-		changes = append(changes, inPlaceWarnings(objs, o)...)
+		changes = append(changes, inPlaceWarnings(near, o)...)
 	}
-	changes = append(changes, budgetWarnings(objs)...)
+	changes = append(changes, budgetWarnings(objs, near)...)
 	for _, o := range Workloads(objs) {
 		changes = append(changes, imageWarnings(o)...)
 	}
@@ -30,19 +29,19 @@ func warnings(objs []Object) []Change {
 }
 
 // serviceWarnings are about a Service that leads nowhere.
-func serviceWarnings(objs []Object, s Object) []Change {
+func serviceWarnings(near *neighbours, s Object) []Change {
 	selector := stringMapAt(s.Object, "spec", "selector")
 	if len(selector) == 0 || stringAt(s.Object, "spec", "type") == "ExternalName" {
 		return nil // its endpoints are somebody else's
 	}
 	var selected []Object
-	for _, o := range Workloads(objs) {
-		if Selects(s.Unstructured, o.Unstructured) {
-			selected = append(selected, o)
+	for _, o := range near.running[s.GetNamespace()] {
+		if holds(o.labels, selector) {
+			selected = append(selected, o.Object)
 		}
 	}
 	if len(selected) == 0 {
-		return []Change{warn(s, "spec.selector", selector, "no workload of these manifests has pods with these labels%s", nearLabels(objs, s, selector))}
+		return []Change{warn(s, "spec.selector", selector, "no workload of these manifests has pods with these labels%s", nearLabels(near, s, selector))}
 	}
 	var changes []Change
 	for port := range mapsOf(servicePorts(s)) {
@@ -57,14 +56,11 @@ func serviceWarnings(objs []Object, s Object) []Change {
 
 // nearLabels names the workload of the namespace that has most of the
 // selector's labels, and what it has instead of the others.
-func nearLabels(objs []Object, s Object, selector map[string]string) string {
-	var best Object
+func nearLabels(near *neighbours, s Object, selector map[string]string) string {
+	var best labelledWorkload
 	most := 0
-	for _, o := range Workloads(objs) {
-		if o.GetNamespace() != s.GetNamespace() {
-			continue
-		}
-		labels, same := TemplateLabels(o.Unstructured), 0
+	for _, o := range near.running[s.GetNamespace()] {
+		labels, same := o.labels, 0
 		for k, v := range selector {
 			if labels[k] == v {
 				same += 2
@@ -80,9 +76,8 @@ func nearLabels(objs []Object, s Object, selector map[string]string) string {
 		return ""
 	}
 	var pairs []string
-	labels := TemplateLabels(best.Unstructured)
-	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		pairs = append(pairs, k+"="+labels[k])
+	for _, k := range slices.Sorted(maps.Keys(best.labels)) {
+		pairs = append(pairs, k+"="+best.labels[k])
 	}
 	return fmt.Sprintf("; the pods of %s have %s", Ref(best.Unstructured), strings.Join(pairs, ", "))
 }
@@ -124,7 +119,7 @@ func portWarning(s Object, port map[string]any, o Object) (Change, bool) {
 }
 
 // deploymentWarnings are about a Deployment that takes requests.
-func deploymentWarnings(objs []Object, o Object) []Change {
+func deploymentWarnings(near *neighbours, o Object) []Change {
 	var changes []Change
 	if t := stringAt(o.Object, "spec", "strategy", "type"); t == "Recreate" {
 		changes = append(changes, warn(o, "spec.strategy.type", t, "every old pod ends before the first new one starts, and requests are lost until it serves: RollingUpdate does without"))
@@ -133,8 +128,8 @@ func deploymentWarnings(objs []Object, o Object) []Change {
 	if !written {
 		replicas = 1
 	}
-	scaled := scaler(objs, o)
-	if low, ok := leastReplicas(objs, o); ok && low < 2 {
+	scaled := near.scaled(o)
+	if low, ok := leastReplicas(near.scalers(o)); ok && low < 2 {
 		changes = append(changes, warn(o, "", nil, "its autoscaler may leave %d pod: when its node fails or is drained nothing serves; let it keep at least 2", low))
 	}
 	switch {
@@ -142,7 +137,7 @@ func deploymentWarnings(objs []Object, o Object) []Change {
 		changes = append(changes, warn(o, "spec.replicas", replicas, "nothing serves"))
 	case replicas == 1 && !scaled:
 		changes = append(changes, warn(o, "spec.replicas", replicas, "when its node fails or is drained nothing serves: run at least 2"))
-	case !budgeted(objs, o):
+	case len(near.disruption(o)) == 0:
 		changes = append(changes, warn(o, "", nil, "no PodDisruptionBudget of these manifests selects its pods: a node that is drained may end all of them at once"))
 	}
 	if scaled && written {
@@ -159,23 +154,10 @@ func deploymentWarnings(objs []Object, o Object) []Change {
 	return changes
 }
 
-// scaler reports whether an autoscaler of objs, of Kubernetes or of KEDA, has
-// the workload as its target. KEDA's are about Deployments unless they say.
-func scaler(objs []Object, o Object) bool { return len(scalersOf(objs, o)) > 0 }
-
-func scalersOf(objs []Object, o Object) []Object {
-	scalers := append(OfKind(objs, "autoscaling", "HorizontalPodAutoscaler"), OfKind(objs, "keda.sh", "ScaledObject")...)
-	return slices.DeleteFunc(scalers, func(s Object) bool {
-		ref, _ := mapAt(s.Object, "spec", "scaleTargetRef")
-		kind := cmp.Or(stringAt(ref, "kind"), "Deployment")
-		return s.GetNamespace() != o.GetNamespace() || kind != o.GetKind() || stringAt(ref, "name") != o.GetName()
-	})
-}
-
-// leastReplicas is the smallest number of pods to which an autoscaler of objs
-// may bring the workload: Kubernetes' keeps 1 by default, KEDA's 0.
-func leastReplicas(objs []Object, o Object) (low int64, ok bool) {
-	for _, s := range scalersOf(objs, o) {
+// leastReplicas is the smallest number of pods that autoscalers may leave:
+// Kubernetes' keeps 1 by default, KEDA's 0.
+func leastReplicas(scalers []Object) (low int64, ok bool) {
+	for _, s := range scalers {
 		field, otherwise := "minReplicas", int64(1)
 		if isKind(s.Unstructured, "keda.sh", "ScaledObject") {
 			field, otherwise = "minReplicaCount", 0
@@ -194,8 +176,8 @@ func leastReplicas(objs []Object, o Object) (low int64, ok bool) {
 // inPlaceWarnings are about workloads that replace their pods in place and
 // that Complete leaves as they are: many of them are databases, whose pods
 // nobody wants to be restarted for a recipe.
-func inPlaceWarnings(objs []Object, o Object) []Change {
-	balanced := slices.ContainsFunc(filterSelecting(objs, o), func(s Object) bool {
+func inPlaceWarnings(near *neighbours, o Object) []Change {
+	balanced := slices.ContainsFunc(near.services(o), func(s Object) bool {
 		return stringAt(s.Object, "spec", "clusterIP") != "None"
 	})
 	if !balanced {
