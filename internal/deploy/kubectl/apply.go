@@ -64,7 +64,7 @@ func (m *Method) object(ctx context.Context, i invocation) (*unstructured.Unstru
 	}
 	printed := &unstructured.Unstructured{}
 	if err := printed.UnmarshalJSON(said); err != nil {
-		return nil, fmt.Errorf("read what kubectl prints of %s: %w", i.ref, err)
+		return nil, fmt.Errorf("read what kubectl prints: %w", err)
 	}
 	return printed, nil
 }

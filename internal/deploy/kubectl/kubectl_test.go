@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +167,23 @@ func pair(t *testing.T) (certificate, key string) {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}))
 	}
 	return text("CERTIFICATE", signed), text("PRIVATE KEY", encoded)
+}
+
+func TestAProgramThatPrintsTooMuchIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	cluster, err := kube.ConnectWith("prod", kube.Credential{Kind: kube.TokenCredential, Server: "https://127.0.0.1:1", Insecure: true, Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := program(t, answers("v1.37.2")+"[ \"$1\" = version ] || head -c "+strconv.Itoa(maxOutput+1)+" /dev/zero\n")
+	m, err := New(t.Context(), Config{Cluster: cluster, Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.Apply(t.Context(), &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "web"}}}, kube.ApplyOptions{})
+	if err == nil || !strings.Contains(err.Error(), "more than 16 MiB") {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestAProgramThatDoesNotEndIsKilled(t *testing.T) {

@@ -44,15 +44,15 @@ func (m *Method) run(ctx context.Context, i invocation) ([]byte, error) {
 	out, said := &capped{limit: maxOutput}, &capped{limit: maxErrors}
 	command.Stdout, command.Stderr = out, said
 	err = command.Run()
-	message := hear(ctx, said.String())
+	message := hear(ctx, string(said.kept))
 	_, ended := errors.AsType[*exec.ExitError](err)
 	switch {
 	case err == nil && out.overrun:
-		return nil, fmt.Errorf("run kubectl %s: it printed more than %d MiB", i.args[0], maxOutput>>20)
+		return nil, fmt.Errorf("run kubectl: it printed more than %d MiB", maxOutput>>20)
 	case err == nil:
-		return out.Bytes(), nil
+		return out.kept, nil
 	case ctx.Err() != nil || !ended || message == "":
-		return nil, fmt.Errorf("run kubectl %s: %w", i.args[0], errors.Join(err, remark(message)))
+		return nil, fmt.Errorf("run kubectl: %w", errors.Join(err, remark(message)))
 	}
 	return nil, fault(i.ref, message)
 }
@@ -128,16 +128,16 @@ func (m *Method) access() (args []string, remove func(), err error) {
 
 // capped keeps the beginning of what is written to it.
 type capped struct {
-	bytes.Buffer
+	kept    []byte
 	limit   int
 	overrun bool
 }
 
 func (c *capped) Write(p []byte) (int, error) {
-	room := c.limit - c.Len()
+	room := c.limit - len(c.kept)
 	if room < len(p) {
 		c.overrun = true
 	}
-	c.Buffer.Write(p[:min(room, len(p))])
+	c.kept = append(c.kept, p[:min(room, len(p))]...)
 	return len(p), nil
 }
