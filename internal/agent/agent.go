@@ -16,9 +16,8 @@ import (
 	"github.com/towline/towline/internal/probe/remote"
 )
 
-// TaskVariable is the variable of the environment with the prober's task. It
-// is no argument, since those can be read by everybody on the node.
-const TaskVariable = "TOWLINE_PROBE_TASK"
+// TaskVariable is the variable of the environment with the prober's task.
+const TaskVariable = remote.TaskVariable
 
 // ProberConfig is what Prober needs. Task, Listen and Out are required.
 type ProberConfig struct {

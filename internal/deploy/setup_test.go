@@ -88,7 +88,7 @@ func (s *imageServer) start(cluster *kube.Cluster) error {
 	s.server = &http.Server{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0))), ReadHeaderTimeout: time.Minute}
 	go func() { _ = s.server.Serve(listener) }()
 	host := listener.Addr().String()
-	if err := s.trustIt(host); err != nil {
+	if err := s.trustIt(cluster.Context, host); err != nil {
 		return err
 	}
 	image, err := buildWeb()
@@ -108,8 +108,8 @@ func (s *imageServer) start(cluster *kube.Cluster) error {
 }
 
 // trustIt tells the nodes of the local cluster to pull by plain HTTP.
-func (s *imageServer) trustIt(host string) error {
-	local, err := localkube.New(localkube.Config{})
+func (s *imageServer) trustIt(name, host string) error {
+	local, err := localkube.New(localkube.Config{Name: name})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -123,16 +125,41 @@ func TestTheSummaryTellsWhatWasNotSent(t *testing.T) {
 
 func TestAPasswordInTheURLIsNotShown(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"https://anna:s3cret@web.example.com/health", "https://anna:s3cret@web.example.com:port/"} {
-		w, err := chooseProbe(nil, pipeline.Verify{URL: address})
-		if err != nil {
-			t.Fatal(err)
+	const good, bad = "https://anna:s3cret@web.example.com/health", "https://anna:s3cret@web.example.com:port/"
+	w, err := chooseProbe(nil, pipeline.Verify{URL: good})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = chooseProbe(nil, pipeline.Verify{URL: bad})
+	for _, shown := range []string{w.name(), w.url(), withoutPassword(bad), fmt.Sprint(err)} {
+		if strings.Contains(shown, "s3cret") || shown == "" {
+			t.Errorf("%q shows the password", shown)
 		}
-		_, err = probe.Start(t.Context(), probe.Config{URL: "https://anna:s3cret@web.example.com:port/"})
-		for _, shown := range []string{w.name(), w.url(), err.Error()} {
-			if strings.Contains(shown, "s3cret") {
-				t.Errorf("%q shows the password", shown)
-			}
+	}
+}
+
+func TestWhatToSendIsLookedAtBeforeAnythingIsDone(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		verify pipeline.Verify
+		want   string
+	}{
+		{pipeline.Verify{From: "here"}, `verify.from: "here" is neither auto, direct, proxy nor pod`},
+		{pipeline.Verify{Method: "PUT"}, `verify.method: "PUT" is neither`},
+		{pipeline.Verify{Body: "x"}, `set verify.method to POST`},
+		{pipeline.Verify{URL: "http://web", From: "proxy"}, `leave one of the two out`},
+		{pipeline.Verify{URL: "http://web", Path: "/x"}, `write the path into verify.url`},
+		{pipeline.Verify{URL: "web"}, `want an absolute http or https URL`},
+		{pipeline.Verify{Rate: -1}, `rate -1`},
+		{pipeline.Verify{Header: map[string]string{"A": "b\nC: d"}}, `characters that no header can have`},
+	} {
+		if _, err := chooseProbe(nil, c.verify); err == nil || !refusal.Is(err) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %q", c.verify, err, c.want)
+		}
+	}
+	for _, good := range []pipeline.Verify{{}, {Method: "post", Body: "x"}, {URL: "http://web", From: "pod"}, {Off: true, Rate: -1}} {
+		if _, err := chooseProbe(nil, good); err != nil {
+			t.Errorf("%+v: %v", good, err)
 		}
 	}
 }

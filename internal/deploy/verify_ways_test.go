@@ -139,8 +139,21 @@ func (x *target) service(t *testing.T, address *net.TCPAddr) {
 	t.Helper()
 	b := &bundle{cluster: kubetest.Connect(t), namespace: x.record.Namespace}
 	b.applyAs(t, "test", `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, ports: [{port: 80, targetPort: 8080}]}}`)
-	b.applyAs(t, "test", fmt.Sprintf(`{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: web-here, labels: {kubernetes.io/service-name: web}},
-  addressType: IPv4, ports: [{port: %d}], endpoints: [{addresses: [%s], conditions: {ready: true}}]}`, address.Port, address.IP))
+	// The API server's proxy looks for Endpoints; all others get slices of them.
+	b.applyAs(t, "test", fmt.Sprintf(`{apiVersion: v1, kind: Endpoints, metadata: {name: web}, subsets: [{addresses: [{ip: %s}], ports: [{port: %d}]}]}`, address.IP, address.Port))
+	deadline := time.Now().Add(time.Minute)
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		slices, err := x.Cluster.EndpointSlices(t.Context(), x.record.Namespace, "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(slices) > 0 && len(slices[0].Endpoints) > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the Service gets no endpoint")
+		}
+	}
 }
 
 func (x *target) watchman(t *testing.T, verify pipeline.Verify) *watchman {

@@ -117,6 +117,12 @@ func Start(ctx context.Context, cfg Config) (*Prober, error) {
 	return p, nil
 }
 
+// Validate says what Start would say of the configuration.
+func (c Config) Validate() error {
+	_, err := newProber(c)
+	return err
+}
+
 func newProber(cfg Config) (*Prober, error) {
 	target, err := parseURL(cfg.URL)
 	if err != nil {

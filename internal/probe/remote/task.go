@@ -20,6 +20,11 @@ import (
 	"github.com/towline/towline/internal/probe"
 )
 
+// TaskVariable is the variable of the environment in which a task is handed
+// over. It is no argument of the program, since those can be read by everybody
+// on its machine.
+const TaskVariable = "TOWLINE_PROBE_TASK"
+
 // maxTask is how long the JSON of a task may be: it must go into an
 // environment variable.
 const maxTask = 96 << 10
