@@ -14,6 +14,10 @@ import (
 // killed is the exit code of a container that was killed.
 const killed = 137
 
+// quietTime is how long a connection must have had no request before it may be
+// closed without a word to its client.
+const quietTime = 500 * time.Millisecond
+
 // slack is what a pod needs beyond the time that was measured.
 const slack = 5 * time.Second
 
@@ -36,9 +40,9 @@ func Judge(o Observation) pipeline.Drain {
 		}
 	}
 	for _, f := range o.Idle {
-		// While the other clients were still being told, this one might have
-		// had a request on its way as well.
-		if f.Shut > 0 && (f.Shut < lastTold || d.Cut > 0) {
+		// Where others were being told at that time, this one might have had a
+		// request on its way as well.
+		if f.Shut > 0 && (f.Shut < lastTold+quietTime || d.Cut > 0) {
 			d.IdleAtOnce++
 		}
 	}
@@ -62,13 +66,13 @@ func sentence(o Observation, d pipeline.Drain) string {
 	case o.Proxied && !d.Clean:
 		return fmt.Sprintf("%s loses %s at its end though the draining proxy stands before it: %s", o.App, plural(d.Cut, "request"), "a request may take longer than the proxy waits")
 	case o.Proxied:
-		return fmt.Sprintf("the draining proxy answers what is in flight, closes idle connections, and lets %s end after %s: nothing is lost", o.App, span(o.End))
+		return fmt.Sprintf("the draining proxy answers what is in flight, closes idle connections, and lets %s end after %s: nothing is lost", o.App, spell(o.End))
 	case d.Killed && d.Cut > 0:
-		return fmt.Sprintf("%s goes on after SIGTERM until it is killed after %s, with %s: %s; %s", o.App, span(o.End), flight, always, mend)
+		return fmt.Sprintf("%s goes on after SIGTERM until it is killed after %s, with %s: %s; %s", o.App, spell(o.End), flight, always, mend)
 	case d.Killed:
-		return fmt.Sprintf("%s answers what is in flight but does not end: it is killed after %s, which each pod takes in every release", o.App, span(o.End))
+		return fmt.Sprintf("%s answers what is in flight but does not end: it is killed after %s, which each pod takes in every release", o.App, spell(o.End))
 	case d.Cut > 0 && d.Told == 0:
-		return fmt.Sprintf("%s exits %s after SIGTERM with %s: %s; %s", o.App, span(firstCut(o)), flight, always, mend)
+		return fmt.Sprintf("%s exits %s after SIGTERM with %s: %s; %s", o.App, spell(firstCut(o)), flight, always, mend)
 	case !d.Clean:
 		lost := "a request that is just on its way is lost now and then"
 		if d.Cut > 0 {
@@ -77,9 +81,9 @@ func sentence(o Observation, d pipeline.Drain) string {
 		return fmt.Sprintf(`%s answers what it is working on, but closes keep-alive connections without a word to their clients: %s; `+
 			`answer with "Connection: close" for a second before closing, or set drain: proxy`, o.App, lost)
 	case !o.KeepAlive:
-		return fmt.Sprintf("%s answers what is in flight and ends %s after SIGTERM; it keeps no connections open: nothing is lost", o.App, span(o.End))
+		return fmt.Sprintf("%s answers what is in flight and ends %s after SIGTERM; it keeps no connections open: nothing is lost", o.App, spell(o.End))
 	}
-	return fmt.Sprintf("%s answers what is in flight, closes its idle connections and ends %s after SIGTERM: nothing is lost", o.App, span(o.End))
+	return fmt.Sprintf("%s answers what is in flight, closes its idle connections and ends %s after SIGTERM: nothing is lost", o.App, spell(o.End))
 }
 
 func firstCut(o Observation) time.Duration {
@@ -96,7 +100,7 @@ func firstCut(o Observation) time.Duration {
 func advice(o Observation, d pipeline.Drain) string {
 	var parts []string
 	if o.PreStop < o.Detach && !o.Proxied {
-		parts = append(parts, fmt.Sprintf("preStop lets a pod serve for %s after it has left the Service, and it may take %s until every node knows: sleep that long", span(o.PreStop), span(o.Detach)))
+		parts = append(parts, fmt.Sprintf("preStop lets a pod serve for %s after it has left the Service, and it may take %s until every node knows: sleep that long", spell(o.PreStop), spell(o.Detach)))
 	}
 	needed := max(o.PreStop, o.Detach) + o.End + slack
 	seconds := time.Duration(math.Ceil(needed.Seconds())) * time.Second
@@ -105,7 +109,7 @@ func advice(o Observation, d pipeline.Drain) string {
 		parts = append(parts, "a longer terminationGracePeriodSeconds helps only if it ends by itself at all")
 	case seconds > o.Grace:
 		parts = append(parts, fmt.Sprintf("terminationGracePeriodSeconds is %d: %s of preStop, %s to end and some room need %d",
-			int(o.Grace.Seconds()), span(max(o.PreStop, o.Detach)), span(o.End), int(seconds.Seconds())))
+			int(o.Grace.Seconds()), spell(max(o.PreStop, o.Detach)), spell(o.End), int(seconds.Seconds())))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -117,8 +121,8 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// span is a duration as people say it: "3 ms", "0.4 s", "12 s".
-func span(d time.Duration) string {
+// spell is a duration as people say it: "3 ms", "0.4 s", "12 s".
+func spell(d time.Duration) string {
 	switch {
 	case d < 100*time.Millisecond:
 		return fmt.Sprintf("%d ms", d.Milliseconds())

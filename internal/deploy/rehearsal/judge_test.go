@@ -41,10 +41,10 @@ func TestJudge(t *testing.T) {
 		{
 			name: "it tells its clients and ends",
 			change: func(o *Observation) {
-				o.Busy, o.Idle, o.End = of(2, Fate{Told: 9 * ms, Last: 9 * ms}), of(2, Fate{Shut: 400 * ms}), 400*ms
+				o.Busy, o.Idle, o.End = of(2, Fate{Told: 9 * ms, Last: 9 * ms}), of(2, Fate{Shut: 900 * ms}), 900*ms
 			},
 			clean: true, told: 2,
-			sentence: "web answers what is in flight, closes its idle connections and ends 0.4 s after SIGTERM: nothing is lost",
+			sentence: "web answers what is in flight, closes its idle connections and ends 0.9 s after SIGTERM: nothing is lost",
 		},
 		{
 			name: "it goes on until it is killed",

@@ -2,9 +2,12 @@ package rehearsal
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/towline/towline/internal/kube"
 )
 
 // statusLag is how much later than its end a container may be reported as
@@ -12,11 +15,11 @@ import (
 const statusLag = 3 * time.Second
 
 // Observation is what the clients of a rehearsal saw. Durations are since the
-// pod was asked to end.
+// application was told to end.
 type Observation struct {
 	App       string
 	KeepAlive bool // the application keeps connections open
-	InFlight  int  // requests that waited for their answer when it was asked to end
+	InFlight  int  // requests that waited for their answer when the pod was deleted
 	Busy      []Fate
 	Idle      []Fate
 	End       time.Duration // of the application
@@ -35,7 +38,7 @@ type Fate struct {
 	Told time.Duration // its client was told to close it
 	Cut  time.Duration // a request on it got no answer
 	Shut time.Duration // it was closed with no request on it
-	Last time.Duration // the last answer came; zero when none did after the pod was asked to end
+	Last time.Duration // the last answer came; zero when none did after the pod was deleted
 }
 
 // observe deletes the pod and watches what becomes of the clients.
@@ -54,6 +57,7 @@ func (r *rehearsal) observe(ctx context.Context, pod *corev1.Pod) (Observation, 
 	case <-ctx.Done():
 		return Observation{}, context.Cause(ctx)
 	}
+	told := r.awaitWord(ctx, pod)
 	r.Report("delete it, with requests in flight")
 	asked := time.Now()
 	waiting := all.note(asked)
@@ -65,16 +69,76 @@ func (r *rehearsal) observe(ctx context.Context, pod *corev1.Pod) (Observation, 
 		return Observation{}, err
 	}
 	all.settle(ctx)
-	until := time.Now()
+	span := span{asked: asked, until: time.Now()}
 	all.close()
 	all.running.Wait()
+	span.told = all.firstSign(told(), span)
 	o := Observation{
 		App: r.App, KeepAlive: all.keepAlive, InFlight: waiting, ExitCode: code,
 		PreStop: r.spare.preStop, Detach: r.Detach, Grace: r.spare.grace, Own: r.spare.own, Proxied: r.spare.proxied,
 	}
-	o.Busy, o.Idle = fates(all.busy, asked, until), fates(all.idle, asked, until)
-	o.End = endOf(o, reported.Sub(asked))
+	o.Busy, o.Idle = all.fates(all.busy, span), all.fates(all.idle, span)
+	o.End = endOf(o, reported.Sub(span.told))
 	return o, nil
+}
+
+// awaitWord listens for the kubelet's word that it is about to end the
+// application, which follows the deletion by its own time. The function that
+// it returns ends that and tells when the word came, zero when it did not.
+func (r *rehearsal) awaitWord(ctx context.Context, pod *corev1.Pod) func() time.Time {
+	ctx, cancel := context.WithCancel(ctx)
+	var mu sync.Mutex
+	var at time.Time
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		// Without the right to watch events the first sign of the end tells.
+		_ = r.Cluster.WatchEvents(ctx, r.Namespace, pod.UID, func(e kube.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			if e.Reason == "Killing" && at.IsZero() {
+				at = time.Now()
+			}
+		})
+	})
+	return func() time.Time {
+		cancel()
+		watching.Wait()
+		return at
+	}
+}
+
+// span is the time of an observation.
+type span struct {
+	asked time.Time // when the pod was deleted
+	told  time.Time // when the application was told to end
+	until time.Time
+}
+
+// firstSign is when the application was told to end: when the kubelet said
+// so, or when its connections began to end, whichever was known sooner.
+func (all *clients) firstSign(word time.Time, s span) time.Time {
+	first := s.until
+	if !word.IsZero() {
+		first = word
+	}
+	for _, list := range [][]*client{all.busy, all.idle} {
+		for _, c := range list {
+			for _, t := range []time.Time{c.told, all.early(c.cut), all.early(c.shut)} {
+				if t.After(s.asked) && t.Before(first) {
+					first = t
+				}
+			}
+		}
+	}
+	return first
+}
+
+// early is when a connection ended whose end was noticed at that time.
+func (all *clients) early(noticed time.Time) time.Time {
+	if noticed.IsZero() {
+		return noticed
+	}
+	return noticed.Add(-all.lag)
 }
 
 // awaitEnd waits until the cluster says that the application has ended, and
@@ -100,17 +164,20 @@ func (r *rehearsal) awaitEnd(ctx context.Context) (at time.Time, code int, err e
 	return at, 0, err
 }
 
-// fates are what became of the clients' connections until a time.
-func fates(list []*client, asked, until time.Time) []Fate {
-	since := func(t time.Time) time.Duration {
-		if t.IsZero() || t.Before(asked) || t.After(until) {
+// fates are what became of the clients' connections.
+func (all *clients) fates(list []*client, s span) []Fate {
+	since := func(noticed, at time.Time) time.Duration {
+		if noticed.Before(s.asked) || noticed.After(s.until) {
 			return 0
 		}
-		return max(t.Sub(asked), 1)
+		return max(at.Sub(s.told), 1)
 	}
 	out := make([]Fate, 0, len(list))
 	for _, c := range list {
-		out = append(out, Fate{Told: since(c.told), Cut: since(c.cut), Shut: since(c.shut), Last: since(c.last)})
+		out = append(out, Fate{
+			Told: since(c.told, c.told), Last: since(c.last, c.last),
+			Cut: since(c.cut, all.early(c.cut)), Shut: since(c.shut, all.early(c.shut)),
+		})
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/towline/towline/internal/deploy/imagetest"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
+	"github.com/towline/towline/internal/localkube"
 	"github.com/towline/towline/internal/manifest"
 )
 
@@ -27,10 +28,17 @@ type stage struct {
 func setup(t *testing.T) *stage {
 	t.Helper()
 	cluster := kubetest.Connect(t)
-	return &stage{
-		cluster: cluster, namespace: kubetest.Namespace(t, cluster),
-		image: imagetest.Serve(t, cluster, "testdata/pod"),
+	s := &stage{cluster: cluster, namespace: kubetest.Namespace(t, cluster), image: imagetest.Serve(t, cluster, "testdata/pod")}
+	// The cluster of this test need not be the default one.
+	local, err := localkube.New(localkube.Config{Name: cluster.Context})
+	if err != nil {
+		t.Fatal(err)
 	}
+	host, _, _ := strings.Cut(s.image, "/")
+	if err := local.TrustRegistry(t.Context(), host, "http://"+host, ""); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // objects are a Deployment and its Service, completed as a deployment does.
