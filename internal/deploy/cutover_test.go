@@ -1,6 +1,9 @@
 package deploy
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,5 +108,66 @@ func (b *bundle) wantNoLoss(t testing.TB, d pipeline.Deployment) {
 	t.Helper()
 	if v := d.Verdict; v == nil || v.Lost != 0 || v.Requests == 0 {
 		t.Errorf("verdict %+v, want 0 lost", v)
+	}
+}
+
+const migration = `apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate, annotations: {towline.dev/hook: before}}
+spec:
+  template:
+    metadata: {labels: {app: migrate}}
+    spec: {restartPolicy: Never, terminationGracePeriodSeconds: 1, containers: [{name: web, image: "%s", env: [{name: MODE, value: "%s"}]}]}
+`
+
+func TestACutOverKilledAtAnyPointIsResumed(t *testing.T) {
+	t.Parallel()
+	for strategy, points := range map[string][]string{
+		plan.BlueGreen: {"run Job migrate", "wait Deployment web", "switch Service web", "drain Deployment web"},
+		plan.Immutable: {"switch Service web", "match  "},
+	} {
+		for _, point := range points {
+			t.Run(strategy+" killed at "+point, func(t *testing.T) {
+				b := setup(t)
+				image := webImage(t)
+				b.write(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready, webService)
+				first := b.cutover(strategy)
+				first.Verify.Off = true
+				b.deployWell(t, first)
+				b.write(t, web(image, 2, "VERSION=2", "MODE=graceful")+ready, webService, fmt.Sprintf(migration, image, "done"))
+				request := b.cutover(strategy)
+				request.Key = "web-2.Deploy.1.production"
+				request.Verify.Budget = 1 << 20 // What is lost on a busy machine is another test's matter.
+				b.deployKilled(t, request, "deploying "+point)
+				d := b.deployWell(t, request)
+				if d.Revision != 2 || d.Previous != 1 {
+					t.Errorf("revision %d after %d, want 2 after 1", d.Revision, d.Previous)
+				}
+				replicas := slices.Sorted(maps.Values(b.sets(t)))
+				if !slices.Equal(replicas, []int{0, 2}) {
+					t.Errorf("sets with %v replicas, want the old one at none and the new one at 2", replicas)
+				}
+				jobs, err := b.cluster.List(t.Context(), schema.GroupVersionKind{Group: "batch", Version: "v1", Kind: "Job"}, b.namespace, "")
+				if err != nil || len(jobs) != 1 {
+					t.Errorf("%d jobs, error %v, want the one migration", len(jobs), err)
+				}
+			})
+		}
+	}
+}
+
+func TestAMigrationThatFailsStopsBeforeAnyWorkload(t *testing.T) {
+	b := setup(t)
+	image := webImage(t)
+	b.write(t, web(image, 1, "VERSION=1")+ready, webService)
+	b.deployFirst(t)
+	before := b.generation(t)
+	b.write(t, web(image, 1, "VERSION=2")+ready, webService, fmt.Sprintf(migration, image, "crash"))
+	d := b.deploy(t, b.request())
+	if d.Outcome != pipeline.Failed || !strings.Contains(d.Message, "boom: no database") {
+		t.Errorf("%s: %s, want a failure with the last lines of the migration", d.Outcome, d.Message)
+	}
+	if got := b.generation(t); got != before {
+		t.Errorf("the Deployment is at generation %d, was %d: a workload was touched", got, before)
 	}
 }

@@ -19,7 +19,7 @@ const (
 func (r *run) knobs() plan.Knobs {
 	s := r.settings
 	knobs := plan.Knobs{
-		Union: s.Cutover == "union", Approval: s.Approval, ApprovalWait: waitOf(s.ApprovalWait, DefaultApprovalWait),
+		Union: s.Cutover == "union", Route: s.Route, Approval: s.Approval, ApprovalWait: waitOf(s.ApprovalWait, DefaultApprovalWait),
 		Propagation: waitOf(s.Propagation, DefaultPropagation), Analysis: waitOf(s.Analysis, DefaultAnalysis),
 		ScaleDownDelay: waitOf(s.ScaleDownDelay, DefaultScaleDownDelay), Drain: s.Drain, Checks: s.Checks, Prune: s.Prune,
 	}

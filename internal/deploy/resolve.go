@@ -35,6 +35,11 @@ func (r *run) resolve(ctx context.Context, objects []manifest.Object) ([]manifes
 	if err != nil {
 		return nil, err
 	}
+	if r.settings.Route != "" {
+		if objects, err = plan.ByRoute(objects, r.settings.Route); err != nil {
+			return nil, err
+		}
+	}
 	for _, o := range plan.Served(objects) {
 		r.log.Line("        %s is deployed as the set %s", plan.WorkloadOf(o.Unstructured), o.GetName())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,7 +38,7 @@ func runChild(point string) int {
 	}
 	request.Log = os.Stdout
 	config := Config{Cluster: cluster, Recipe: quickRecipe, reached: func(reached string) {
-		if reached == point {
+		if unmarked(reached) == point {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 	}}
@@ -45,6 +46,11 @@ func runChild(point string) int {
 	fmt.Println("not killed:", d.Outcome, d.Message, err)
 	return 3
 }
+
+var mark = regexp.MustCompile(`-[0-9a-f]{8}$`)
+
+// unmarked is a point without the mark of a set.
+func unmarked(point string) string { return mark.ReplaceAllString(point, "") }
 
 // deployKilled deploys in a process of its own, which is killed at a point.
 func (b *bundle) deployKilled(t *testing.T, request Request, point string) {

@@ -207,6 +207,7 @@ func (r *run) applyFenced(ctx context.Context, s plan.Step) (*unstructured.Unstr
 			return nil, r.overtaken(s.Ref, live)
 		default:
 			object.SetResourceVersion(live.GetResourceVersion())
+			object.SetUID(live.GetUID()) // or an apply would make anew what was deleted meanwhile
 		}
 		applied, err := r.method.Apply(ctx, object, kube.ApplyOptions{Force: s.Force})
 		if kube.IsStale(err) && attempt < staleLimit {

@@ -43,6 +43,7 @@ func planBlueGreen(s Situation) ([]Step, error) {
 	}
 	c.questions(false)
 	c.match()
+	c.shift()
 	for _, o := range c.services {
 		blue := from[manifest.Ref(o.Unstructured)]
 		if both := c.union(o); c.Knobs.Union && both != nil {

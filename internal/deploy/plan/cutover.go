@@ -21,6 +21,7 @@ type cutover struct {
 	sets     []manifest.Object // the desired Deployments that get requests
 	services []manifest.Object // that send them
 	scalers  []manifest.Object // that set the sets' replicas: theirs to do once requests have moved
+	routes   []manifest.Object // HTTPRoutes whose weights move the requests
 	workers  []manifest.Object // Deployments that no Service sends requests to
 	rest     []manifest.Object // applied first
 	steps    []Step
@@ -35,6 +36,8 @@ func newCutover(s Situation) *cutover {
 		}
 		switch {
 		case has(c.sets), has(c.services):
+		case isRoute(o.Unstructured) && o.GetName() == s.Knobs.Route:
+			c.routes = append(c.routes, o)
 		case scaleTarget(o.Unstructured) != "":
 			c.scalers = append(c.scalers, o)
 		case o.GetKind() == "Deployment":
@@ -140,7 +143,7 @@ func (c *cutover) sized(limit int) []manifest.Object {
 func (c *cutover) moved() bool {
 	return !slices.ContainsFunc(c.services, func(o manifest.Object) bool {
 		return !maps.Equal(c.liveSelector(o), SelectorOf(o.Unstructured))
-	})
+	}) && !slices.ContainsFunc(c.routes, func(o manifest.Object) bool { return !c.routed(o) })
 }
 
 // first tells whether there is nobody to take requests over from: no Service
@@ -303,6 +306,7 @@ func (c *cutover) finish() {
 		c.turn(o, c.exact(o), SelectorOf(o.Unstructured), "the old pods are gone")
 	}
 	c.settle()
+	c.unshift()
 	c.add(prunes(c.Situation)...)
 	if c.Probe != "" {
 		c.add(Step{Verb: VerbVerdict, Text: "stop sending requests and count the lost ones"})
@@ -361,9 +365,12 @@ func refs(objects []manifest.Object) []kube.Ref {
 	return found
 }
 
-// WithoutPreviews are the objects without the preview Services.
+// WithoutPreviews are the objects without the Services that show or stand for
+// one set.
 func WithoutPreviews(objects []manifest.Object) []manifest.Object {
-	return slices.DeleteFunc(slices.Clone(objects), func(o manifest.Object) bool { return o.GetLabels()[PreviewLabel] != "" })
+	return slices.DeleteFunc(slices.Clone(objects), func(o manifest.Object) bool {
+		return o.GetLabels()[PreviewLabel] != "" || o.GetLabels()[BackendLabel] != ""
+	})
 }
 
 // onlyDeployments refuses applications with workloads that cannot stand beside
@@ -384,6 +391,7 @@ func onlyDeployments(s Situation) error {
 func (c *cutover) inPlace() []Step {
 	c.grow(0)
 	c.whole()
+	c.shift()
 	first := c.first() && !c.moved()
 	for _, o := range c.services {
 		if live := c.liveSelector(o); first && live != nil {
@@ -405,6 +413,7 @@ func (c *cutover) back() []Step {
 	c.begin()
 	c.grow(0)
 	c.whole()
+	c.shift()
 	for _, o := range c.services {
 		if live := c.liveSelector(o); live != nil {
 			c.turn(o, live, c.exact(o), "back")

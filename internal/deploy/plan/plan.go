@@ -146,6 +146,7 @@ type Commands interface {
 // Knobs are the user's wishes for the cut-over.
 type Knobs struct {
 	Union          bool          // serve from both sets for a while
+	Route          string        // HTTPRoute whose weights move the requests; empty: the Services' selectors
 	Approval       bool          // wait for a decision before the requests move
 	ApprovalWait   time.Duration // at most
 	Propagation    time.Duration // until every node and load balancer knows of a change

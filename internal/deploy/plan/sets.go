@@ -81,9 +81,12 @@ func Served(objects []manifest.Object) []manifest.Object {
 	return found
 }
 
-// activeServices are the Services without the previews.
+// activeServices are the Services of the manifests, without those that show or
+// stand for one set.
 func activeServices(objects []manifest.Object) []manifest.Object {
-	return slices.DeleteFunc(manifest.Services(objects), func(s manifest.Object) bool { return s.GetLabels()[PreviewLabel] != "" })
+	return slices.DeleteFunc(manifest.Services(objects), func(s manifest.Object) bool {
+		return s.GetLabels()[PreviewLabel] != "" || s.GetLabels()[BackendLabel] != ""
+	})
 }
 
 // ServicesOf are the Services, without previews, that select one of the
