@@ -110,7 +110,9 @@ func TestADeployerKilledAtAnyPointIsResumed(t *testing.T) {
 		b.write(t, web(image, 1, "VERSION=1")+ready, webService, fmt.Sprintf(settings, "hello"), extra)
 		b.deployFirst(t)
 		b.write(t, web(image, 1, "VERSION=2")+ready, webService, fmt.Sprintf(settings, "bonjour"))
-		if got, want := strings.Join(b.points(t, b.request()), "\n"), strings.Join(points, "\n"); got != want {
+		request := b.request()
+		request.Verify.Budget = 1 << 20 // What is lost on a busy machine is another test's matter.
+		if got, want := strings.Join(b.points(t, request), "\n"), strings.Join(points, "\n"); got != want {
 			t.Errorf("points reached:\n%s\nwant:\n%s", got, want)
 		}
 	})
