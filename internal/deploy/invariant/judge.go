@@ -88,14 +88,14 @@ func movedByOthers(_ View, s Service) *Breach {
 }
 
 // switchedToFewer is I3 for a selector that has changed: it must mean as many
-// ready pods as before, or as many as are enough.
+// ready pods as it takes the requests from, or as many as are enough.
 func switchedToFewer(v View, s Service) *Breach {
 	if s.Switch == nil || v.Now.Sub(s.Switch.At) <= skew {
 		return nil
 	}
 	if need := min(s.Switch.Replaced, s.Switch.Enough); s.Switch.Ready < need {
-		return breach("I3", "the selector of Service %s went from %s with %d ready pods to %s with %d",
-			s.Name, labelText(s.Switch.From), s.Switch.Replaced, labelText(s.Switch.To), s.Switch.Ready)
+		return breach("I3", "the selector of Service %s went from %s to %s, which means %d ready pods in place of %d",
+			s.Name, labelText(s.Switch.From), labelText(s.Switch.To), s.Switch.Ready, s.Switch.Replaced)
 	}
 	return nil
 }

@@ -119,7 +119,7 @@ func TestJudgeSelectors(t *testing.T) {
 		{"an empty selector", func(v *View) { v.Services[0].Selector = nil }, "the selector of Service web has become empty", "I3"},
 		{"a Service that is gone", func(v *View) { v.Services[0].Gone = true }, "Service web has been deleted", "I3"},
 		{"a switch to as many ready pods", moved(ago(time.Minute), 3, 3, 99), "", ""},
-		{"a switch to fewer", moved(ago(2*time.Second), 3, 2, 99), "went from app=web,towline.dev/set=blue with 3 ready pods to app=web,towline.dev/set=green with 2", "I3"},
+		{"a switch to fewer", moved(ago(2*time.Second), 3, 2, 99), "went from app=web,towline.dev/set=blue to app=web,towline.dev/set=green, which means 2 ready pods in place of 3", "I3"},
 		{"a switch whose pods may only be seen a moment later", moved(ago(skew), 3, 2, 99), "", ""},
 		{"a switch to fewer that are enough", moved(ago(time.Minute), 3, 2, 2), "", ""},
 		{"a selector of somebody else", func(v *View) { v.Services[0].Foreign = `"anna"` }, `was not this deployment that set it but "anna"`, "I4"},

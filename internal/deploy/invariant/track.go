@@ -182,11 +182,11 @@ func (t *tracker) seeSelectors(h holding) {
 			continue
 		}
 		if i := slices.IndexFunc(s.expected, func(e map[string]string) bool { return maps.Equal(e, seen) }); i >= 0 && !maps.Equal(seen, s.current) {
-			s.change = &Switch{From: s.current, To: seen, At: h.now, Replaced: readyOf(h.pods, s.current), Enough: s.enough}
+			s.change = &Switch{From: s.current, To: seen, At: h.now, Replaced: readyOf(h.pods, s.current, seen), Enough: s.enough}
 			s.current, s.expected = seen, s.expected[i+1:]
 		}
 		if s.change != nil {
-			s.change.Ready = readyOf(h.pods, s.change.To)
+			s.change.Ready = readyOf(h.pods, s.change.To, nil)
 			if s.change.Ready >= min(s.change.Replaced, s.change.Enough) {
 				s.change = nil
 			}
@@ -199,17 +199,21 @@ func selectorOfService(object *unstructured.Unstructured) map[string]string {
 	return selector
 }
 
-func readyOf(pods []*corev1.Pod, selector map[string]string) int {
-	if len(selector) == 0 {
-		return 0
-	}
-	n, wanted := 0, labels.SelectorFromSet(selector)
+// readyOf counts the ready pods that a selector means and another does not.
+func readyOf(pods []*corev1.Pod, selector, except map[string]string) int {
+	n := 0
 	for _, pod := range pods {
-		if pod.DeletionTimestamp == nil && isReady(pod) && wanted.Matches(labels.Set(pod.Labels)) {
+		if pod.DeletionTimestamp == nil && isReady(pod) && means(selector, pod) && !means(except, pod) {
 			n++
 		}
 	}
 	return n
+}
+
+// means tells whether a Service's selector selects a pod. An empty one selects
+// none.
+func means(selector map[string]string, pod *corev1.Pod) bool {
+	return len(selector) > 0 && labels.SelectorFromSet(selector).Matches(labels.Set(pod.Labels))
 }
 
 func isReady(pod *corev1.Pod) bool {
@@ -347,13 +351,9 @@ func (t *tracker) forget(now time.Time) {
 // detached is since when no pod that a selector means has been an endpoint,
 // not ok while one is.
 func (t *tracker) detached(selector map[string]string) (since time.Time, ok bool) {
-	if len(selector) == 0 {
-		return time.Time{}, false
-	}
-	wanted := labels.SelectorFromSet(selector)
 	for _, p := range t.pods {
 		switch {
-		case !p.ever || !wanted.Matches(labels.Set(p.pod.Labels)):
+		case !p.ever || !means(selector, p.pod):
 		case p.serving:
 			return time.Time{}, false
 		case p.left.After(since):
@@ -370,9 +370,7 @@ func (t *tracker) podView(p *podTrack) Pod {
 		Ended: p.pod.Status.Phase == corev1.PodFailed || p.pod.Status.Phase == corev1.PodSucceeded,
 	}
 	for _, s := range t.services {
-		if len(s.current) > 0 && labels.SelectorFromSet(s.current).Matches(labels.Set(p.pod.Labels)) {
-			view.Selected = true
-		}
+		view.Selected = view.Selected || means(s.current, p.pod)
 	}
 	for _, c := range p.pod.Status.Conditions {
 		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {

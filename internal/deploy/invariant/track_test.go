@@ -229,7 +229,23 @@ func TestTrackerOfACutOver(t *testing.T) {
 		p.expect(green)
 		p.selector(green)
 		wantBreach(t, p.after(time.Second), "", "")
-		wantBreach(t, p.after(2*time.Second), "to app=web,towline.dev/set=green with 2", "I3")
+		wantBreach(t, p.after(2*time.Second), "which means 2 ready pods in place of 3", "I3")
+	})
+	t.Run("by way of a union, whose narrowing takes half of its pods away", func(t *testing.T) {
+		t.Parallel()
+		p := newPlay(t, Target{}, false)
+		p.start("green", 3)
+		both := map[string]string{"app": "web"}
+		p.expect(both)
+		p.selector(both)
+		p.serve("blue", "green")
+		wantBreach(t, p.after(time.Second), "", "")
+		wantBreach(t, p.after(time.Minute), "", "")
+		p.expect(green)
+		p.selector(green)
+		p.serve("green")
+		wantBreach(t, p.after(time.Second), "", "")
+		wantBreach(t, p.after(time.Minute), "", "")
 	})
 	t.Run("an autoscaler has made the old set larger than the new one", func(t *testing.T) {
 		t.Parallel()
@@ -243,7 +259,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 		p.expect(green)
 		p.selector(green)
 		p.look()
-		wantBreach(t, p.after(2*time.Second), "with 5 ready pods to", "I3")
+		wantBreach(t, p.after(2*time.Second), "which means 3 ready pods in place of 5", "I3")
 	})
 	t.Run("a selector that is expected only later", func(t *testing.T) {
 		t.Parallel()

@@ -41,7 +41,7 @@ type Service struct {
 type Switch struct {
 	From, To map[string]string
 	At       time.Time
-	Replaced int // ready pods that From meant then
+	Replaced int // ready pods that lost the requests: From meant them then, and To does not
 	Ready    int // ready pods that To means now
 	Enough   int // how many would do, whatever was replaced
 }

@@ -357,7 +357,7 @@ func fewerPods(s *stage) {
 	ctx, handle := s.watch(plan.BlueGreen, 3*time.Second)
 	s.expect(handle, "green")
 	s.applyService(kube.FieldManager, selecting("green"))
-	s.wantEnd(ctx, "I3", "with 2 ready pods to app=web,towline.dev/set=green with 1")
+	s.wantEnd(ctx, "I3", "to app=web,towline.dev/set=green, which means 1 ready pods in place of 2")
 }
 
 func laterRevision(s *stage) {
