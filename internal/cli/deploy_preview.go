@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/towline/towline/internal/deploy"
 )
@@ -47,26 +46,20 @@ func (c *command) printChanges(objects []deploy.ObjectChange) {
 			line += "   " + o.Source
 		}
 		fmt.Fprintf(c.Out, "\n%s\n", paint(printable(line), "1", coloured))
-		for _, field := range o.Fields {
-			fmt.Fprintf(c.Out, "  %s\n", paint(printable(field), colourOf(field), coloured))
+		for _, line := range o.Diff {
+			fmt.Fprintf(c.Out, "  %s\n", paint(printable(line), colourOf(line), coloured))
 		}
 	}
 }
 
 // colourOf is the terminal's colour of a line of a difference: what is new is
-// green, what goes red, what changes yellow.
-func colourOf(field string) string {
-	switch {
-	case strings.HasPrefix(field, "+"):
-		return "32"
-	case strings.HasPrefix(field, "-"):
-		return "31"
-	}
-	return "33"
+// green, what goes red, and where it is cyan.
+func colourOf(line string) string {
+	return map[byte]string{'+': "32", '-': "31", '@': "36"}[(line + " ")[0]]
 }
 
 func paint(text, colour string, coloured bool) string {
-	if !coloured {
+	if !coloured || colour == "" {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"

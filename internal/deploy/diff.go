@@ -34,13 +34,13 @@ type Preview struct {
 
 // ObjectChange is what becomes, or has become, of one object.
 type ObjectChange struct {
-	Object string `json:"object"` // such as Deployment/web in namespace shop
+	Object string `json:"object"` // such as Deployment web
 	Source string `json:"source,omitempty"`
 	// Change is create, update, delete or keep: what is kept is in the manifests
 	// no more, but not deleted either. Of drift it is missing, changed, stranger.
 	Change string   `json:"change"`
 	Note   string   `json:"note,omitempty"`
-	Fields []string `json:"fields,omitempty"` // one line each; values of Secrets are masked
+	Diff   []string `json:"diff,omitempty"` // see manifest.Diff
 }
 
 // Preview tells what a deployment would do, and does nothing: no namespace, no
@@ -110,7 +110,7 @@ func (r *run) preview(steps []plan.Step) Preview {
 			if original := r.claimed[s.Ref.ID()]; original != nil {
 				live, change.Note = original, "came with kubectl apply, whose fields become towline's"
 			}
-			change.Fields = fieldsOf(live, after)
+			change.Diff = linesOf(live, after)
 		}
 		p.Objects = append(p.Objects, change)
 	}
@@ -187,14 +187,22 @@ func (r *run) drifted(ctx context.Context, s plan.Situation) ([]ObjectChange, er
 	for _, o := range present.Desired {
 		id := kube.RefOf(o.Unstructured).ID()
 		live := cmp.Or(r.claimed[id], s.Live[id])
-		fields := fieldsOf(merged[id], live)
-		if len(fields) > 0 {
+		if lines := linesOf(merged[id], live); len(lines) > 0 {
 			changes = append(changes, ObjectChange{
-				Object: manifest.Ref(o.Unstructured), Source: o.Source.String(), Change: "changed", Note: touchedBy(live), Fields: fields,
+				Object: kube.RefOf(o.Unstructured).String(), Source: o.Source.String(), Change: "changed", Note: touchedBy(live), Diff: lines,
 			})
 		}
 	}
 	return changes, nil
+}
+
+// linesOf is how the second of two states of an object differs from the first.
+func linesOf(before, after *unstructured.Unstructured) []string {
+	var lines []string
+	for _, line := range manifest.Diff(before, after) {
+		lines = append(lines, line.String())
+	}
+	return lines
 }
 
 // touchedBy names who else has written an object, and when.
@@ -255,7 +263,7 @@ func (r *run) strangers(ctx context.Context) ([]ObjectChange, error) {
 		for i := range live {
 			ref := kube.RefOf(&live[i])
 			if !known[ref.ID()] && len(live[i].GetOwnerReferences()) == 0 {
-				changes = append(changes, ObjectChange{Object: manifest.Ref(&live[i]), Change: "stranger", Note: "has the marks of " + r.record.App + " and is in no revision of its journal"})
+				changes = append(changes, ObjectChange{Object: ref.String(), Change: "stranger", Note: "has the marks of " + r.record.App + " and is in no revision of its journal"})
 			}
 		}
 	}
