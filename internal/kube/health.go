@@ -64,6 +64,7 @@ var judges = map[schema.GroupKind]func(*unstructured.Unstructured) Health{
 	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: definition,
 	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}:           present,
 	{Group: "policy", Kind: "PodDisruptionBudget"}:                    present,
+	{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"}:           httpRoute,
 }
 
 func present(*unstructured.Unstructured) Health { return healthy("it is there") }
@@ -92,7 +93,10 @@ func text(obj *unstructured.Unstructured, path ...string) string {
 }
 
 // condition is one entry of status.conditions.
-type condition struct{ kind, status, reason, message string }
+type condition struct {
+	kind, status, reason, message string
+	generation                    int64 // that it was observed at, 0 when it does not say
+}
 
 func (c condition) String() string { return strings.TrimPrefix(c.reason+": "+c.message, ": ") }
 
@@ -101,6 +105,10 @@ func conditions(obj *unstructured.Unstructured) []condition {
 	if err != nil {
 		return nil
 	}
+	return conditionsOf(list)
+}
+
+func conditionsOf(list []any) []condition {
 	var all []condition
 	for _, item := range list {
 		fields, ok := item.(map[string]any)
@@ -108,7 +116,8 @@ func conditions(obj *unstructured.Unstructured) []condition {
 			continue
 		}
 		field := func(name string) string { s, _ := fields[name].(string); return s }
-		all = append(all, condition{field("type"), field("status"), field("reason"), field("message")})
+		generation, _ := fields["observedGeneration"].(int64)
+		all = append(all, condition{field("type"), field("status"), field("reason"), field("message"), generation})
 	}
 	return all
 }

@@ -9,6 +9,10 @@ import (
 
 func TestHealthOf(t *testing.T) {
 	t.Parallel()
+	route := func(parents string) string {
+		return `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {generation: 3}, spec: {parentRefs: [{name: edge}]}, status: {parents: ` + parents + `}}`
+	}
+	const good = `{parentRef: {name: edge}, conditions: [{type: Accepted, status: "True", observedGeneration: 3}, {type: ResolvedRefs, status: "True", observedGeneration: 3}]}`
 	cases := []struct {
 		name, object string
 		want         Status
@@ -48,6 +52,14 @@ func TestHealthOf(t *testing.T) {
 		{"a custom resource that is not ready is in progress", `{apiVersion: example.com/v1, kind: Widget, status: {conditions: [{type: Ready, status: "False", reason: Waiting, message: for it}]}}`, InProgress, "Waiting: for it"},
 		{"a custom resource without a status is current", `{apiVersion: example.com/v1, kind: Widget}`, Current, "it is there"},
 		{"a custom resource whose controller lags is in progress", `{apiVersion: example.com/v1, kind: Widget, metadata: {generation: 3}, status: {observedGeneration: 2}}`, InProgress, "its controller has not seen generation 3"},
+		{"a route without gateways is current", `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {generation: 1}, spec: {}}`, Current, "it is attached to no gateway"},
+		{"a route that no gateway has seen is in progress", route(`[]`), InProgress, "no gateway has seen it"},
+		{"a route that a gateway has seen as it was before is in progress", route(`[{parentRef: {name: edge}, conditions: [{type: Accepted, status: "True", observedGeneration: 2}, {type: ResolvedRefs, status: "True", observedGeneration: 2}]}]`), InProgress, "gateway edge has not said Accepted of generation 3"},
+		{"a route that is accepted but not resolved yet is in progress", route(`[{parentRef: {name: edge}, conditions: [{type: Accepted, status: "True", observedGeneration: 3}]}]`), InProgress, "gateway edge has not said ResolvedRefs of generation 3"},
+		{"a route whose backend is not there names the condition and does not fail", route(`[{parentRef: {name: edge}, conditions: [{type: Accepted, status: "True", observedGeneration: 3}, {type: ResolvedRefs, status: "False", reason: BackendNotFound, message: no Service web, observedGeneration: 3}]}]`), InProgress, "gateway edge says ResolvedRefs False: BackendNotFound: no Service web"},
+		{"a route that one of two gateways refuses is in progress", route(`[` + good + `, {parentRef: {name: inner}, conditions: [{type: Accepted, status: "False", reason: NotAllowedByListeners, observedGeneration: 3}]}]`), InProgress, "gateway inner says Accepted False: NotAllowedByListeners: "},
+		{"a route that all gateways have taken is current", route(`[` + good + `]`), Current, "every gateway has accepted it and found its backends"},
+		{"a route with a status of odd types is in progress", route(`[1, {conditions: [x]}]`), InProgress, "gateway  has not said Accepted of generation 3"},
 		{"an object that is being deleted is terminating", `{apiVersion: v1, kind: ConfigMap, metadata: {deletionTimestamp: "2026-01-01T00:00:00Z"}}`, Terminating, "it is being deleted"},
 		{"odd types do not stop the judgement", `{apiVersion: apps/v1, kind: Deployment, spec: {replicas: many}, status: {observedGeneration: x, conditions: [1, {type: 2}]}}`, InProgress, "its controller has not seen it"},
 	}
