@@ -98,6 +98,8 @@ type settings struct {
 	// stored tells that the credential is not of a kubeconfig: its errors name
 	// another mend.
 	stored bool
+	// mounted tells that it is the service account of this process's own pod.
+	mounted bool
 	// authorize adds to each request what client-go has no setting for. It may
 	// be nil.
 	authorize transport.WrapperFunc
@@ -115,7 +117,7 @@ func newCluster(s settings) (*Cluster, error) {
 		config.Dial = (&net.Dialer{Timeout: pingTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
 	// The explainer is next to the wire, so that it sees what was really sent.
-	config.Wrap(newExplainer(config, s.stored))
+	config.Wrap(newExplainer(s))
 	if s.authorize != nil {
 		config.Wrap(s.authorize)
 	}

@@ -152,5 +152,5 @@ func connectInCluster(name, namespace, dir string) (*Cluster, error) {
 		TLSClientConfig: rest.TLSClientConfig{CAFile: filepath.Join(dir, "ca.crt")},
 	}
 	authorize := transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(token))
-	return newCluster(settings{config: config, name: name, namespace: namespace, stored: true, authorize: authorize})
+	return newCluster(settings{config: config, name: name, namespace: namespace, stored: true, mounted: true, authorize: authorize})
 }

@@ -289,7 +289,15 @@ func TestTheMountedServiceAccountIsReadAgain(t *testing.T) {
 	if got, err := cluster.WhoAmI(t.Context()); err != nil || got.User != "system:serviceaccount:mounted:first" || cluster.Namespace != "mounted" {
 		t.Fatalf("%+v in %q, %v", got, cluster.Namespace, err)
 	}
-	mount(serviceAccount(t, s, "mounted", "second"))
+	second := serviceAccount(t, s, "mounted", "second")
+	mount("a-token-that-nobody-knows")
+	stranger, err := kube.ConnectInCluster("test", "", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = stranger.WhoAmI(t.Context())
+	mustExplain(t, err, kube.Credential{Token: "a-token-that-nobody-knows"}, []string{"401", "The kubelet renews it"})
+	mount(second)
 	if err := admin(t, s).Delete(t.Context(), kube.Ref{APIVersion: "v1", Kind: "ServiceAccount", Namespace: "mounted", Name: "first"}, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -357,7 +365,7 @@ func TestRefusedCredentialsAreExplained(t *testing.T) {
 			[]string{"401", "bootstrap token with id 07401b", "--enable-bootstrap-token-auth"},
 		},
 		"an EKS token with a wrong key":               {wrongKey, []string{"401", "EKS token, signed with access key AKIDEXAMPLE for region eu-west-1", "create-access-entry"}},
-		"a proxy whose name is not allowed":           {proxyOf(t, s, "some-proxy"), []string{"401", `user "carol"`, "CN=some-proxy", "--requestheader-allowed-names"}},
+		"a proxy whose name is not allowed":           {proxyOf(t, s, "some-proxy"), []string{"401", `user "carol", with the proxy's client certificate of CN=some-proxy`, "--requestheader-allowed-names"}},
 		"a password that the API server cannot check": {kube.Credential{Kind: kube.BasicCredential, Server: s.URL, CA: s.CA, User: "dave", Password: "the-password"}, []string{`basic authentication as user "dave"`, "removed basic authentication in 1.19"}},
 		"a password that the proxy refuses": {
 			kube.Credential{Kind: kube.BasicCredential, Server: proxy.URL, Insecure: true, User: "dave", Password: "a-wrong-password"},

@@ -20,16 +20,17 @@ import (
 // verb and resource, of a failed connection the mend. It stands in the
 // transport, so that every request has it: lists, watches, logs and all.
 type explainer struct {
-	next   http.RoundTripper
-	config *rest.Config
-	stored bool // the credential is not of a kubeconfig
-	now    func() time.Time
+	next    http.RoundTripper
+	config  *rest.Config
+	stored  bool // the credential is not of a kubeconfig
+	mounted bool // it is the pod's own
+	now     func() time.Time
 }
 
-func newExplainer(config *rest.Config, stored bool) transport.WrapperFunc {
-	config = rest.CopyConfig(config)
+func newExplainer(s settings) transport.WrapperFunc {
+	config := rest.CopyConfig(s.config)
 	return func(next http.RoundTripper) http.RoundTripper {
-		return &explainer{next: next, config: config, stored: stored, now: time.Now}
+		return &explainer{next: next, config: config, stored: s.stored, mounted: s.mounted, now: time.Now}
 	}
 }
 

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -50,12 +51,12 @@ func FromKubeconfig(kubeconfigPath, kubeContext string) (Credential, error) {
 	if cluster == nil || user == nil {
 		return Credential{}, fmt.Errorf("context %q of kubeconfig %s names cluster %q and user %q, which are not both there", name, where(rules), chosen.Cluster, chosen.AuthInfo)
 	}
-	credential := Credential{
-		Server: cluster.Server, Insecure: cluster.InsecureSkipTLSVerify, ServerName: cluster.TLSServerName, ProxyURL: cluster.ProxyURL, Namespace: chosen.Namespace,
-	}
-	if err := credential.takeUser(user); err != nil {
+	credential, err := ofUser(user)
+	if err != nil {
 		return Credential{}, fmt.Errorf("context %q of kubeconfig %s: %w", name, where(rules), err)
 	}
+	credential.Server, credential.ServerName, credential.ProxyURL = cluster.Server, cluster.TLSServerName, cluster.ProxyURL
+	credential.Insecure, credential.Namespace = cluster.InsecureSkipTLSVerify, chosen.Namespace
 	// kubectl ignores the authority then, too.
 	if !credential.Insecure {
 		if credential.CA, err = dataOrFile(cluster.CertificateAuthorityData, cluster.CertificateAuthority); err != nil {
@@ -65,45 +66,44 @@ func FromKubeconfig(kubeconfigPath, kubeContext string) (Credential, error) {
 	return credential, credential.Check()
 }
 
-// takeUser takes over what a user of a kubeconfig signs in with. Where there
-// is more than one way the certificate goes first, as in the API server.
-func (c *Credential) takeUser(user *clientcmdapi.AuthInfo) error {
+// ofUser is what a user of a kubeconfig signs in with. Where there is more than
+// one way the certificate goes first, as in the API server.
+func ofUser(user *clientcmdapi.AuthInfo) (c Credential, err error) {
 	switch {
 	case user.Exec != nil:
-		return execError(user.Exec)
+		return c, execError(user.Exec)
 	case user.AuthProvider != nil:
-		return fmt.Errorf("the auth provider %q is no part of Kubernetes any more: sign in another way", user.AuthProvider.Name)
+		return c, fmt.Errorf("the auth provider %q is no part of Kubernetes any more: sign in another way", user.AuthProvider.Name)
 	case user.Impersonate != "" || user.ImpersonateUID != "" || len(user.ImpersonateGroups) > 0:
-		return fmt.Errorf("it impersonates %q: store a credential of that user itself", user.Impersonate)
+		return c, fmt.Errorf("it impersonates %q: store a credential of that user itself", user.Impersonate)
 	}
-	certificate, err := dataOrFile(user.ClientCertificateData, user.ClientCertificate)
-	if err != nil {
-		return fmt.Errorf("read the client certificate: %w", err)
+	if c.Certificate, err = dataOrFile(user.ClientCertificateData, user.ClientCertificate); err != nil {
+		return c, fmt.Errorf("read the client certificate: %w", err)
 	}
-	if certificate != "" {
-		c.Kind, c.Certificate = CertificateCredential, certificate
+	if c.Certificate != "" {
+		c.Kind = CertificateCredential
 		if c.Key, err = dataOrFile(user.ClientKeyData, user.ClientKey); err != nil {
-			return fmt.Errorf("read the client key: %w", err)
+			return c, fmt.Errorf("read the client key: %w", err)
 		}
-		return nil
+		return c, nil
 	}
 	if user.Username != "" {
 		c.Kind, c.User, c.Password = BasicCredential, user.Username, user.Password
-		return nil
+		return c, nil
 	}
 	// A token file goes before a token, as in client-go.
 	token, err := dataOrFile(nil, user.TokenFile)
 	if err != nil {
-		return fmt.Errorf("read the token: %w", err)
+		return c, fmt.Errorf("read the token: %w", err)
 	}
 	if c.Token = cmp.Or(strings.TrimSpace(token), user.Token); c.Token == "" {
-		return fmt.Errorf("its user has no credentials")
+		return c, errors.New("its user has no credentials")
 	}
 	c.Kind = TokenCredential
 	if IsBootstrapToken(c.Token) {
 		c.Kind = BootstrapCredential
 	}
-	return nil
+	return c, nil
 }
 
 // execError says why an exec plugin stays where it is, and what to do instead.

@@ -177,12 +177,12 @@ func DeploymentRights() []Right {
 		// What tells how a rollout goes, and why it does not.
 		{"apps", "replicasets", read},
 		{"discovery.k8s.io", "endpointslices", read},
-		{"", "events", "get list"},
+		{"", "events", read},
 		{"", "pods", read + " create delete"}, // the prober's and the rehearsal's
 		{"", "pods/log", "get"},
-		// The ways of the prober to what has no address outside.
-		{"", "services/proxy", "get"},
-		{"", "pods/portforward", "get create"},
+		// The ways to what has no address outside: the prober's, which may send
+		// POST, and the rehearsal's.
+		{"", "services/proxy pods/proxy pods/portforward", "get create"},
 	} {
 		for resource := range strings.FieldsSeq(line.resources) {
 			for verb := range strings.FieldsSeq(line.verbs) {

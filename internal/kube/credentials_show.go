@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -85,9 +84,9 @@ func (c Credential) Expires() time.Time {
 
 // describeName is a certificate's subject as a person looks for it.
 func describeName(commonName string, organizations []string) string {
-	text := fmt.Sprintf("CN=%s", commonName)
+	parts := []string{"CN=" + commonName}
 	for _, organization := range organizations {
-		text += ", O=" + organization
+		parts = append(parts, "O="+organization)
 	}
-	return text
+	return strings.Join(parts, ", ")
 }

@@ -26,8 +26,13 @@ func (e *explainer) unauthorized(request *http.Request, isKubernetes bool) strin
 
 // renew is how a credential is given anew.
 func (e *explainer) renew() string {
-	if e.stored {
+	switch {
+	case e.mounted:
+		return "The kubelet renews it: check that the pod and its service account have not been deleted"
+	case e.stored:
 		return "Give a new one with `towline cluster add NAME --replace`"
+	case e.config.ExecProvider != nil:
+		return fmt.Sprintf("It came from the exec plugin %s of the kubeconfig: run that by hand to see what it says", filepath.Base(e.config.ExecProvider.Command))
 	}
 	return "Renew the user of this context in the kubeconfig"
 }
@@ -36,7 +41,7 @@ func (e *explainer) renew() string {
 func (e *explainer) presented(request *http.Request) (saw, mend string) {
 	if user := request.Header.Get("X-Remote-User"); user != "" {
 		certificate, _ := e.certificate()
-		return fmt.Sprintf("an authenticating proxy's word for user %q, with the proxy's client certificate %s", user, certificate),
+		return fmt.Sprintf("an authenticating proxy's word for user %q, with the proxy's %s", user, certificate),
 			"The API server must run with --requestheader-client-ca-file of the authority that signed this certificate, --requestheader-allowed-names with its CN (or empty), and --requestheader-username-headers=X-Remote-User"
 	}
 	scheme, secret, _ := strings.Cut(request.Header.Get("Authorization"), " ")
@@ -49,8 +54,6 @@ func (e *explainer) presented(request *http.Request) (saw, mend string) {
 		return e.describeToken(secret)
 	case len(e.config.CertData) > 0 || e.config.CertFile != "":
 		return e.certificate()
-	case e.config.ExecProvider != nil:
-		return fmt.Sprintf("what the exec plugin %s gave", filepath.Base(e.config.ExecProvider.Command)), "Run it by hand to see what it says"
 	}
 	return "the request brought none", ""
 }

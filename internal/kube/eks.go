@@ -25,9 +25,9 @@ import (
 // cluster sends it and learns from STS who has signed it. It is good for 15
 // minutes, whatever its X-Amz-Expires says.
 const (
-	eksTokenPrefix = "k8s-aws-v1."
+	eksTokenPrefix = "k8s-aws-v1."    //nolint:gosec // begins every token, so it is no secret
 	eksTokenLife   = 14 * time.Minute // one minute is left for the clock and the way
-	eksHeader      = "x-k8s-aws-id"   // carries the name of the cluster, under the signature
+	eksHeader      = "X-K8s-Aws-Id"   // carries the name of the cluster, under the signature
 	emptyHash      = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	awsPatience    = 30 * time.Second
 )

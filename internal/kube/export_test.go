@@ -26,5 +26,5 @@ func NewEKSTokens(c Credential, now func() time.Time) *eksTokens {
 
 // Explain is the transport of a cluster below its credentials.
 func Explain(c Credential) http.RoundTripper {
-	return newExplainer(&rest.Config{Host: c.Server}, true)(http.DefaultTransport)
+	return newExplainer(settings{config: &rest.Config{Host: c.Server}, stored: true})(http.DefaultTransport)
 }

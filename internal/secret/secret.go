@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"filippo.io/age"
@@ -170,7 +171,7 @@ func (k *Keyring) add() error {
 	if err := replace(k.path, text); err != nil {
 		return fmt.Errorf("keep key: %w", err)
 	}
-	k.text, k.keys = text, append(k.keys[:len(k.keys):len(k.keys)], key)
+	k.text, k.keys = text, append(slices.Clip(k.keys), key)
 	return nil
 }
 

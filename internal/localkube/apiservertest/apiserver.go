@@ -57,8 +57,8 @@ func Start(ctx context.Context, dir string, args ...string) (*Server, error) {
 	s := &Server{URL: "https://127.0.0.1:" + ports[0], PKI: pki, dir: dir}
 	etcd := "http://127.0.0.1:" + ports[1]
 	peer := "http://127.0.0.1:" + ports[2]
-	err = s.run(kubebox, []string{"etcd", "--data-dir="+filepath.Join(dir, "etcd"), "--listen-client-urls="+etcd, "--advertise-client-urls="+etcd,
-		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer, "--unsafe-no-fsync", "--log-level=warn"})
+	err = s.run(kubebox, []string{"etcd", "--data-dir=" + filepath.Join(dir, "etcd"), "--listen-client-urls=" + etcd, "--advertise-client-urls=" + etcd,
+		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=default=" + peer, "--unsafe-no-fsync", "--log-level=warn"})
 	if err == nil {
 		err = s.run(kubebox, slices.Concat([]string{"kube-apiserver"}, s.flags(ports[0], etcd), args))
 	}
