@@ -43,18 +43,27 @@ func (p *proxy) admin() http.Handler {
 			http.Error(w, "too many wait already", http.StatusServiceUnavailable)
 			return
 		}
-		limit := time.NewTimer(p.Detach + p.Longest)
-		defer limit.Stop()
-		select {
-		case <-p.drain.drained:
-		case <-r.Context().Done():
-		case <-limit.C:
-			if !p.drain.draining() {
-				p.Logger.Warn("drain: nobody began it")
-			}
-		}
+		p.await(r.Context())
 	})
 	return mux
+}
+
+// await waits until the pod is drained. A drain that has begun ends by itself;
+// one that has not is given the time that it would have taken.
+func (p *proxy) await(ctx context.Context) {
+	limit := time.NewTimer(p.Detach + p.Longest)
+	defer limit.Stop()
+	select {
+	case <-p.drain.begun:
+	case <-ctx.Done():
+	case <-limit.C:
+		p.Logger.Warn("drain: the pod ends, and nobody began to drain it")
+		return
+	}
+	select {
+	case <-p.drain.drained:
+	case <-ctx.Done():
+	}
 }
 
 // local tells that a request came over the loopback device. The kernel lets no

@@ -24,6 +24,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -87,7 +89,7 @@ type Config struct {
 // any case; see Sweep for what a killed process leaves.
 func Run(ctx context.Context, config Config) (pipeline.Drain, error) {
 	r := &rehearsal{Config: config, began: time.Now()}
-	r.Path, r.Host = cmp.Or(r.Path, "/"), cmp.Or(r.Host, r.App)
+	r.Host = cmp.Or(r.Host, r.App)
 	if r.Report == nil {
 		r.Report = func(string) {}
 	}
@@ -117,6 +119,11 @@ type rehearsal struct {
 }
 
 func (r *rehearsal) run(ctx context.Context) (pipeline.Drain, error) {
+	target, err := url.Parse(cmp.Or(r.Path, "/"))
+	if err != nil || strings.ContainsAny(r.Host, " \r\n") {
+		return pipeline.Drain{}, &unmeasured{fmt.Sprintf("%q of host %q is no path of a request", r.Path, r.Host)}
+	}
+	r.Path = target.RequestURI()
 	if err := Sweep(ctx, r.Cluster, r.Namespace, r.App); err != nil {
 		return pipeline.Drain{}, err
 	}

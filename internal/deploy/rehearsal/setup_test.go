@@ -57,7 +57,7 @@ spec:
       containers:
       - name: web
         image: %[2]s
-        env: [{name: MODE, value: %[3]s}]
+        env: [{name: MODE, value: %[3]s}, {name: WORK, value: 5ms}]
         ports: [{name: http, containerPort: 8080}]
         readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1}
 ---

@@ -7,6 +7,8 @@
 //	deaf      goes on as if nothing were, until it is killed
 //	abrupt    answers what it is working on, but closes connections without
 //	          having told anybody
+//
+// WORK is how long it works on one request, default 5 ms.
 package main
 
 import (
@@ -69,13 +71,17 @@ func agent(args []string) error {
 }
 
 func serve(mode string) {
+	work, err := time.ParseDuration(os.Getenv("WORK"))
+	if err != nil {
+		work = 5 * time.Millisecond
+	}
 	var ending atomic.Bool
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		if ending.Load() {
 			w.Header().Set("Connection", "close")
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(work)
 		fmt.Fprintln(w, "ok")
 	})
 	server := &http.Server{Addr: ":8080", Handler: mux, ReadHeaderTimeout: time.Minute}
