@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,24 +22,25 @@ func (r *rendering) objects() ([]Object, error) {
 	var errs []error
 	for _, crd := range r.chart.CRDObjects() {
 		found, err := parse(r.files.sourceOf(crd.Filename), crd.File.Data, nil)
-		objs, errs = append(objs, found...), append(errs, err)
+		objs = append(objs, found...)
+		if err != nil {
+			errs = append(errs, err)
+		}
 	}
 	made, err := r.render()
 	if err != nil {
-		return nil, errors.Join(append(errs, err)...)
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, joinErrors(errs)
 	}
 	objs = append(objs, made...)
-	if err := joinErrors(slices.DeleteFunc(errs, isNil)); err != nil {
-		return nil, err
-	}
 	if len(objs) > maxObjects {
 		return nil, r.errorf("deploy them by several actions", "more than %d objects", maxObjects)
 	}
 	r.compare(made)
 	return objs, nil
 }
-
-func isNil(err error) bool { return err == nil }
 
 // render runs the templates and reads what they make.
 func (r *rendering) render() ([]Object, error) {
@@ -78,7 +80,8 @@ func (r *rendering) execute() (map[string]string, error) {
 			return map[string]any{}
 		},
 	}}
-	texts, err := e.Render(r.chart, r.top)
+	// The context is for looking things up in a cluster, which is not done.
+	texts, err := e.RenderWithContext(context.Background(), r.chart, r.top)
 	if err != nil {
 		return nil, r.located(err)
 	}

@@ -143,8 +143,7 @@ func diffText(object map[string]any) ([]byte, error) {
 		return nil, nil
 	}
 	// sigs.k8s.io/yaml refuses control characters, which a ConfigMap may have.
-	text, err := kyaml.MarshalWithOptions(object, &kyaml.EncoderOptions{SeqIndent: kyaml.CompactSequenceStyle})
-	return []byte(text), err
+	return kyaml.MarshalWithOptions(object, &kyaml.EncoderOptions{SeqIndent: kyaml.CompactSequenceStyle})
 }
 
 // diffLines compares two texts. The unified form comes from a library; its
