@@ -123,7 +123,7 @@ spec:
 func TestACutOverKilledAtAnyPointIsResumed(t *testing.T) {
 	t.Parallel()
 	for strategy, points := range map[string][]string{
-		plan.BlueGreen: {"run Job migrate", "wait Deployment web", "switch Service web", "drain Deployment web"},
+		plan.BlueGreen: {"run Job migrate-2-1", "wait Deployment web", "switch Service web", "drain Deployment web"},
 		plan.Immutable: {"switch Service web", "match  "},
 	} {
 		for _, point := range points {
