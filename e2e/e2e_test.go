@@ -57,6 +57,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serving":  serving,
 			"git-init": gitInit,
+			"cluster":  onCluster,
 			"eventually": func(ts *testscript.TestScript, _ bool, args []string) {
 				eventuallyExec(ts, args)
 			},
