@@ -7,10 +7,10 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
+.PHONY: help bench-apply bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## install what the demo needs of the system
 	@scripts/deps demo
@@ -49,6 +49,14 @@ fuzz: ## fuzz every parser of foreign text, 20 seconds each
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-apply: build ## compare the apply of 1,000 objects with kubectl's
+	@$(BIN) cluster up --name bench-apply --nodes 0
+	@trap '$(BIN) cluster down --name bench-apply >/dev/null 2>&1' EXIT; \
+	KUBECONFIG="$$($(BIN) cluster kubeconfig --name bench-apply)" go run ./bench/apply $(BENCH)
+
+bench-zeroloss: build ## count lost requests through cut-overs; BENCH="-slice 9m" makes a part of it
+	@go run ./bench/zeroloss -cluster bench-zeroloss -nodes 3 -down $(BENCH)
 
 lint: ## check style and known vulnerabilities
 	@scripts/lint
