@@ -98,7 +98,7 @@ func (r *relay) final(w *window, e *exchange, h head) (more bool, err error) {
 	}
 	r.mu.Unlock()
 	if tell {
-		r.drain.Told.Add(1)
+		r.drain.told.Add(1)
 	}
 	w.advance(len(h.raw))
 	ok, err := passBody(r.client, r.app, w, out, bodyOfResponse(h, e.method))
@@ -173,7 +173,7 @@ func (r *relay) goAway() {
 	r.told = r.told || tell
 	r.mu.Unlock()
 	if tell {
-		r.drain.Told.Add(1)
+		r.drain.told.Add(1)
 		_, _ = io.Writer(r.client).Write(goAway(maxStream))
 	}
 }
@@ -196,7 +196,7 @@ func (r *relay) closeHTTP2(quiet time.Duration) (wait bool) {
 	if !r.streams.goAway {
 		_, _ = r.client.Write(goAway(r.streams.last))
 	}
-	r.drain.Idle.Add(1)
+	r.drain.idle.Add(1)
 	r.finishLocked(lingerTime)
 	return false
 }

@@ -21,7 +21,7 @@
 //
 // The order matters: a connection that is closed without a word may have the
 // next request on its way already. See relay.close for how small that window
-// is made, and Stats.Missed for what still fell into it.
+// is made; what still fell into it is counted and logged.
 //
 // The room knows sockets, nothing of Kubernetes. How a pod's end begins the
 // drain, and how the application's end waits for it, is in manifest.

@@ -15,15 +15,15 @@ type drain struct {
 	once    sync.Once
 	begun   chan struct{}
 	drained chan struct{}
-	Stats
+	stats
 }
 
-// Stats count what became of the connections in a drain.
-type Stats struct {
-	Told   atomic.Int64 // clients that were told to close their connection
-	Idle   atomic.Int64 // connections that were closed after a long time without a request
-	Missed atomic.Int64 // requests that came on a connection just as it was closed
-	Cut    atomic.Int64 // connections that had something in flight for too long
+// stats count what became of the connections in a drain.
+type stats struct {
+	told   atomic.Int64 // clients that were told to close their connection
+	idle   atomic.Int64 // connections that were closed after a long time without a request
+	missed atomic.Int64 // requests that came on a connection just as it was closed
+	cut    atomic.Int64 // connections that had something in flight for too long
 }
 
 func newDrain() *drain {
@@ -62,10 +62,10 @@ func (p *proxy) run() {
 		time.Sleep(closeEvery)
 		waiting = p.close()
 	}
-	p.drain.Cut.Add(int64(waiting))
+	p.drain.cut.Add(int64(waiting))
 	close(p.drain.drained)
-	p.Logger.Info("drained", "seconds", time.Since(began).Seconds(), "told", p.drain.Told.Load(),
-		"closed idle", p.drain.Idle.Load(), "missed", p.drain.Missed.Load(), "not waited for", waiting)
+	p.Logger.Info("drained", "seconds", time.Since(began).Seconds(), "told", p.drain.told.Load(),
+		"closed idle", p.drain.idle.Load(), "missed", p.drain.missed.Load(), "not waited for", waiting)
 }
 
 // close closes what is idle and returns how many connections must be waited

@@ -183,7 +183,7 @@ func (r *relay) close(quiet time.Duration) (wait bool) {
 	case time.Since(r.last) < quiet || readable(r.client):
 		return true
 	}
-	r.drain.Idle.Add(1)
+	r.drain.idle.Add(1)
 	r.closed = true
 	r.finishLocked(lingerTime)
 	return false
@@ -195,7 +195,7 @@ func (r *relay) late() {
 	defer r.mu.Unlock()
 	if r.closed {
 		r.closed = false
-		r.drain.Missed.Add(1)
+		r.drain.missed.Add(1)
 	}
 }
 

@@ -37,8 +37,8 @@ const (
 	maxAnswer = 1 << 20
 )
 
-// client is one connection and what became of it. Times are since the pod was
-// asked to end; they are only written before done is closed.
+// client is one connection and what became of it. The goroutine that uses it
+// writes the times; they are read when it has ended.
 type client struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -47,6 +47,7 @@ type client struct {
 	shut time.Time // when the connection was closed without a request on it
 
 	mu      sync.Mutex
+	closed  bool      // the rehearsal is over
 	waiting bool      // for an answer
 	last    time.Time // when the last answer came
 }
@@ -159,6 +160,25 @@ func (c *client) wait(waiting bool) {
 	c.waiting = waiting
 }
 
+// continueOn goes on with another connection, unless the rehearsal is over.
+func (c *client) continueOn(next *client) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		_ = next.conn.Close()
+		return false
+	}
+	c.conn, c.r = next.conn, next.r
+	return true
+}
+
+func (c *client) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	_ = c.conn.Close()
+}
+
 func (c *client) isWaiting() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -196,11 +216,10 @@ func (all *clients) send(ctx context.Context, c *client) {
 			// It keeps no connections open at all: each request gets its own.
 			_ = c.conn.Close()
 			next, err := all.open(ctx)
-			if err != nil {
+			if err != nil || !c.continueOn(next) {
 				c.shut = time.Now()
 				return
 			}
-			c.conn, c.r = next.conn, next.r
 		}
 		all.pause()
 	}
@@ -250,7 +269,7 @@ func (all *clients) settle(ctx context.Context) {
 func (all *clients) close() {
 	for _, list := range [][]*client{all.busy, all.idle} {
 		for _, c := range list {
-			_ = c.conn.Close()
+			c.close()
 		}
 	}
 }
