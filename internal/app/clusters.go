@@ -129,7 +129,7 @@ func (c *clusters) Add(ctx context.Context, name string, credential kube.Credent
 	if err != nil {
 		return client.Cluster{}, &kube.CredentialError{Field: "eksCluster", Message: err.Error()}
 	}
-	text, err := json.Marshal(credential)
+	text, err := json.Marshal(credential) //nolint:gosec // it is sealed below
 	if err != nil {
 		return client.Cluster{}, fmt.Errorf("encode the credential of cluster %s: %w", name, err)
 	}
