@@ -53,6 +53,17 @@ func (r *run) end(ctx context.Context) error {
 	return nil
 }
 
+// giveUp ends the revision as failed and leaves the cluster as it is: what this
+// deployment would bring back belongs to somebody else by now.
+func (r *run) giveUp(ctx context.Context, why error) error {
+	r.log.Line("failed  %s", why)
+	r.record.Outcome, r.record.Message = pipeline.Failed, why.Error()+"\nNothing was brought back."
+	if r.probe != nil {
+		r.record.Verdict = r.probe.verdict()
+	}
+	return r.end(ctx)
+}
+
 // revert brings back the last good revision after a step of the present one
 // has said no, and ends the present one as failed. It has a deadline of its
 // own. Without a good revision the objects are left for a look.

@@ -4,11 +4,11 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/manifest"
 )
 
 // The defaults of a cut-over.
 const (
-	DefaultPropagation    = 10 * time.Second
 	DefaultAnalysis       = 5 * time.Second
 	DefaultScaleDownDelay = 30 * time.Second
 	DefaultApprovalWait   = 24 * time.Hour
@@ -16,15 +16,28 @@ const (
 )
 
 // knobs are the settings of the deployment that a plan depends on.
-func (r *run) knobs() plan.Knobs {
+func (r *run) knobs(objects []manifest.Object) plan.Knobs {
 	s := r.settings
 	knobs := plan.Knobs{
-		Union: s.Cutover == "union", Route: s.Route, Approval: s.Approval, ApprovalWait: waitOf(s.ApprovalWait, DefaultApprovalWait),
-		Propagation: waitOf(s.Propagation, DefaultPropagation), Analysis: waitOf(s.Analysis, DefaultAnalysis),
+		Union: s.Cutover == "union", Approval: s.Approval, ApprovalWait: waitOf(s.ApprovalWait, DefaultApprovalWait),
+		Propagation: r.propagation(objects), Analysis: waitOf(s.Analysis, DefaultAnalysis),
 		ScaleDownDelay: waitOf(s.ScaleDownDelay, DefaultScaleDownDelay), Drain: s.Drain, Checks: s.Checks, Prune: s.Prune,
 	}
 	if knobs.Drain == "" && r.record.Strategy != plan.Rolling { // Rolling has no moment before which to rehearse; it is done when asked for.
 		knobs.Drain = defaultDrain
 	}
 	return knobs
+}
+
+// propagation is how long it takes until nobody sends requests to a pod that has
+// left its Services: what the user says, or by what leads to them.
+func (r *run) propagation(objects []manifest.Object) time.Duration {
+	otherwise := r.Recipe.Detach
+	if otherwise == 0 {
+		otherwise = manifest.DefaultDetach
+		for _, d := range plan.Served(objects) {
+			otherwise = max(otherwise, manifest.DetachOf(objects, d))
+		}
+	}
+	return waitOf(r.settings.Propagation, otherwise)
 }

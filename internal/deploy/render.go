@@ -31,7 +31,7 @@ func (r *run) render(request Request) ([]manifest.Object, error) {
 		return nil, err
 	}
 	r.log.Line("render  %d objects for namespace %s", len(objects), r.record.Namespace)
-	if changed, err = r.complete(request, objects); err != nil {
+	if objects, changed, err = r.complete(request, objects); err != nil {
 		return nil, err
 	}
 	r.note(append(changes, changed...))
@@ -59,28 +59,28 @@ func (r *run) load(request Request) (objects []manifest.Object, changes []manife
 
 // complete sets what the manifests leave out and a rollout without loss needs,
 // unless they are wanted as they are written.
-func (r *run) complete(request Request, objects []manifest.Object) ([]manifest.Change, error) {
+func (r *run) complete(request Request, objects []manifest.Object) (completed []manifest.Object, changes []manifest.Change, err error) {
 	if request.AsWritten {
-		return nil, nil
+		return objects, nil, nil
 	}
 	recipe, err := manifest.RecipeFor(r.version)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	recipe.ReadinessPath, recipe.ReadinessService = r.Recipe.ReadinessPath, r.Recipe.ReadinessService
 	recipe.Detach, recipe.LongestRequest = waitOf(request.Propagation, r.Recipe.Detach), r.Recipe.LongestRequest
 	if recipe.ReadinessPath == "" && request.Verify.URL == "" {
 		recipe.ReadinessPath, recipe.ReadinessService = request.Verify.Path, request.Verify.Service
 	}
-	var changes []manifest.Change
 	if request.Surge != "" {
 		if changes, err = manifest.SetSurge(objects, request.Surge); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	changes = append(changes, manifest.Complete(objects, recipe)...)
-	changes = append(changes, manifest.HashConfigs(objects)...)
-	return append(changes, manifest.NameJobs(objects)...), nil
+	objects, frozen := manifest.FreezeConfigs(objects)
+	changes = append(changes, frozen...)
+	return objects, append(changes, manifest.NameJobs(objects)...), nil
 }
 
 // note logs what was changed in the manifests.

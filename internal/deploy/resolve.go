@@ -134,6 +134,6 @@ func (r *run) drainProxy(ctx context.Context, objects []manifest.Object) ([]mani
 		running[i].Unstructured = &live[i]
 	}
 	return manifest.AddDrainProxy(objects, manifest.DrainProxy{
-		Image: image, Version: r.version, Detach: waitOf(r.settings.Propagation, DefaultPropagation), Longest: r.Recipe.LongestRequest, Live: running,
+		Image: image, Version: r.version, Detach: r.propagation(objects), Longest: r.Recipe.LongestRequest, Live: running,
 	})
 }

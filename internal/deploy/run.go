@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/towline/towline/internal/deploy/invariant"
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/refusal"
@@ -39,12 +40,13 @@ type run struct {
 	ancestry Ancestry
 	takeUp   bool
 
-	journal   *journal.Journal
-	entry     *journal.Entry
-	situation plan.Situation  // of the plan that is carried out
-	limit     *limit          // of the time for it
-	leaving   *pipeline.Drain // what the rehearsal of the set that goes has found, nil when it was not rehearsed
-	probe     *watchman       // nil when nothing is probed
+	journal    *journal.Journal
+	entry      *journal.Entry
+	situation  plan.Situation    // of the plan that is carried out
+	limit      *limit            // of the time for it
+	invariants *invariant.Handle // nil when nothing is watched
+	leaving    *pipeline.Drain   // what the rehearsal of the set that goes has found, nil when it was not rehearsed
+	probe      *watchman         // nil when nothing is probed
 
 	claimed      map[string]*unstructured.Unstructured // live objects whose fields are taken over, by kube.Ref.ID
 	previews     bool                                  // nothing is to be written, not even the plan to the log
@@ -113,9 +115,6 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 		}
 		return r.resume(ctx, e)
 	}
-	if err := r.closeInterrupted(ctx); err != nil {
-		return err
-	}
 	if rollbackTo == 0 {
 		if err := r.fence(ctx); err != nil {
 			return err
@@ -126,6 +125,10 @@ func (r *run) carryOut(ctx context.Context, objects []manifest.Object, rollbackT
 	}
 	steps, found, err := r.intend(ctx, objects)
 	if err != nil {
+		return err
+	}
+	// What was refused so far leaves an interrupted revision to be taken up.
+	if err := r.closeInterrupted(ctx); err != nil {
 		return err
 	}
 	r.record.Images = manifest.Images(objects)
@@ -166,7 +169,7 @@ func (r *run) intend(ctx context.Context, objects []manifest.Object) (steps []pl
 // resume goes on where a process that has ended since has stopped.
 func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 	r.entry, r.record = e, e.Deployment
-	r.back = e.RollbackTo != 0
+	r.back, r.force = e.RollbackTo != 0, e.RollbackTo != 0
 	r.use(e.Settings)
 	if e.Phase == journal.Ended {
 		r.log.Line("resume  revision %d had ended already: %s", e.Revision(), e.Deployment.Outcome)
@@ -216,18 +219,36 @@ func (r *run) forward(ctx context.Context, steps []plan.Step) error {
 		limited, stop = r.probe.guard(limited)
 		defer stop()
 	}
-	err := r.migrate(limited, r.situation)
-	if err == nil {
-		err = r.walk(limited, steps)
-	}
+	err := r.guarded(limited, steps)
 	if cause := context.Cause(limited); err != nil && cause != nil && ctx.Err() == nil {
 		err = refusal.Because(err, cause)
 	}
-	switch {
+	switch overtaken := invariant.Overtaken(err); {
 	case err == nil:
 		return r.succeed(ctx)
+	case overtaken != nil:
+		return r.giveUp(ctx, overtaken)
 	case refusal.Is(err):
 		return r.revert(ctx, err)
+	}
+	return err
+}
+
+// guarded carries steps out while the invariants are watched.
+func (r *run) guarded(ctx context.Context, steps []plan.Step) error {
+	ctx, stop, err := r.guard(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err = r.migrate(ctx, r.situation); err == nil {
+		err = r.walk(ctx, steps)
+	}
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		if overtaken := invariant.Overtaken(cause); overtaken != nil {
+			return overtaken
+		}
+		err = refusal.Because(err, cause)
 	}
 	return err
 }
@@ -266,7 +287,7 @@ func (r *run) closeInterrupted(ctx context.Context) error {
 		}
 		r.log.Line("journal revision %d was interrupted and is closed as failed", e.Revision())
 		e.Phase, e.Deployment.Outcome = journal.Ended, pipeline.Failed
-		e.Deployment.Message = "interrupted: its process journal.Ended in the middle and it was not resumed before the next deployment"
+		e.Deployment.Message = "interrupted: its process ended in the middle and it was not resumed before the next deployment"
 		if err := r.journal.Save(ctx, e); err != nil {
 			return err
 		}

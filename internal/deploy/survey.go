@@ -19,13 +19,14 @@ import (
 func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...kube.Ref) (plan.Situation, error) {
 	s := plan.Situation{
 		App: r.record.App, Namespace: r.record.Namespace, Strategy: cmp.Or(r.strategy, r.record.Strategy), Force: r.force, Back: r.back,
-		Revision: r.record.Revision, Resources: map[string]kube.Resource{}, Scaled: map[string]string{}, Commands: r.method, Knobs: r.knobs(),
+		Revision: r.record.Revision, Resources: map[string]kube.Resource{}, Scaled: map[string]string{}, Commands: r.method,
 	}
 	hooks, err := manifest.Hooks(objects)
 	if err != nil {
 		return s, err
 	}
 	s.Desired, s.Checks, s.Service = hooks.Rest, hooks.Check, r.verify.Service
+	s.Knobs = r.knobs(s.Desired)
 	before := r.record.Revision
 	if before == 0 {
 		before = r.journal.Latest() + 1
@@ -38,6 +39,9 @@ func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...ku
 		return s, err
 	}
 	if err := r.observeSets(ctx, &s); err != nil {
+		return s, err
+	}
+	if err := r.observeConfigs(ctx, &s); err != nil {
 		return s, err
 	}
 	if err := r.observeScalers(ctx, &s); err != nil {

@@ -1,0 +1,71 @@
+package deploy
+
+import (
+	"context"
+
+	"github.com/towline/towline/internal/deploy/invariant"
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
+)
+
+// guard watches the invariants while a new revision is carried out. The context
+// that it returns ends on a breach. Going back is not watched: there is nothing
+// left to go back to, and each write looks for a later revision by itself.
+func (r *run) guard(ctx context.Context) (guarded context.Context, stop func(), err error) {
+	s := r.situation
+	served := plan.Served(s.Desired)
+	config := invariant.Config{
+		Cluster: r.Cluster, Log: r.log, Namespace: s.Namespace, Revision: r.record.Revision, Strategy: s.Strategy, Propagation: s.Knobs.Propagation, Now: r.Now,
+	}
+	if r.settings.AsWritten && s.Strategy == plan.Rolling {
+		config.Propagation = 0 // The pods are to end as they were written.
+	}
+	for _, service := range plan.ServicesOf(s.Desired, served) {
+		target := invariant.Target{Name: service.GetName()}
+		for _, d := range served {
+			if manifest.Selects(service.Unstructured, d.Unstructured) {
+				target.Enough += invariant.EnoughOf(d.Unstructured)
+			}
+		}
+		if service.GetNamespace() == s.Namespace {
+			config.Services = append(config.Services, target)
+		}
+	}
+	for _, o := range s.Desired {
+		if ref := kube.RefOf(o.Unstructured); ref.Namespace == s.Namespace && isWorkload(ref) {
+			config.Workloads = append(config.Workloads, invariant.Workload{Ref: ref, Autoscaled: s.Scaled[ref.ID()] != ""})
+		}
+	}
+	for _, set := range s.Sets {
+		config.Workloads = append(config.Workloads, invariant.Workload{Ref: set.Ref(), Autoscaled: s.Scaled[set.Ref().ID()] != ""})
+	}
+	if len(config.Services) == 0 {
+		return ctx, func() {}, nil
+	}
+	guarded, r.invariants, err = invariant.Watch(ctx, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	return guarded, func() {
+		r.invariants.Stop()
+		r.invariants = nil
+	}, nil
+}
+
+func isWorkload(ref kube.Ref) bool {
+	switch ref.GVK().GroupKind().String() {
+	case "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps":
+		return true
+	}
+	return false
+}
+
+// expect tells the watch of the invariants that this deployment is about to
+// move a Service.
+func (r *run) expect(service string, selector map[string]string) error {
+	if r.invariants == nil {
+		return nil
+	}
+	return r.invariants.Expect(service, selector)
+}
