@@ -184,6 +184,9 @@ func (r *run) apply(ctx context.Context, s plan.Step) (*unstructured.Unstructure
 	if s.Change == plan.Unchanged {
 		return s.Live, nil
 	}
+	if s.Mark != "" {
+		r.mark(s.Mark)
+	}
 	applied, err := r.method.Apply(ctx, s.Object, kube.ApplyOptions{Force: s.Force})
 	if err != nil {
 		return nil, refusal.Or(err, "the API server refuses %v", err)

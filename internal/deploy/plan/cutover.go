@@ -36,7 +36,7 @@ func newCutover(s Situation) *cutover {
 		}
 		switch {
 		case has(c.sets), has(c.services):
-		case isRoute(o.Unstructured) && o.GetName() == s.Knobs.Route:
+		case isRoute(o.Unstructured) && c.weighs(o):
 			c.routes = append(c.routes, o)
 		case scaleTarget(o.Unstructured) != "":
 			c.scalers = append(c.scalers, o)
@@ -219,9 +219,10 @@ func (c *cutover) exact(o manifest.Object) map[string]string {
 }
 
 // turn adds the write that makes a Service select something else, unless it
-// does so already.
+// does so already. One that was not there comes with the selector that it is to
+// have.
 func (c *cutover) turn(o manifest.Object, from, to map[string]string, text string) {
-	if maps.Equal(from, to) {
+	if maps.Equal(from, to) || c.liveSelector(o) == nil {
 		return
 	}
 	ref := kube.RefOf(o.Unstructured)
@@ -394,8 +395,8 @@ func (c *cutover) inPlace() []Step {
 	c.shift()
 	first := c.first() && !c.moved()
 	for _, o := range c.services {
-		if live := c.liveSelector(o); first && live != nil {
-			c.turn(o, live, SelectorOf(o.Unstructured), "to the first set")
+		if first {
+			c.turn(o, c.liveSelector(o), SelectorOf(o.Unstructured), "to the first set")
 		}
 	}
 	if first {
@@ -415,9 +416,7 @@ func (c *cutover) back() []Step {
 	c.whole()
 	c.shift()
 	for _, o := range c.services {
-		if live := c.liveSelector(o); live != nil {
-			c.turn(o, live, c.exact(o), "back")
-		}
+		c.turn(o, c.liveSelector(o), c.exact(o), "back")
 	}
 	c.finish()
 	return c.steps

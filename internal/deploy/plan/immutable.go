@@ -49,6 +49,7 @@ func planImmutable(s Situation) ([]Step, error) {
 	}
 	c.questions(false)
 	c.match()
+	c.shift()
 	for _, o := range c.services {
 		from := c.liveSelector(o)
 		if together {

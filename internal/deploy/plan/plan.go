@@ -74,6 +74,7 @@ type Step struct {
 	Place    string        // for check: tells it from the others of the deployment
 	Set      string        // for check: the mark of the new set
 	Time     time.Duration // how long to wait, or to wait at most
+	Mark     string        // for apply: what the timeline of the verdict says of it; empty: nothing
 
 	// Request is the API request that carries the step out, for the log.
 	Request string
@@ -146,7 +147,6 @@ type Commands interface {
 // Knobs are the user's wishes for the cut-over.
 type Knobs struct {
 	Union          bool          // serve from both sets for a while
-	Route          string        // HTTPRoute whose weights move the requests; empty: the Services' selectors
 	Approval       bool          // wait for a decision before the requests move
 	ApprovalWait   time.Duration // at most
 	Propagation    time.Duration // until every node and load balancer knows of a change
