@@ -338,6 +338,9 @@ func (w *watchman) conclude(ctx context.Context, r *run) error {
 		return err
 	}
 	r.log.Line("verdict %s", final)
+	if final.Hint != "" {
+		r.log.Line("        %s", final.Hint)
+	}
 	return nil
 }
 
@@ -351,7 +354,7 @@ func (w *watchman) verdict() *pipeline.Verdict {
 	w.ending.Do(func() {
 		v := p.stop()
 		v.Hint = keepAliveHint(v)
-		v.Partial = strings.Join(slices.DeleteFunc([]string{w.partial(), v.Partial, doubt(v)}, func(s string) bool { return s == "" }), "; ")
+		v.Partial = strings.Join(slices.DeleteFunc([]string{w.partial(), v.Partial, w.repeated(v), doubt(v)}, func(s string) bool { return s == "" }), "; ")
 		w.final = &v
 	})
 	if w.final.Requests == 0 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -53,6 +54,16 @@ func (w *watchman) partial() string {
 		return "counted from where another process took over"
 	}
 	return ""
+}
+
+// repeated says that losses may not have been seen, because the API server's
+// proxy sends what it may send twice again when a connection to the
+// application breaks.
+func (w *watchman) repeated(v pipeline.Verdict) string {
+	if v.Via != viaProxy || strings.EqualFold(w.verify.Method, http.MethodPost) {
+		return ""
+	}
+	return "but the API server's proxy hides some losses, since it may send a GET again: for a strict count set verify.from to pod, or verify.method to POST"
 }
 
 // doubt says that the counts mean little because the application refused all

@@ -14,9 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/towline/towline/internal/deploy/pullsecret"
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/deploy/rollout"
 	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/probe/remote"
 )
@@ -108,6 +110,9 @@ func (p *podProber) begin(ctx context.Context, r *run, image string, task remote
 	if err != nil {
 		return err
 	}
+	if err := p.pullable(ctx, r.Pull, secret, pod); err != nil {
+		return err
+	}
 	if _, err := p.cluster.Create(ctx, pod); err != nil {
 		return refusal.Or(err, "verify.from: the prober's pod is refused: %v. Set verify.from to proxy or direct to do without one", err)
 	}
@@ -118,6 +123,26 @@ func (p *podProber) begin(ctx context.Context, r *run, image string, task remote
 		return err
 	}
 	return p.attach(limited, task.Token)
+}
+
+// pullable gives the pod what it needs to pull from Towline's own registry: a
+// Secret of its own, which goes with the task's.
+func (p *podProber) pullable(ctx context.Context, from PullSource, task *corev1.Secret, pod *unstructured.Unstructured) error {
+	objects, _, err := pullsecret.Add([]manifest.Object{{Unstructured: pod}}, pullsecret.Config{App: p.place.Name, Host: from.Host, Password: from.Password})
+	if err != nil {
+		return fmt.Errorf("verify: %w", err)
+	}
+	for _, o := range objects[1:] {
+		o.SetOwnerReferences([]metav1.OwnerReference{ownedBy(task)})
+		if _, err := p.cluster.Create(ctx, o.Unstructured); err != nil {
+			return refusal.Or(err, "verify.from: the prober's pod gets no pull secret: %v", err)
+		}
+	}
+	return nil
+}
+
+func ownedBy(secret *corev1.Secret) metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: "v1", Kind: "Secret", Name: secret.Name, UID: secret.UID}
 }
 
 // running waits until the pod runs, and says why it does not.
@@ -180,7 +205,7 @@ func proberPod(secret *corev1.Secret, image string) (*unstructured.Unstructured,
 			Namespace: secret.Namespace, Name: secret.Name,
 			Labels:          map[string]string{"sidecar.istio.io/inject": "false"}, // a mesh would send again what is lost
 			Annotations:     map[string]string{"linkerd.io/inject": "disabled"},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Secret", Name: secret.Name, UID: secret.UID}},
+			OwnerReferences: []metav1.OwnerReference{ownedBy(secret)},
 		},
 		Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever, ActiveDeadlineSeconds: &life, TerminationGracePeriodSeconds: &grace,

@@ -23,6 +23,9 @@ const (
 	fromPod    = "pod"
 )
 
+// viaProxy is how the verdict calls the way through the API server.
+const viaProxy = "the API server's service proxy"
+
 // checkVerify looks at what can be wrong without asking anybody.
 func checkVerify(verify pipeline.Verify) error {
 	from := cmp.Or(verify.From, fromAuto)
@@ -116,7 +119,7 @@ func (w *watchman) open(ctx context.Context, r *run, patience time.Duration) (pr
 	}
 	config := w.config(route.URL)
 	config.Transport = proxied(route)
-	config.Via = "the API server's service proxy"
+	config.Via = viaProxy
 	return send(ctx, config)
 }
 

@@ -27,43 +27,51 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 )
 
-// agents is the agent's image of this test process, made with the first pod
-// that needs it.
-var agents struct {
+// programs are the images of single programs of this test process, each made
+// for the first test that needs it.
+var programs struct {
+	agent, relay programImage
+}
+
+type programImage struct {
 	once sync.Once
 	ref  string
 	err  error
 }
 
-// agentImage compiles this program and pushes it to where the nodes pull from.
-func agentImage(t testing.TB) func(context.Context) (string, error) {
+// publish compiles a program of this module and pushes it to where the nodes
+// pull from.
+func (p *programImage) publish(t testing.TB, repository, source string) string {
 	t.Helper()
 	host, _, _ := strings.Cut(webImage(t), "/")
-	agents.once.Do(func() {
-		dir, err := os.MkdirTemp("", "towline-agent-")
-		if agents.err = err; err != nil {
+	p.once.Do(func() {
+		dir, err := os.MkdirTemp("", "towline-program-")
+		if p.err = err; err != nil {
 			return
 		}
 		defer os.RemoveAll(dir)
-		program := filepath.Join(dir, "towline")
-		build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, "../../cmd/towline")
+		program := filepath.Join(dir, "program")
+		build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, source)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 		if out, err := build.CombinedOutput(); err != nil {
-			agents.err = fmt.Errorf("compile towline: %w\n%s", err, out)
+			p.err = fmt.Errorf("compile %s: %w\n%s", source, err, out)
 			return
 		}
-		agents.ref, agents.err = agent.Publish(context.Background(), agent.Target{
-			Reference: host + "/towline-agent", Insecure: true, Executables: []string{program},
-		})
+		p.ref, p.err = agent.Publish(context.Background(), agent.Target{Reference: host + "/" + repository, Insecure: true, Executables: []string{program}})
 	})
-	if agents.err != nil {
-		t.Fatal(agents.err)
+	if p.err != nil {
+		t.Fatal(p.err)
 	}
-	return func(context.Context) (string, error) { return agents.ref, nil }
+	return p.ref
 }
 
-// target is an application outside of the cluster, in this process, behind a
-// Service of a namespace of its own. It counts what it receives.
+func agentImage(t testing.TB) func(context.Context) (string, error) {
+	ref := programs.agent.publish(t, "towline-agent", "../../cmd/towline")
+	return func(context.Context) (string, error) { return ref, nil }
+}
+
+// target is an application in this process, behind a relay in a pod and its
+// Service, in a namespace of its own. It counts what it receives.
 type target struct {
 	*run
 	received atomic.Int64
@@ -100,7 +108,7 @@ func serveTarget(t *testing.T, cluster *kube.Cluster, hangUp int, want func(*htt
 	deployer := New(Config{Cluster: cluster, AgentImage: agentImage(t)})
 	x.run = deployer.newRun("web", x.log, nil)
 	x.record.Namespace, x.record.Revision = namespace, 2
-	x.service(t, listener.Addr().(*net.TCPAddr))
+	x.service(t, listener.Addr())
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the runbook:\n%s", x.log)
@@ -134,20 +142,33 @@ func (x *target) serve(conn net.Conn, hangUp int, want func(*http.Request, strin
 	}
 }
 
-// service makes a Service that leads out of the cluster to this process.
-func (x *target) service(t *testing.T, address *net.TCPAddr) {
+// service makes a Service whose one pod leads out of the cluster to this
+// process: the API server's proxy goes to pods only.
+func (x *target) service(t *testing.T, address net.Addr) {
 	t.Helper()
 	b := &bundle{cluster: kubetest.Connect(t), namespace: x.record.Namespace}
-	b.applyAs(t, "test", `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, ports: [{port: 80, targetPort: 8080}]}}`)
-	// The API server's proxy looks for Endpoints; all others get slices of them.
-	b.applyAs(t, "test", fmt.Sprintf(`{apiVersion: v1, kind: Endpoints, metadata: {name: web}, subsets: [{addresses: [{ip: %s}], ports: [{port: %d}]}]}`, address.IP, address.Port))
-	deadline := time.Now().Add(time.Minute)
+	b.applyAs(t, "test", `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}}`)
+	b.applyAs(t, "test", fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: relay, labels: {app: web}}
+spec:
+  automountServiceAccountToken: false
+  securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: relay
+    image: %s
+    args: ["%s"]
+    readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+`, programs.relay.publish(t, "relay", "./testdata/relay"), address))
+	deadline := time.Now().Add(2 * time.Minute)
 	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
 		slices, err := x.Cluster.EndpointSlices(t.Context(), x.record.Namespace, "web")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(slices) > 0 && len(slices[0].Endpoints) > 0 {
+		if len(slices) > 0 && len(slices[0].Endpoints) > 0 && *slices[0].Endpoints[0].Conditions.Ready {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -242,7 +263,7 @@ func TestEachWayCountsWhatIsLost(t *testing.T) {
 			if x.wrong.Load() > 0 {
 				t.Errorf("%d of %d requests are not as they were asked for", x.wrong.Load(), x.received.Load())
 			}
-			if v.Requests < 200 || v.KeepAlive.Lost == 0 && !c.repeats || !strings.HasPrefix(v.Via, c.via) || v.Partial != "" {
+			if v.Requests < 200 || v.KeepAlive.Lost == 0 && !c.repeats || !strings.HasPrefix(v.Via, c.via) || (v.Partial != "") != c.repeats {
 				t.Errorf("verdict by %s: %+v", v.Via, v)
 			}
 			if c.verify.From != "proxy" && (v.Fresh.Lost != 0 || v.Hint == "") {
@@ -265,7 +286,7 @@ func TestAWayThatIsNotOpenIsNamed(t *testing.T) {
 		image            func(context.Context) (string, error)
 	}{
 		{"a pod without an image", "pod", "towline agent push", nil},
-		{"a pod whose image is not there", "pod", "ErrImagePull|ImagePullBackOff|InvalidImageName", func(context.Context) (string, error) {
+		{"a pod whose image is not there", "pod", "not found|ImagePullBackOff", func(context.Context) (string, error) {
 			ref, err := good(t.Context())
 			return strings.Replace(ref, "towline-agent", "nobodys", 1), err
 		}},
@@ -346,7 +367,7 @@ func TestAProberPodOutlivesTheWayToIt(t *testing.T) {
 	startWell(t, x, w)
 	before := w.collect(t.Context(), 50, time.Minute).Requests
 	proxy.Arm(kubetest.Faults{Rules: []kubetest.Rule{{Fault: kubetest.Away, For: 3 * time.Second}}})
-	_, _ = x.Cluster.Ping(t.Context()) // it is this that makes the server go away
+	_, _ = x.Cluster.Services(t.Context(), x.record.Namespace) // it is this that makes the server go away
 	if len(proxy.Hits()) == 0 {
 		t.Fatal("the API server did not go away")
 	}
@@ -386,6 +407,39 @@ func TestALostProberPodIsSaidInTheVerdict(t *testing.T) {
 	v := *w.verdict()
 	if v.Requests < before.Requests || !strings.Contains(v.Partial, "the prober's pod was lost") {
 		t.Errorf("%d requests before: %+v", before.Requests, v)
+	}
+}
+
+func TestADeploymentIsMeasuredFromAPod(t *testing.T) {
+	b := setup(t)
+	image := webImage(t)
+	b.config.AgentImage = agentImage(t)
+	inside := strings.Replace(webService, "  type: NodePort\n", "", 1)
+	request := b.request()
+	request.Verify = pipeline.Verify{From: "pod", Budget: 1 << 20} // What is lost on a busy machine is another test's matter.
+	b.write(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready, inside)
+	first := b.deployWell(t, request)
+	if first.Verdict == nil || !strings.Contains(first.Verdict.Partial, "after the rollout only") || !strings.HasPrefix(first.Verdict.Via, "pod ") {
+		t.Errorf("first verdict %+v", first.Verdict)
+	}
+	b.write(t, web(image, 2, "VERSION=2", "MODE=graceful")+ready, inside)
+	second := b.deployWell(t, request)
+	v := second.Verdict
+	if v == nil || v.Partial != "" || v.Requests < 100 || !strings.HasPrefix(v.Via, "pod ") || v.Timeline == nil || v.Marks[1].Text != countedFromHere {
+		t.Errorf("second verdict %+v", v)
+	}
+	x := &target{run: New(b.config).newRun("web", nil, nil)}
+	x.record.Namespace = b.namespace
+	if err := x.left(); err != nil {
+		t.Error(err)
+	}
+	kept, err := New(b.config).History(t.Context(), b.namespace, "web")
+	if err != nil || len(kept) != 2 {
+		t.Fatalf("%d deployments, %v", len(kept), err)
+	}
+	text, err := json.Marshal(kept[0].Verdict)
+	if err != nil || len(text) > 8<<10 || kept[0].Verdict.Requests != v.Requests {
+		t.Errorf("the journal keeps %d bytes: %s %v", len(text), text, err)
 	}
 }
 

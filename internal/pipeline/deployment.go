@@ -81,8 +81,13 @@ type Timeline struct {
 }
 
 // String is the verdict in one line: "0 of 1204 requests lost · longest gap 14 ms".
+// When there are losses, it tells new connections from those kept open.
 func (v Verdict) String() string {
-	s := fmt.Sprintf("%d of %d requests lost · longest gap %d ms", v.Lost, v.Requests, v.LongestGapMs)
+	s := fmt.Sprintf("%d of %d requests lost", v.Lost, v.Requests)
+	if v.Lost > 0 {
+		s += fmt.Sprintf(" (%d of %d on new connections, %d of %d on kept ones)", v.Fresh.Lost, v.Fresh.Requests, v.KeepAlive.Lost, v.KeepAlive.Requests)
+	}
+	s += fmt.Sprintf(" · longest gap %d ms", v.LongestGapMs)
 	if v.NotSent > 0 {
 		s += fmt.Sprintf(" · %d not sent", v.NotSent)
 	}

@@ -97,7 +97,9 @@ func TestItCountsThereAndTellsHere(t *testing.T) {
 	r := x.attach(t, x.url)
 	until(t, "requests", func() bool { return r.Snapshot().Requests > 50 })
 	r.Mark("switch")
-	until(t, "more requests", func() bool { return r.Snapshot().Requests > 100 })
+	r.flush(t.Context())
+	before := int(x.received.Load())
+	until(t, "more requests", func() bool { return r.Snapshot().Requests > before+50 })
 	v, err := r.Stop(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +107,7 @@ func TestItCountsThereAndTellsHere(t *testing.T) {
 	if v.Requests != int(x.received.Load()) || v.Lost != 0 || v.Via != "a test" || v.Timeline == nil {
 		t.Errorf("the application received %d requests: %+v", x.received.Load(), v)
 	}
-	if len(v.Marks) != 2 || v.Marks[1].Text != "switch" || v.Marks[0].Requests < 40 || v.Marks[1].Requests < 40 {
+	if len(v.Marks) != 2 || v.Marks[1].Text != "switch" || v.Marks[0].Requests == 0 || v.Marks[1].Requests < 50 {
 		t.Errorf("marks %+v", v.Marks)
 	}
 	again, err := x.attach(t, x.url).Stop(t.Context())
