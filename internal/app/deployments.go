@@ -6,6 +6,7 @@ import (
 
 	"github.com/towline/towline/internal/agent"
 	"github.com/towline/towline/internal/deploy"
+	"github.com/towline/towline/internal/manifest/renderer"
 	"github.com/towline/towline/internal/source"
 )
 
@@ -16,7 +17,7 @@ const agentRepository = "towline/agent"
 // registry with a password of their own; of other registries the manifests
 // know.
 func (a *App) deployments() deploy.Config {
-	config := deploy.Config{AgentImage: a.agentImage}
+	config := deploy.Config{AgentImage: a.agentImage, Charts: renderer.Renderer{Command: []string{a.options.Executable, "render-chart"}}}
 	if a.options.Server.Registry == "" {
 		config.Pull = deploy.PullSource{Host: a.registryHost(), Password: a.registry.PullToken}
 	}
@@ -33,7 +34,7 @@ func (a *App) agentImage(ctx context.Context) (string, error) {
 // ancestry compares two commits of a repository of the git server.
 func (a *App) ancestry(ctx context.Context, repository, older, newer string) (known, ancestor bool, err error) {
 	ancestor, err = a.repositories.IsAncestor(ctx, repository, older, newer)
-	if errors.Is(err, source.ErrNoRevision) {
+	if errors.Is(err, source.ErrNoRevision) || errors.Is(err, source.ErrInvalid) {
 		return false, false, nil
 	}
 	return err == nil, ancestor, err

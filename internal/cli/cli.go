@@ -115,7 +115,7 @@ interrupted.`,
 		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.repositoryCommand(), c.pipelineCommand(),
 		c.runCommand(), c.statusCommand(), c.logsCommand(), c.deployCommand(), c.deploymentsCommand(), c.diffCommand(), c.rollbackCommand(),
 		c.promoteCommand(), c.abortCommand(),
-		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(), c.agentCommand(),
+		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(), c.renderChartCommand(), c.agentCommand(),
 	)
 	return root
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/manifest/renderer"
 	"github.com/towline/towline/internal/source"
 )
 
@@ -64,6 +65,14 @@ func (c *command) buildRunnerCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return exited(build.RunnerMain(cmd.Context(), args[0]))
 		},
+	}
+}
+
+// renderChartCommand is the process in which the server renders a chart.
+func (c *command) renderChartCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "render-chart", Hidden: true, Args: exactly(),
+		RunE: func(*cobra.Command, []string) error { return renderer.Serve(c.In, c.Out) },
 	}
 }
 

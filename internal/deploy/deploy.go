@@ -41,6 +41,7 @@ import (
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/manifest/renderer"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -72,6 +73,8 @@ type Config struct {
 	// agent (see the room agent), pushed to where the nodes pull from. It is
 	// asked for when the first pod needs it. Nil means that there is none.
 	AgentImage func(context.Context) (string, error)
+	// Charts renders Helm charts; its zero value does so in this process.
+	Charts renderer.Renderer
 	// Pull makes the pull secrets for a registry that asks for passwords.
 	Pull PullSource
 	// Now is the clock, default time.Now.
@@ -182,7 +185,7 @@ func (r *run) ready(ctx context.Context, request Request) ([]manifest.Object, er
 	if err := r.connect(ctx); err != nil {
 		return nil, err
 	}
-	return r.render(request)
+	return r.render(ctx, request)
 }
 
 func (r *run) deploy(ctx context.Context, request Request) error {

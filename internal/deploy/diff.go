@@ -174,6 +174,9 @@ func (r *run) drifted(ctx context.Context, s plan.Situation) ([]ObjectChange, er
 	present.Desired = nil
 	for _, o := range s.Desired {
 		ref := kube.RefOf(o.Unstructured)
+		if s.Live[ref.ID()] == nil && ref.Kind == "Job" {
+			continue // It has run, and may be deleted when its time is over.
+		}
 		if s.Live[ref.ID()] == nil {
 			changes = append(changes, ObjectChange{Object: ref.String(), Source: o.Source.String(), Change: "missing", Note: "it was deleted since"})
 			continue

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"cmp"
+	"context"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -14,8 +15,8 @@ const defaultManifests = "k8s"
 
 // render makes the objects of a request from its files. No request but for
 // the kinds that the cluster serves.
-func (r *run) render(request Request) ([]manifest.Object, error) {
-	objects, changes, err := r.load(request)
+func (r *run) render(ctx context.Context, request Request) ([]manifest.Object, error) {
+	objects, changes, err := r.load(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -40,11 +41,11 @@ func (r *run) render(request Request) ([]manifest.Object, error) {
 }
 
 // load reads the manifests or renders the chart of a request.
-func (r *run) load(request Request) (objects []manifest.Object, changes []manifest.Change, err error) {
+func (r *run) load(ctx context.Context, request Request) (objects []manifest.Object, changes []manifest.Change, err error) {
 	path := cmp.Or(strings.TrimSuffix(request.Manifests, "/"), defaultManifests)
 	if chart := request.Helm; chart != nil {
 		path = chart.Chart
-		objects, changes, err = manifest.LoadChart(request.Root, manifest.HelmChart{
+		objects, changes, err = r.Charts.LoadChart(ctx, request.Root, manifest.HelmChart{
 			Path: chart.Chart, Release: cmp.Or(chart.Release, request.App), Namespace: cmp.Or(request.Namespace, r.Cluster.Namespace, "default"),
 			Values: chart.Values, Set: chart.Set, KubeVersion: r.version,
 		})
