@@ -143,14 +143,7 @@ func (r *relay) passFrames(data []byte) error {
 	r.out.Lock()
 	defer r.out.Unlock()
 	for len(data) > 0 {
-		n := 0
-		for n < len(data) && !(r.drain.draining() && r.down.boundary() && n > 0) {
-			n += r.down.scan(data[n:], func(f frame) {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				r.streams.note(f, appSide)
-			})
-		}
+		n := r.scanDown(data)
 		if _, err := r.client.Write(data[:n]); err != nil {
 			return err
 		}
@@ -160,6 +153,22 @@ func (r *relay) passFrames(data []byte) error {
 		}
 	}
 	return nil
+}
+
+// scanDown follows the application's frames: all of them, or in a drain up to
+// the first end of one, where a GOAWAY may stand.
+func (r *relay) scanDown(data []byte) (n int) {
+	for n < len(data) {
+		n += r.down.scan(data[n:], func(f frame) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.streams.note(f, appSide)
+		})
+		if r.drain.draining() && r.down.boundary() {
+			break
+		}
+	}
+	return n
 }
 
 // goAway asks the client to begin no more streams, once and where a frame may

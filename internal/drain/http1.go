@@ -75,7 +75,7 @@ func parseRequest(raw []byte) (h head, ok bool) {
 		return h, false
 	}
 	// Without a length and chunks a request has no body.
-	return h, !(h.chunked && h.minor == '0')
+	return h, !h.chunked || h.minor == '1'
 }
 
 // parseResponse reads the head of a response.
@@ -166,7 +166,7 @@ func (h *head) withForwarded(client string) []byte {
 // without those that say otherwise.
 func (h *head) withClose() []byte {
 	out := make([]byte, 0, len(h.raw)+24)
-	connection := "close"
+	connection := []string{"close"}
 	for i, line := range splitLines(h.raw) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		switch {
@@ -176,14 +176,14 @@ func (h *head) withClose() []byte {
 			for token := range strings.SplitSeq(string(value), ",") {
 				token = strings.TrimSpace(token)
 				if token != "" && !strings.EqualFold(token, "keep-alive") && !strings.EqualFold(token, "close") {
-					connection += ", " + token
+					connection = append(connection, token)
 				}
 			}
 			continue
 		}
 		out = append(append(out, line...), "\r\n"...)
 	}
-	return append(append(out, "Connection: "+connection...), "\r\n\r\n"...)
+	return append(append(out, "Connection: "+strings.Join(connection, ", ")...), "\r\n\r\n"...)
 }
 
 // splitLines are the lines of a head without their ends and without the empty

@@ -90,12 +90,11 @@ func (r *relay) cut() {
 	reset(r.app)
 }
 
-// touch notes that something went by and returns what is known of it.
-func (r *relay) touch(up bool) kind {
+// touch notes that something went by.
+func (r *relay) touch(up bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last, r.lastUp = time.Now(), up
-	return r.kind
 }
 
 func (r *relay) setKind(k kind) {

@@ -92,10 +92,10 @@ func isTCP(port map[string]any) bool {
 }
 
 // routePort adds the route of a port to each Deployment that has it.
-func routePort(selected []*drained, port map[string]any, name string) (any bool) {
+func routePort(selected []*drained, port map[string]any, name string) (found bool) {
 	for _, d := range selected {
 		if slices.ContainsFunc(d.routes, func(r *route) bool { return r.name == name }) {
-			any = true
+			found = true
 			continue
 		}
 		c, target, ok := targetOf(d.Object, port)
@@ -113,9 +113,9 @@ func routePort(selected []*drained, port map[string]any, name string) (any bool)
 			d.admin = d.free()
 		}
 		d.routes = append(d.routes, &route{name: name, target: c, number: number, listen: d.free()})
-		any = true
+		found = true
 	}
-	return any
+	return found
 }
 
 func numberOf(c container, name string) (number int64, ok bool) {

@@ -77,12 +77,12 @@ func (r *rehearsal) connect(ctx context.Context) (*clients, error) {
 		} else {
 			all.idle = append(all.idle, c)
 		}
-		response, err := r.ask(c, "")
+		last, err := r.ask(c, "")
 		if err != nil {
 			all.close()
 			return nil, &unmeasured{fmt.Sprintf("port %d does not answer a request of HTTP/1.1: %v", r.Port.Number, err)}
 		}
-		all.keepAlive = all.keepAlive && !response.Close
+		all.keepAlive = all.keepAlive && !last
 	}
 	lag, err := r.lag(ctx)
 	if err != nil {
@@ -102,7 +102,7 @@ func (r *rehearsal) lag(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer c.conn.Close()
+	defer c.close()
 	if _, err := r.ask(c, "Connection: close\r\n"); err != nil {
 		return 0, nil // It has answered others before: this costs precision only.
 	}
@@ -127,28 +127,28 @@ func (r *rehearsal) open(ctx context.Context) (*client, error) {
 }
 
 // ask sends one request, with further header fields, and reads its whole
-// answer.
-func (r *rehearsal) ask(c *client, fields string) (*http.Response, error) {
+// answer. last tells that the application says it closes the connection.
+func (r *rehearsal) ask(c *client, fields string) (last bool, err error) {
 	c.wait(true)
 	if err := c.conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
-		return nil, err
+		return false, err
 	}
 	if _, err := fmt.Fprintf(c.conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: towline-rehearsal\r\nAccept: */*\r\n%s\r\n", r.Path, r.Host, fields); err != nil {
-		return nil, err
+		return false, err
 	}
 	response, err := http.ReadResponse(c.r, nil)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return nil, err
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return false, err
 	}
 	if n == maxAnswer {
-		return nil, errors.New("the answer is longer than 1 MiB: name a path with a shorter one")
+		return false, errors.New("the answer is longer than 1 MiB: name a path with a shorter one")
 	}
 	c.wait(false)
-	return response, nil
+	return response.Close, nil
 }
 
 func (c *client) wait(waiting bool) {
@@ -203,16 +203,16 @@ func (all *clients) start(ctx context.Context) {
 // send sends one request after another until the connection ends.
 func (all *clients) send(ctx context.Context, c *client) {
 	for {
-		response, err := all.ask(c, "")
+		last, err := all.ask(c, "")
 		switch {
 		case err != nil:
 			c.cut = time.Now()
 			return
-		case response.Close && all.wasAsked():
+		case last && all.wasAsked():
 			c.told = time.Now()
 			_ = c.conn.Close()
 			return
-		case response.Close:
+		case last:
 			// It keeps no connections open at all: each request gets its own.
 			_ = c.conn.Close()
 			next, err := all.open(ctx)
