@@ -69,7 +69,7 @@ func (c *command) deploy(cmd *cobra.Command, flags *deployFlags, exit bool) erro
 	if err != nil {
 		return err
 	}
-	deployer := deploy.New(deploy.Config{Cluster: cluster})
+	deployer := deploy.New(deployConfig(cluster, flags.agent))
 	request.Log = printableLines{c.Err}
 	for _, note := range flags.notes {
 		fmt.Fprintln(c.Err, note)

@@ -30,6 +30,7 @@ type deployFlags struct {
 	set        []string
 	prune      []string
 	dryRun     bool
+	agent      string // reference of the agent's image
 
 	notes []string // what the person should know of what was found
 }
@@ -76,6 +77,7 @@ func (f *deployFlags) register(cmd *cobra.Command) {
 			flags.StringP(knob.flag, short, "", doc)
 		}
 	}
+	agentFlag(cmd, &f.agent)
 	flags.StringArrayVar(&f.prune, "prune", nil, "kind that may be deleted when the manifests have it no more though it is kept otherwise, such as PersistentVolumeClaim")
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type place struct {
 	kubeconfig string
 	context    string
 	namespace  string
+	agent      string // reference of the agent's image; see agentFlag
 }
 
 func (p *place) flags(cmd *cobra.Command) {
@@ -36,7 +38,21 @@ func (p *place) deployer() (*deploy.Deployer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return deploy.New(deploy.Config{Cluster: cluster}), nil
+	return deploy.New(deployConfig(cluster, p.agent)), nil
+}
+
+// agentFlag is for commands that may need a pod of their own in the cluster.
+func agentFlag(cmd *cobra.Command, image *string) {
+	cmd.Flags().StringVar(image, "agent-image", os.Getenv("TOWLINE_AGENT_IMAGE"), "image of the agent, as towline agent push has printed it: for requests from a pod and for the draining proxy (TOWLINE_AGENT_IMAGE)")
+}
+
+// deployConfig is what a deployer without a server is made with.
+func deployConfig(cluster *kube.Cluster, agentImage string) deploy.Config {
+	config := deploy.Config{Cluster: cluster}
+	if agentImage != "" {
+		config.AgentImage = func(context.Context) (string, error) { return agentImage, nil }
+	}
+	return config
 }
 
 // application is one that the cluster's journals know.
@@ -185,6 +201,7 @@ with a number of its own, the same waits, and a verdict.`,
 		},
 	}
 	where.flags(cmd)
+	agentFlag(cmd, &where.agent)
 	flags := cmd.Flags()
 	flags.StringVar(&app, "app", "", "application, instead of the argument")
 	flags.IntVar(&request.To, "to", 0, "revision to bring back, default the previous one")

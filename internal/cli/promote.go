@@ -51,6 +51,7 @@ func (c *command) decisionCommand(cmd *cobra.Command, decide func(*deploy.Deploy
 		return c.deployed(d)
 	}
 	where.flags(cmd)
+	agentFlag(cmd, &where.agent)
 	cmd.Flags().IntVar(&request.Revision, "revision", 0, "revision to decide about, default the one under way")
 	cmd.Flags().StringVar(&request.Reason, "reason", "", "why, for the record")
 	cmd.Flags().BoolVar(&request.Leave, "leave", false, "do not wait for the end of the deployment; one whose process is gone is not taken up then")

@@ -2,7 +2,7 @@ package deploy
 
 import (
 	"bytes"
-	"reflect"
+	"encoding/json"
 
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/manifest"
@@ -13,8 +13,16 @@ import (
 // It is nil when the request does not want to take one up.
 func (r *run) interrupted(objects []manifest.Object) (*journal.Entry, error) {
 	e := r.journal.ByRevision(r.journal.Latest())
-	if !r.takeUp || e == nil || e.Phase == journal.Ended || e.RollbackTo != 0 || !reflect.DeepEqual(e.Settings, r.settings) {
+	if !r.takeUp || e == nil || e.Phase == journal.Ended || e.RollbackTo != 0 {
 		return nil, nil
+	}
+	before, err := json.Marshal(e.Settings)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := json.Marshal(r.settings)
+	if err != nil || !bytes.Equal(before, asked) {
+		return nil, err
 	}
 	kept, err := e.Objects()
 	if err != nil {
