@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/towline/towline/internal/deploy/job"
 	"github.com/towline/towline/internal/deploy/refusal"
@@ -222,10 +223,17 @@ func wait(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// excerpt is the beginning of a text on one line, for people.
+// excerpt is the beginning of a text on one line, for people: without what a
+// terminal would obey.
 func excerpt(text string) string {
 	const most = 160
 	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most]) + "..."
 	}

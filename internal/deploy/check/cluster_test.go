@@ -107,7 +107,7 @@ func TestInTheCluster(t *testing.T) {
 		}
 	})
 	t.Run("a Prometheus whose name only the cluster knows is found", func(t *testing.T) {
-		check := pipeline.Check{Timeout: "3s", Prometheus: &pipeline.PrometheusCheck{Address: "http://web-preview:8080", Query: "up", Min: ptr(0)}}
+		check := pipeline.Check{Timeout: "3s", Prometheus: &pipeline.PrometheusCheck{Address: "http://web-preview:8080", Query: "up", Min: new(0.0)}}
 		_, err := Run(t.Context(), c, check)
 		if !refusal.Is(err) || !strings.Contains(err.Error(), `no answer of Prometheus: "green"`) {
 			t.Errorf("error %v, want what the Service answers", err)

@@ -71,27 +71,27 @@ func expected(h pipeline.HTTPCheck) string {
 // get asks once and judges the answer.
 func (s site) get(ctx context.Context, url string, h pipeline.HTTPCheck) answer {
 	follow := h.Status < 300 || h.Status > 399 // Who expects a redirection wants to see it.
-	response, body, err := s.fetch(ctx, url, follow)
+	r, err := s.fetch(ctx, url, follow)
 	if err != nil {
 		return answer{Said: s.redact(err.Error())}
 	}
 	if s.proxied {
-		if message, final, ok := apiServerSays(response.StatusCode, body); ok {
+		if message, final, ok := apiServerSays(r); ok {
 			return answer{Said: "the API server says: " + excerpt(message), Final: final}
 		}
 	}
-	said := fmt.Sprintf("%d %s", response.StatusCode, http.StatusText(response.StatusCode))
-	if location := response.Header.Get("Location"); location != "" && response.StatusCode/100 == 3 {
+	said := fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))
+	if r.leads && r.status/100 == 3 {
 		said += " to another place, which is not followed"
 	}
-	good := goodStatus(response.StatusCode, h.Status)
-	if good && !strings.Contains(string(body), h.Contains) {
+	good := goodStatus(r.status, h.Status)
+	if good && !strings.Contains(string(r.body), h.Contains) {
 		good = false
-		if len(body) == maxBody {
+		if len(r.body) == maxBody {
 			said += fmt.Sprintf(" (the text is not in the first %d bytes)", maxBody)
 		}
 	}
-	if text := s.redact(excerpt(string(body))); !good && text != "" {
+	if text := s.redact(excerpt(string(r.body))); !good && text != "" {
 		said += fmt.Sprintf(" %q", text)
 	}
 	return answer{Good: good, Said: said}
@@ -104,26 +104,33 @@ func goodStatus(got, want int) bool {
 	return got >= 200 && got < 400
 }
 
-// fetch sends one GET request and reads at most maxBody of its answer. The
-// error is without the URL, which may hold credentials.
-func (s site) fetch(ctx context.Context, url string, follow bool) (*http.Response, []byte, error) {
+// reply is what one request got.
+type reply struct {
+	status int
+	leads  bool   // to another place, by its Location
+	body   []byte // at most maxBody of it
+}
+
+// fetch sends one GET request. The error is without the URL, which may hold
+// credentials.
+func (s site) fetch(ctx context.Context, url string, follow bool) (reply, error) {
 	client, err := s.client(follow)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, nil, plainly(err)
+		return reply{}, plainly(err)
 	}
 	request.Header.Set("User-Agent", "towline-check")
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, nil, plainly(err)
+		return reply{}, plainly(err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if err != nil {
-		return nil, nil, fmt.Errorf("status %d, and its body broke off: %w", response.StatusCode, err)
+		return reply{}, fmt.Errorf("status %d, and its body broke off: %w", response.StatusCode, err)
 	}
-	return response, body, nil
+	return reply{status: response.StatusCode, leads: response.Header.Get("Location") != "", body: body}, nil
 }

@@ -77,7 +77,7 @@ func TestHTTPSaysNo(t *testing.T) {
 		{"an answer that is too long", say(200, strings.Repeat("x", maxBody)+"new"), pipeline.HTTPCheck{Contains: "new"}, []string{"not in the first 1048576 bytes"}},
 		{"one that is good only every other time", func(n int64, w http.ResponseWriter, r *http.Request) { say(200+300*int(n%2), "")(n, w, r) },
 			pipeline.HTTPCheck{Times: 2}, []string{"did not become good within 2.5s"}},
-		{"one that hangs", func(_ int64, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, pipeline.HTTPCheck{}, []string{"answered no answer within"}},
+		{"one that hangs", func(_ int64, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, pipeline.HTTPCheck{}, []string{"answered no answer in time"}},
 		{"a connection that breaks off", func(int64, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, pipeline.HTTPCheck{}, []string{"answered EOF"}},
 	}
 	for _, c := range cases {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -35,21 +34,21 @@ func (c Config) prometheus(check pipeline.Check) (question, error) {
 	q.asked = fmt.Sprintf("%s of Prometheus at %s", query, shown(address))
 	server := &site{base: address}
 	q.ask = func(ctx context.Context) answer {
-		response, body, err := server.query(ctx, query)
+		r, err := server.query(ctx, query)
 		if other := c.inside(ctx, address, err); other != nil {
 			server = other
 			c.Log.Line("        by the %s", server.via)
-			response, body, err = server.query(ctx, query)
+			r, err = server.query(ctx, query)
 		}
 		if err != nil {
 			return answer{Said: "nothing: " + server.redact(err.Error())}
 		}
 		if server.proxied {
-			if message, final, ok := apiServerSays(response.StatusCode, body); ok {
+			if message, final, ok := apiServerSays(r); ok {
 				return answer{Said: "nothing: the API server says: " + excerpt(message), Final: final}
 			}
 		}
-		samples, err := parseSamples(response.StatusCode, body)
+		samples, err := parseSamples(r.status, r.body)
 		if err != nil {
 			return answer{Said: server.redact(err.Error()), Final: hopeless(err)}
 		}
@@ -59,7 +58,7 @@ func (c Config) prometheus(check pipeline.Check) (question, error) {
 }
 
 // query asks for the value of a query now.
-func (s site) query(ctx context.Context, query string) (*http.Response, []byte, error) {
+func (s site) query(ctx context.Context, query string) (reply, error) {
 	u := s.base.JoinPath("api/v1/query")
 	values := u.Query()
 	values.Set("query", query)

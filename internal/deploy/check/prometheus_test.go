@@ -16,8 +16,6 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 )
 
-func ptr(v float64) *float64 { return &v }
-
 // recorded is what a real Prometheus 2.42 has answered once: its package is too
 // large to be installed for these tests.
 func recorded(t testing.TB, name string) []byte {
@@ -50,10 +48,10 @@ func TestPrometheusSaysYes(t *testing.T) {
 		limits         pipeline.PrometheusCheck
 		want           string
 	}{
-		{"one sample within the limits", "one", pipeline.PrometheusCheck{Min: ptr(1), Max: ptr(1)}, "1"},
-		{"a scalar", "scalar", pipeline.PrometheusCheck{Min: ptr(0.5)}, "1"},
-		{"several samples", "several", pipeline.PrometheusCheck{Min: ptr(0)}, "4 samples, all within the limits"},
-		{"a value that is as great as can be", "infinite", pipeline.PrometheusCheck{Min: ptr(0)}, "+Inf"},
+		{"one sample within the limits", "one", pipeline.PrometheusCheck{Min: new(1.0), Max: new(1.0)}, "1"},
+		{"a scalar", "scalar", pipeline.PrometheusCheck{Min: new(0.5)}, "1"},
+		{"several samples", "several", pipeline.PrometheusCheck{Min: new(0.0)}, "4 samples, all within the limits"},
+		{"a value that is as great as can be", "infinite", pipeline.PrometheusCheck{Min: new(0.0)}, "+Inf"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -94,7 +92,7 @@ func TestPrometheusSaysNo(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			address, asked := prometheus(t, c.code, c.recorded)
-			check := pipeline.Check{Name: "load", Timeout: "2500ms", Prometheus: &pipeline.PrometheusCheck{Address: address, Query: "up", Min: ptr(0), Max: ptr(1e9)}}
+			check := pipeline.Check{Name: "load", Timeout: "2500ms", Prometheus: &pipeline.PrometheusCheck{Address: address, Query: "up", Min: new(0.0), Max: new(1e9)}}
 			_, err := Run(t.Context(), config(t), check)
 			if !refusal.Is(err) {
 				t.Fatalf("error %v, want a refusal", err)
@@ -128,7 +126,7 @@ func TestPrometheusThatDoesNotAnswer(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check := pipeline.Check{Timeout: "1s", Prometheus: &pipeline.PrometheusCheck{Address: c.address, Query: "up", Min: ptr(0)}}
+			check := pipeline.Check{Timeout: "1s", Prometheus: &pipeline.PrometheusCheck{Address: c.address, Query: "up", Min: new(0.0)}}
 			_, err := Run(t.Context(), config(t), check)
 			if !refusal.Is(err) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("error %v, want %q", err, c.want)
@@ -204,7 +202,7 @@ func FuzzParseSamples(f *testing.F) {
 	f.Fuzz(func(t *testing.T, code int, body []byte) {
 		samples, err := parseSamples(code, body)
 		if err == nil {
-			judge(samples, pipeline.PrometheusCheck{Min: ptr(0)})
+			judge(samples, pipeline.PrometheusCheck{Min: new(0.0)})
 			return
 		}
 		if err.Error() == "" || len(err.Error()) > 4096 {

@@ -117,7 +117,7 @@ func parseAddress(text string) (*url.URL, error) {
 		return nil, plainly(err)
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, errors.New("write it as http://HOST[:PORT]/PATH or https://...")
+		return nil, errors.New("write it as http://HOST[:PORT]/PATH, or with https")
 	}
 	u.Fragment = ""
 	return u, nil
@@ -129,17 +129,17 @@ func plainly(err error) error {
 		err = wrapped.Err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("no answer within %s", answerTime)
+		return errors.New("no answer in time")
 	}
 	return err
 }
 
 // apiServerSays reads an answer that is the API server's own and not the
 // application's. It is final when waiting does not change it.
-func apiServerSays(code int, body []byte) (message string, final, ok bool) {
+func apiServerSays(r reply) (message string, final, ok bool) {
 	var status metav1.Status
-	if code < 400 || json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.APIVersion != "v1" {
+	if r.status < 400 || json.Unmarshal(r.body, &status) != nil || status.Kind != "Status" || status.APIVersion != "v1" {
 		return "", false, false
 	}
-	return status.Message, code == http.StatusUnauthorized || code == http.StatusForbidden, true
+	return status.Message, r.status == http.StatusUnauthorized || r.status == http.StatusForbidden, true
 }

@@ -187,8 +187,14 @@ func (h *Handle) run(ctx context.Context) {
 		case <-h.changed:
 		case <-ticker.C:
 		}
-		if ctx.Err() == nil {
-			h.look()
+		if ctx.Err() != nil {
+			return
+		}
+		h.look()
+		select { // A rollout of many pods changes something all the time.
+		case <-ctx.Done():
+			return
+		case <-time.After(lookRest):
 		}
 	}
 }

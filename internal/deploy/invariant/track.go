@@ -145,7 +145,7 @@ func (t *tracker) lower(w *workloadTrack, replicas int64) {
 // sends tells whether a Service selects pods of a workload.
 func (t *tracker) sends(s *serviceTrack, w *workloadTrack) bool {
 	template, _, _ := unstructured.NestedStringMap(w.template, "metadata", "labels") // without labels nothing selects it
-	return len(s.current) > 0 && labels.SelectorFromSet(s.current).Matches(labels.Set(template))
+	return selects(s.current, template)
 }
 
 // rolling tells whether a Deployment is in the middle of replacing its pods
@@ -212,8 +212,15 @@ func readyOf(pods []*corev1.Pod, selector, except map[string]string) int {
 
 // means tells whether a Service's selector selects a pod. An empty one selects
 // none.
-func means(selector map[string]string, pod *corev1.Pod) bool {
-	return len(selector) > 0 && labels.SelectorFromSet(selector).Matches(labels.Set(pod.Labels))
+func means(selector map[string]string, pod *corev1.Pod) bool { return selects(selector, pod.Labels) }
+
+func selects(selector, labels map[string]string) bool {
+	for key, value := range selector {
+		if got, there := labels[key]; !there || got != value {
+			return false
+		}
+	}
+	return len(selector) > 0
 }
 
 func isReady(pod *corev1.Pod) bool {

@@ -19,7 +19,7 @@ import (
 // play is a small cluster that a tracker looks at: two sets of pods behind one
 // Service.
 type play struct {
-	t       *testing.T
+	t       testing.TB
 	tracker *tracker
 	base    Baseline
 	h       holding
@@ -31,7 +31,7 @@ func deploymentRef(name string) kube.Ref {
 }
 
 // newPlay begins with three pods of blue.
-func newPlay(t *testing.T, target Target, autoscaled bool) *play {
+func newPlay(t testing.TB, target Target, autoscaled bool) *play {
 	t.Helper()
 	target.Name = "web"
 	p := &play{t: t, base: Baseline{Revision: 7, Propagation: 10 * time.Second, DetachFirst: true}}

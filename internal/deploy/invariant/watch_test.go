@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -95,13 +96,13 @@ func selecting(set string) string {
 func (s *stage) serving(set string, n int) {
 	s.Helper()
 	s.until(fmt.Sprintf("%d ready endpoints of %s", n, set), func() bool {
-		slices, err := s.cluster.EndpointSlices(s.Context(), s.namespace, "web")
+		found, err := s.cluster.EndpointSlices(s.Context(), s.namespace, "web")
 		if err != nil {
 			s.Fatal(err)
 		}
-		pointers := make([]*discoveryv1.EndpointSlice, len(slices))
-		for i := range slices {
-			pointers[i] = &slices[i]
+		pointers := make([]*discoveryv1.EndpointSlice, len(found))
+		for i := range found {
+			pointers[i] = &found[i]
 		}
 		ready := 0
 		for _, e := range kube.Endpoints(pointers) {
@@ -283,12 +284,7 @@ func lostPod(s *stage) {
 		s.Fatal(err)
 	}
 	s.until("another pod in its place", func() bool {
-		for _, pod := range s.pods("blue") {
-			if pod == lost {
-				return false
-			}
-		}
-		return true
+		return !slices.Contains(s.pods("blue"), lost)
 	})
 	s.serving("blue", 2)
 	s.wantCalm(ctx, handle)

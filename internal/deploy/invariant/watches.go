@@ -18,8 +18,9 @@ import (
 
 // The timing of the watches.
 const (
-	lookAgain = 250 * time.Millisecond
-	syncTime  = 30 * time.Second // until all watches know how things stand
+	lookAgain = 250 * time.Millisecond // though nothing has changed
+	lookRest  = 50 * time.Millisecond  // between two looks, whatever changes
+	syncTime  = 30 * time.Second       // until all watches know how things stand
 )
 
 // watched is a watch that knows whether it has heard anything yet.
