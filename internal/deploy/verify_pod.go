@@ -360,9 +360,15 @@ func (p *podProber) alive(ctx context.Context) bool {
 }
 
 // sweepProbers removes what earlier deployments of the application have left
-// of their probers. A deployment that measures nothing calls it.
-func (r *run) sweepProbers(ctx context.Context) {
-	if p := leftBehind(ctx, r); p != nil {
-		p.stop()
+// of their probers, and returns what the one of this very deployment had
+// counted, nil when there is none. Deployments that send no requests of their
+// own call it: those that measure nothing, and those that go on with a revert.
+func (r *run) sweepProbers(ctx context.Context) *pipeline.Verdict {
+	p := leftBehind(ctx, r)
+	if p == nil {
+		return nil
 	}
+	v := p.stop()
+	v.Hint = keepAliveHint(v)
+	return &v
 }
