@@ -51,7 +51,6 @@ func FuzzParse(f *testing.F) {
 		_, _ = SetImages(objs, map[string]string{"web": "reg/web:1"})
 		_ = SetNamespace(objs, "shop", nil, "*")
 		Complete(objs, Recipe{ReadinessPath: "/"})
-		HashConfigs(objs)
 		objs, _ = FreezeConfigs(objs)
 		NameJobs(objs)
 		_, _ = SetSurge(objs, "25%")
