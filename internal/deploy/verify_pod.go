@@ -223,7 +223,7 @@ func proberPod(secret *corev1.Secret, image string) (*unstructured.Unstructured,
 					{Name: remote.TaskVariable, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
 						LocalObjectReference: corev1.LocalObjectReference{Name: secret.Name}, Key: taskKey,
 					}}},
-					{Name: "GOMEMLIMIT", Value: "64MiB"},
+					{Name: "GOMEMLIMIT", Value: "192MiB"},
 				},
 				SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes, Privileged: &no,
@@ -231,7 +231,7 @@ func proberPod(secret *corev1.Secret, image string) (*unstructured.Unstructured,
 				},
 				Resources: corev1.ResourceRequirements{
 					Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("20m"), corev1.ResourceMemory: resource.MustParse("32Mi")},
-					Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")},
+					Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("256Mi")},
 				},
 			}},
 		},

@@ -16,6 +16,9 @@ import (
 // closed while it was written.
 const closed = "connection closed"
 
+// timeout is the cause of a request whose answer did not come in time.
+const timeout = "timeout"
+
 // causes names the errors that a request meets on its way, most telling first.
 var causes = []struct {
 	err  error
@@ -28,7 +31,7 @@ var causes = []struct {
 	{syscall.ENETUNREACH, "network unreachable"},
 	{errClosed, closed},
 	{net.ErrClosed, closed},
-	{context.DeadlineExceeded, "timeout"},
+	{context.DeadlineExceeded, timeout},
 	{io.ErrUnexpectedEOF, "unexpected EOF"},
 	{io.EOF, "EOF"},
 }
@@ -42,14 +45,14 @@ func cause(err error) string {
 		}
 	}
 	var dns *net.DNSError
-	var timeout net.Error
+	var network net.Error
 	var cert *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &dns):
 		return "name not resolved"
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "timeout"
+	case errors.As(err, &network) && network.Timeout():
+		return timeout
 	case errors.As(err, &cert), errors.As(err, &authority):
 		return "certificate not trusted"
 	case strings.Contains(err.Error(), "server closed idle connection"):

@@ -135,6 +135,21 @@ func TestWhatCannotBeSentIsCountedAsNotSent(t *testing.T) {
 			}
 		})
 	})
+	t.Run("when the prober had no time to see the answer", func(t *testing.T) {
+		t.Parallel()
+		for late, unsent := range map[time.Duration]bool{300 * time.Millisecond: false, 1500 * time.Millisecond: true} {
+			synctest.Test(t, func(t *testing.T) {
+				p := startWith(t, t.Context(), Config{Timeout: time.Second}, func(*http.Request) (*http.Response, error) {
+					time.Sleep(time.Second + late) // as a process that gets no processor for so long
+					return nil, context.DeadlineExceeded
+				})
+				time.Sleep(3 * time.Second)
+				if v := p.Stop(); (v.NotSent > 0) != unsent || (v.Lost > 0) == unsent {
+					t.Errorf("late by %v: %+v", late, v)
+				}
+			})
+		}
+	})
 	t.Run("when the prober comes late", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

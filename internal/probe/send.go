@@ -34,7 +34,10 @@ func (p *Prober) ask(s sender) answer {
 	status, err := s.send(began.Add(p.cfg.Timeout))
 	a := answer{status: status, latency: time.Since(began)}
 	switch {
-	case err != nil && exhausted(err):
+	case err != nil && (exhausted(err) || cause(err) == timeout && a.latency > p.cfg.Timeout+maxLate):
+		// Either there was nothing to send it with, or this process had no
+		// time: it would have seen the end of the timeout in time otherwise,
+		// and perhaps an answer before.
 		a.unsent = true
 	case err != nil:
 		a.cause = cause(err)

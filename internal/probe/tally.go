@@ -187,7 +187,7 @@ func (t *tally) close(now time.Time) {
 	for l := range t.lanes {
 		if n := t.lanes[l].inFlight; n > 0 {
 			t.lanes[l].inFlight = 0
-			t.lose(lane(l), "timeout", n, now)
+			t.lose(lane(l), timeout, n, now)
 		}
 	}
 }
