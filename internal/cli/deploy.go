@@ -111,7 +111,7 @@ func (c *command) interrupted(ctx context.Context, d pipeline.Deployment, err er
 		fmt.Fprintln(c.Err, "stopped: nothing has been changed")
 		return err
 	}
-	fmt.Fprintf(c.Err, "stopped in the middle of revision %d of %s: what is done stays, and the pods serve.\n"+
+	fmt.Fprintf(c.Err, "stopped in the middle of revision %d of %s: what is done stays.\n"+
 		"  The same command goes on where it stopped.\n"+
 		"  towline abort %s --namespace %s   brings back what was before\n", d.Revision, d.App, d.App, d.Namespace)
 	return err

@@ -2,11 +2,14 @@ package deploy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/towline/towline/internal/deploy/journal"
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -150,5 +153,55 @@ func TestAnAbortStopsADeploymentAnywhere(t *testing.T) {
 	}
 	if e := <-done; e.err != nil || !e.deployment.Reverted {
 		t.Errorf("the deployer: %+v", e)
+	}
+}
+
+func TestOneOfManyDecisionsWins(t *testing.T) {
+	b := setup(t)
+	b.ensureNamespace(t)
+	const people = 8
+	j, err := journal.Open(t.Context(), b.cluster, "web", b.namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := make(chan error, people)
+	for i := range people {
+		go func() {
+			errs <- j.Decide(t.Context(), journal.Decision{Revision: 1, Choice: journal.Promote, By: fmt.Sprintf("person%d", i), At: time.Now()})
+		}()
+	}
+	won := 0
+	told := map[string]bool{}
+	for range people {
+		switch err := <-errs; {
+		case err == nil:
+			won++
+		default:
+			decided, ok := errors.AsType[*journal.DecidedError](err)
+			if !ok {
+				t.Fatal(err)
+			}
+			told[decided.By] = true
+		}
+	}
+	if won != 1 || len(told) != 1 {
+		t.Errorf("%d decisions won, and the others are told of %v", won, told)
+	}
+	abort := journal.Decision{Revision: 1, Choice: journal.Abort, By: "anna", At: time.Now()}
+	if err := j.Decide(t.Context(), abort); err != nil {
+		t.Errorf("an abort after a promotion: %v", err)
+	}
+	watched, stop := j.Watch(t.Context(), 1)
+	defer stop()
+	if cause := context.Cause(watched); cause == nil || !refusal.Is(cause) || !strings.Contains(cause.Error(), "revision 1 was aborted by anna") {
+		t.Errorf("the deployment is told %v", cause)
+	}
+
+	// Decisions on revisions that are no more go when the next one begins.
+	if _, err := j.Add(t.Context(), journal.Record{Deployment: pipeline.Deployment{Revision: 1}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := j.Decisions(t.Context(), 1); err != nil || len(left) > 0 {
+		t.Errorf("decisions %v, %v", left, err)
 	}
 }

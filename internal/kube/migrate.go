@@ -123,7 +123,9 @@ func WithoutClientSide(applied *unstructured.Unstructured) *unstructured.Unstruc
 		}
 	})
 	applied = applied.DeepCopy()
-	delete(annotations, lastApplied)
+	if delete(annotations, lastApplied); len(annotations) == 0 {
+		annotations = nil
+	}
 	applied.SetAnnotations(annotations)
 	// A whole item goes before the name in it, by which it is found.
 	slices.SortStableFunc(paths, func(a, b fieldpath.Path) int { return cmp.Compare(len(a), len(b)) })
