@@ -17,10 +17,14 @@ import (
 type refused struct {
 	message  string
 	deadline bool // nothing said no, but the time is over
+	cause    error
 }
 
 // Error is the text.
 func (r *refused) Error() string { return r.message }
+
+// Unwrap is what Because has put before the text.
+func (r *refused) Unwrap() error { return r.cause }
 
 // New is a refusal. The text says what is wrong, where, and how to mend it.
 func New(format string, args ...any) error { return &refused{message: fmt.Sprintf(format, args...)} }
@@ -44,7 +48,7 @@ func Is(err error) bool {
 // IsDeadline tells whether err is a refusal by Deadline.
 func IsDeadline(err error) bool {
 	r, ok := errors.AsType[*refused](err)
-	return ok && r.deadline
+	return ok && (r.deadline || IsDeadline(r.cause))
 }
 
 // Or turns an API error into a refusal when the API server said no, and leaves
@@ -63,7 +67,7 @@ func Because(err, cause error) error {
 		return err
 	}
 	if Is(err) {
-		return New("%v: %v", cause, err)
+		return &refused{message: fmt.Sprintf("%v: %v", cause, err), cause: cause}
 	}
 	return cause
 }

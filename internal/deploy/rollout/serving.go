@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -64,7 +65,7 @@ func (w *Waiter) WaitServing(ctx context.Context, s Serving) error {
 		case <-ticker.C:
 		case <-ctx.Done():
 			if cause := context.Cause(ctx); refusal.Is(cause) {
-				return refusal.New("Service %s: %s", s.Service, missing)
+				return refusal.New("Service %s: %s", s.Service, cmp.Or(missing, "its endpoints had only just become what they are to be"))
 			}
 			return fmt.Errorf("wait for Service %s: %w", s.Service, context.Cause(ctx))
 		}
