@@ -30,15 +30,15 @@ const (
 	BasicCredential       CredentialKind = "basic"              // user and password; API servers take them no more, proxies before them may
 )
 
-// Credential is all that it takes to use a cluster, as data: it reads no file
-// and no environment, but for KubeconfigCredential, InClusterCredential and EKSCredential
-// without keys, which say so. What Public leaves out of it is secret; printing
-// and logging a Credential shows only the rest.
+// Credential is all that it takes to use a cluster, as data: to connect with it
+// reads no file and no environment, but for the kinds kubeconfig, in-cluster,
+// and eks without keys. What Public leaves out is secret; printing and logging
+// a Credential shows only the rest.
 type Credential struct {
 	Kind CredentialKind `json:"kind"`
 
-	// Where the cluster is. KubeconfigCredential and InClusterCredential find it by
-	// themselves, and EKSCredential may leave it to DescribeEKS.
+	// Where the cluster is. A kubeconfig and a pod know it by themselves, and
+	// eks may leave it to DescribeEKS.
 	Server     string `json:"server,omitempty"`     // URL, https unless the host is loopback
 	CA         string `json:"ca,omitempty"`         // PEM; empty means the system's authorities
 	Insecure   bool   `json:"insecure,omitempty"`   // do not check the server's certificate

@@ -1,7 +1,8 @@
 // Package kube is the cluster as Towline sees it: one Cluster per kubeconfig
 // context or Credential, which applies, reads, follows and deletes objects, and
-// Health, a pure judgement of one object. It stands below deploy and build, which decide
-// what to do; it knows nothing of pipelines, strategies or revisions.
+// Health, a pure judgement of one object. It stands below deploy and build,
+// which decide what to do; it knows nothing of pipelines, strategies or
+// revisions.
 //
 // It is the only room that imports client-go. What crosses its border are the
 // API's own types (k8s.io/api, unstructured) and the types declared here.
