@@ -7,7 +7,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-apply bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
+.PHONY: help chaos bench-apply bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,13 @@ bench-apply: build ## compare the apply of 1,000 objects with kubectl's
 
 bench-zeroloss: build ## count lost requests through cut-overs; BENCH="-slice 9m" makes a part of it
 	@go run ./bench/zeroloss -cluster bench-zeroloss -nodes 3 -down $(BENCH)
+
+# In a cluster of its own, for one of the faults kills the API server.
+chaos: build ## kill deployers at each point while the API server misbehaves (an hour and more)
+	@$(BIN) cluster up --name chaos
+	@trap '$(BIN) cluster down --name chaos >/dev/null 2>&1' EXIT; \
+	KUBECONFIG="$$($(BIN) cluster kubeconfig --name chaos)" TOWLINE_CHAOS=$${TOWLINE_CHAOS:-all} TOWLINE_CHAOS_REPORT="$(CURDIR)/docs/benchmarks/chaos.md" \
+	go test -count=1 -timeout 6h -run 'TestChaos$$' ./internal/deploy
 
 lint: ## check style and known vulnerabilities
 	@scripts/lint

@@ -42,15 +42,26 @@ func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, opt
 		patch.DryRun = []string{metav1.DryRunAll}
 	}
 	var applied *unstructured.Unstructured
-	err = retry(ctx, func(ctx context.Context) (err error) {
-		applied, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, patch)
-		return err
-	})
-	if err != nil {
-		return nil, c.explain(RefOf(obj), err)
+	for attempt := 1; ; attempt++ {
+		err = retry(ctx, func(ctx context.Context) (err error) {
+			applied, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, patch)
+			return err
+		})
+		if err == nil {
+			return applied, nil
+		}
+		// What the apply is to be based on is not said, so that it may be based
+		// on what somebody else has just written.
+		err = c.explain(RefOf(obj), err)
+		if obj.GetResourceVersion() != "" || !IsStale(err) || attempt == racesLost {
+			return nil, err
+		}
 	}
-	return applied, nil
 }
+
+// racesLost is how often an apply may meet somebody else's write of the same
+// object before it is given up.
+const racesLost = 10
 
 // ApplyRequest is the request that Apply sends, for the log.
 func ApplyRequest(resource Resource, namespace, name string) string {

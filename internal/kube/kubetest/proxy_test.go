@@ -81,9 +81,9 @@ func TestAConflictIsOne(t *testing.T) {
 	if _, err := p.Cluster.Apply(t.Context(), object, kube.ApplyOptions{}); !kube.IsStale(err) {
 		t.Errorf("error %v, want a stale object", err)
 	}
-	p.Arm(kubetest.Faults{})
+	p.Arm(kubetest.Faults{Rules: []kubetest.Rule{{Fault: kubetest.Conflict, Resource: "configmaps", Count: 3}}})
 	if _, err := p.Cluster.Apply(t.Context(), configMap(namespace, "hello"), kube.ApplyOptions{}); err != nil {
-		t.Error(err)
+		t.Errorf("an apply that is not guarded meets three conflicts: %v", err)
 	}
 }
 
