@@ -107,7 +107,7 @@ func (d *drained) addSidecar(image string, detach, longest int64) []Change {
 		},
 		"env": []any{map[string]any{"name": "GOMEMLIMIT", "value": "200MiB"}},
 		"resources": map[string]any{
-			"requests": map[string]any{"cpu": "10m", "memory": "32Mi"},
+			"requests": map[string]any{"cpu": "50m", "memory": "32Mi"},
 			"limits":   map[string]any{"memory": "256Mi"},
 		},
 		"securityContext": map[string]any{
