@@ -110,7 +110,6 @@ func Run(ctx context.Context, config Config, check pipeline.Check) (Result, erro
 		return Result{}, err
 	}
 	result.Name, result.Seconds = nameOf(check), config.Now().Sub(begin).Seconds()
-	config.Log.Line("check   %s: %s answered %s", result.Name, result.Asked, result.Answered)
 	return result, nil
 }
 

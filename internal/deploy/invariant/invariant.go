@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"sync"
 	"time"
 
@@ -57,9 +58,13 @@ type Target struct {
 	// Enough is how many ready endpoints are enough however many there are at
 	// the beginning, which may be in the middle of an interrupted deployment:
 	// what the revision wants, less what its update strategy lets be missing
-	// (see EnoughOf). 0 means all that there are.
+	// (see EnoughOf), and for what an autoscaler sizes, what it wants now. 0
+	// means that none need be left, and All that none may go.
 	Enough int
 }
+
+// All is a Target's Enough: as many as there are at the beginning.
+const All = math.MaxInt
 
 // Workload is a Deployment, StatefulSet or DaemonSet.
 type Workload struct {

@@ -3,7 +3,6 @@ package invariant
 import (
 	"cmp"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -75,7 +74,7 @@ type workloadTrack struct {
 func newTracker(services []Target, workloads []Workload) *tracker {
 	t := &tracker{services: map[string]*serviceTrack{}, pods: map[string]*podTrack{}, workloads: map[string]*workloadTrack{}}
 	for _, s := range services {
-		t.services[s.Name] = &serviceTrack{enough: cmp.Or(s.Enough, math.MaxInt)}
+		t.services[s.Name] = &serviceTrack{enough: s.Enough}
 	}
 	for _, w := range workloads {
 		t.workloads[w.Ref.ID()] = &workloadTrack{ref: w.Ref, autoscaled: w.Autoscaled}

@@ -148,7 +148,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	// whole is the way there: green is whole and has the requests.
 	whole := func(t *testing.T) *play {
 		t.Helper()
-		p := newPlay(t, Target{}, false)
+		p := newPlay(t, Target{Enough: All}, false)
 		p.workload("green", 3)
 		p.start("green", 3)
 		wantBreach(t, p.after(time.Second), "", "")
@@ -224,7 +224,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	})
 	t.Run("the selector moves while the new set is not whole", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{}, false)
+		p := newPlay(t, Target{Enough: All}, false)
 		p.start("green", 2)
 		p.expect(green)
 		p.selector(green)
@@ -233,7 +233,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	})
 	t.Run("by way of a union, whose narrowing takes half of its pods away", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{}, false)
+		p := newPlay(t, Target{Enough: All}, false)
 		p.start("green", 3)
 		both := map[string]string{"app": "web"}
 		p.expect(both)
@@ -249,7 +249,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	})
 	t.Run("an autoscaler has made the old set larger than the new one", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{}, true)
+		p := newPlay(t, Target{Enough: All}, true)
 		p.workload("blue", 5)
 		p.h.pods = nil
 		p.start("blue", 5)
@@ -263,7 +263,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	})
 	t.Run("a selector that is expected only later", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{}, false)
+		p := newPlay(t, Target{Enough: All}, false)
 		p.start("green", 3)
 		p.selector(green)
 		wantBreach(t, p.after(time.Second), "it was not this deployment that set it but somebody else", "I4")
@@ -285,7 +285,7 @@ func TestTrackerOfTheFloor(t *testing.T) {
 	}
 	t.Run("an autoscaler may take pods from the set that serves", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{}, true)
+		p := newPlay(t, Target{Enough: All}, true)
 		lose(p, 2)
 		wantBreach(t, p.after(time.Second), "", "")
 		wantBreach(t, p.after(time.Hour), "", "")
@@ -295,7 +295,7 @@ func TestTrackerOfTheFloor(t *testing.T) {
 	})
 	t.Run("nobody else may", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{}, false)
+		p := newPlay(t, Target{Enough: All}, false)
 		lose(p, 2)
 		p.base.DetachFirst = false // So that it is not I2 that says no.
 		wantBreach(t, p.after(time.Second), "", "")
@@ -308,9 +308,18 @@ func TestTrackerOfTheFloor(t *testing.T) {
 		wantBreach(t, p.after(time.Second), "", "")
 		wantBreach(t, p.after(time.Hour), "", "")
 	})
+	t.Run("none are wanted where all are replaced at once", func(t *testing.T) {
+		t.Parallel()
+		p := newPlay(t, Target{Enough: 0}, false)
+		p.base.DetachFirst = false
+		p.end("blue")
+		p.serve("blue")
+		wantBreach(t, p.after(time.Second), "", "")
+		wantBreach(t, p.after(time.Hour), "", "")
+	})
 	t.Run("what failed and was replaced is not held against what comes later", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{}, false)
+		p := newPlay(t, Target{Enough: All}, false)
 		p.base.DetachFirst = false
 		p.change("web-blue-0", unready)
 		p.serve("blue")
@@ -326,8 +335,8 @@ func TestTrackerOfTheFloor(t *testing.T) {
 	})
 	t.Run("a Service that comes later has nothing to lose", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{}, false)
-		p.tracker = newTracker([]Target{{Name: "web"}}, nil)
+		p := newPlay(t, Target{Enough: All}, false)
+		p.tracker = newTracker([]Target{{Name: "web", Enough: All}}, nil)
 		service := p.h.services["web"]
 		p.h.services["web"] = nil
 		wantBreach(t, p.look(), "", "")
@@ -340,7 +349,7 @@ func TestTrackerOfTheFloor(t *testing.T) {
 
 func TestTrackerForgets(t *testing.T) {
 	t.Parallel()
-	p := newPlay(t, Target{}, false)
+	p := newPlay(t, Target{Enough: All}, false)
 	for range 50 {
 		p.h.pods = p.h.pods[:3]
 		p.start("green", 5)
