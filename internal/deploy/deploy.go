@@ -19,12 +19,8 @@
 // them out through kube. The room knows no git, no server and no pipeline
 // engine: all that it needs to resume or to go back is in the journal.
 //
-// What the credentials must allow, in the application's namespace: get, create
-// and update leases; get, list, create, patch and delete secrets; get, patch
-// and delete the kinds that are deployed; list and watch pods, deployments,
-// replicasets, services and endpointslices; list events and
-// horizontalpodautoscalers; get pods/log and services/proxy. Outside of it, to
-// get and create namespaces and to list nodes is of use but not needed.
+// What the credentials must allow is in kube.DeploymentRights, and as a Role in
+// docs/deploying/clusters.md.
 package deploy
 
 import (
