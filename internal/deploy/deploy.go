@@ -10,10 +10,12 @@
 //	                                                       +-> revert, when a step says no
 //
 // To read it in that order: deploy.go (the request and how it ends), run.go (the
-// flow above), survey.go and rehearse.go (what a plan depends on), plan.go and
-// plan_rolling.go (the plan), steps.go (carrying it out), wait.go and rollout.go
-// (when a rollout is done), verify.go (the verdict), finish.go (success and
-// revert). The journal and the lease stand beside it.
+// flow above), render.go and resolve.go (the objects), survey*.go and rehearse.go
+// (what a plan depends on), the inner package plan (one file per strategy),
+// steps.go (carrying it out; a verb with more to it has a file of its own:
+// switch.go, serve.go, drain.go ...), finish.go (success and revert). What has a
+// noun of its own is an inner package: rollout (when is a workload done),
+// journal, invariant, check, job, rehearsal, kubectl, pullsecret.
 //
 // Plan and the judgement of a rollout are pure functions; the rest carries
 // them out through kube. The room knows no git, no server and no pipeline

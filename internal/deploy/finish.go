@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/towline/towline/internal/deploy/job"
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/refusal"
@@ -31,6 +32,10 @@ func (r *run) succeed(ctx context.Context) error {
 	r.log.Line("done    revision %d of %s runs, in %.1f s%s", r.record.Revision, r.record.App, r.record.Seconds, verdictText(r.record.Verdict))
 	if err := r.journal.Trim(ctx); err != nil {
 		r.log.Line("journal not trimmed: %s", err)
+	}
+	// The Jobs of this revision stay for a look, those of earlier ones go.
+	if err := job.Sweep(ctx, job.Config{Cluster: r.Cluster, Method: r.method, Log: r.log, Now: r.Now}, r.record.Namespace, r.record.App, int64(r.record.Revision)); err != nil {
+		r.log.Line("        Jobs of earlier revisions not removed: %s", err)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (r *run) guard(ctx context.Context) (guarded context.Context, stop func(), 
 		target := invariant.Target{Name: service.GetName()}
 		for _, d := range served {
 			if manifest.Selects(service.Unstructured, d.Unstructured) {
-				target.Enough += invariant.EnoughOf(d.Unstructured)
+				target.Enough += r.enough(d)
 			}
 		}
 		if service.GetNamespace() == s.Namespace {
@@ -51,6 +51,15 @@ func (r *run) guard(ctx context.Context) (guarded context.Context, stop func(), 
 		r.invariants.Stop()
 		r.invariants = nil
 	}, nil
+}
+
+// enough is how many ready pods of a Deployment are enough. What an autoscaler
+// sets is not in the manifest; then it is what runs now, or more.
+func (r *run) enough(d manifest.Object) int {
+	if r.situation.Scaled[kube.RefOf(d.Unstructured).ID()] != "" {
+		return max(1, r.situation.Floor[plan.WorkloadOf(d.Unstructured)])
+	}
+	return invariant.EnoughOf(d.Unstructured)
 }
 
 func isWorkload(ref kube.Ref) bool {
