@@ -127,6 +127,9 @@ func (w *watchman) rate() int { return cmp.Or(w.verify.Rate, probe.DefaultRate) 
 // and leaves it to conclude to measure what is left to measure: losses that
 // the deployment did not cause must not keep it from mending them.
 func (w *watchman) begin(ctx context.Context, r *run) error {
+	if w.verify.From == fromPod && r.AgentImage == nil {
+		return errNoImage() // now, and not once the new pods serve
+	}
 	if w.takeUp(ctx, r) {
 		return nil
 	}
@@ -161,13 +164,12 @@ const countedFromHere = "first change"
 // behind is removed.
 func (w *watchman) takeUp(ctx context.Context, r *run) bool {
 	left := leftBehind(ctx, r)
-	if !w.resumed || left == nil {
+	if left == nil {
 		return false
 	}
 	first := left.Snapshot()
-	if !slices.ContainsFunc(first.Marks, func(m pipeline.Mark) bool { return m.Text == countedFromHere }) {
-		left.stop() // Nothing had been changed yet: it begins anew.
-		w.resumed = false
+	if !w.resumed || !slices.ContainsFunc(first.Marks, func(m pipeline.Mark) bool { return m.Text == countedFromHere }) {
+		left.stop() // It had not seen the application in good health yet.
 		return false
 	}
 	w.swap(left)

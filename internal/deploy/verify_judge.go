@@ -18,7 +18,11 @@ func (w *watchman) judge(v pipeline.Verdict) error {
 	if v.Lost-w.forgiven(v) <= w.verify.Budget {
 		return nil
 	}
-	return refusal.New("%s", strings.TrimSuffix(fmt.Sprintf("%d of %d requests lost (%s), the budget is %d. %s", v.Lost, v.Requests, causes(v), w.verify.Budget, keepAliveHint(v)), ". "))
+	text := fmt.Sprintf("%d of %d requests lost (%s), the budget is %d", v.Lost, v.Requests, causes(v), w.verify.Budget)
+	if hint := keepAliveHint(v); hint != "" {
+		text += ". " + hint
+	}
+	return refusal.New("%s", text)
 }
 
 // keepAliveHint names the one cause of losses that no deployer can mend from

@@ -60,8 +60,7 @@ func via(place kube.Ref) string {
 // fromPod begins to send requests from a pod of the application's namespace.
 func (w *watchman) fromPod(ctx context.Context, r *run) (prober, string, error) {
 	if r.AgentImage == nil {
-		return nil, "", refusal.New("verify.from: pod needs the agent's image, and this deployer knows of none: " +
-			"push it by `towline agent push REFERENCE` and name it with --agent-image, or deploy through a server, which has it")
+		return nil, "", errNoImage()
 	}
 	image, err := r.AgentImage(ctx)
 	if err != nil {
@@ -80,7 +79,8 @@ func (w *watchman) fromPod(ctx context.Context, r *run) (prober, string, error) 
 	name := fmt.Sprintf("towline-probe-%s-%s", r.record.App, strings.ToLower(rand.Text()[:6]))
 	place := kube.Ref{APIVersion: "v1", Kind: "Pod", Namespace: r.record.Namespace, Name: name}
 	task := remote.Task{
-		URL: config.URL, Method: config.Method, Header: w.verify.Header, Body: config.Body, Rate: config.Rate, Token: rand.Text(), Via: via(place),
+		URL: config.URL, Method: config.Method, Header: w.verify.Header, Body: config.Body, Rate: config.Rate,
+		Patience: reachTime, Via: via(place), Token: rand.Text(),
 	}
 	p := &podProber{cluster: r.Cluster, log: r.log, place: place}
 	if err := p.begin(ctx, r, image, task); err != nil {
@@ -88,6 +88,11 @@ func (w *watchman) fromPod(ctx context.Context, r *run) (prober, string, error) 
 		return nil, "", err
 	}
 	return p, config.URL, nil
+}
+
+func errNoImage() error {
+	return refusal.New("verify.from: pod needs the agent's image, and this deployer knows of none: " +
+		"push it by `towline agent push REFERENCE` and name it with --agent-image, or deploy through a server, which has it")
 }
 
 // begin makes the Secret and the pod, and waits until the prober answers.
@@ -203,8 +208,10 @@ func proberPod(secret *corev1.Secret, image string) (*unstructured.Unstructured,
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: secret.Namespace, Name: secret.Name,
-			Labels:          map[string]string{"sidecar.istio.io/inject": "false"}, // a mesh would send again what is lost
-			Annotations:     map[string]string{"linkerd.io/inject": "disabled"},
+			// A mesh would send again what is lost, and an autoscaler that
+			// empties a node would end the counting.
+			Labels:          map[string]string{"sidecar.istio.io/inject": "false"},
+			Annotations:     map[string]string{"linkerd.io/inject": "disabled", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
 			OwnerReferences: []metav1.OwnerReference{ownedBy(secret)},
 		},
 		Spec: corev1.PodSpec{

@@ -70,8 +70,8 @@ func Attach(ctx context.Context, cfg Config) (*Remote, error) {
 	return r, nil
 }
 
-// Snapshot is the verdict as it was heard last, without marks and timeline but
-// for the first and the final one.
+// Snapshot is the verdict as it was heard last. Its marks and timeline are
+// those of when it was attached to, until the final one.
 func (r *Remote) Snapshot() pipeline.Verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,6 +137,9 @@ func (r *Remote) hear(report Report) {
 	defer r.mu.Unlock()
 	if r.last.Final && !report.Final {
 		return // an older one that came late
+	}
+	if report.Verdict.Marks == nil { // of the stream, which leaves them out
+		report.Verdict.Marks, report.Verdict.Timeline = r.last.Verdict.Marks, r.last.Verdict.Timeline
 	}
 	r.last, r.heard = report, time.Now()
 }

@@ -131,6 +131,29 @@ func TestItCountsThereAndTellsHere(t *testing.T) {
 	}
 }
 
+func TestItWaitsForATargetThatIsNew(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	x := serve(t, func(cfg *ServeConfig) { cfg.Task.URL, cfg.Task.Patience = "http://"+address, time.Minute })
+	app := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { x.received.Add(1) })}
+	time.AfterFunc(300*time.Millisecond, func() { // It is what takes a while to come.
+		if listener, err := net.Listen("tcp", address); err == nil {
+			_ = app.Serve(listener)
+		}
+	})
+	t.Cleanup(func() { app.Close() })
+	r := x.attach(t, x.url)
+	until(t, "requests", func() bool { return r.Snapshot().Requests > 20 })
+	if v, err := r.Stop(t.Context()); err != nil || v.Lost != 0 || v.Requests != int(x.received.Load()) {
+		t.Errorf("the application received %d requests: %+v, %v", x.received.Load(), v, err)
+	}
+}
+
 func TestNothingCountedIsLostWithTheConnection(t *testing.T) {
 	t.Parallel()
 	x := serve(t, nil)
@@ -173,6 +196,8 @@ func TestWhoeverAttachesAgainFindsAllCounts(t *testing.T) {
 	first.flush(t.Context())
 	first.Detach() // as its process dies
 	second := x.attach(t, x.url)
+	first50 := second.Snapshot().Requests
+	until(t, "the stream", func() bool { return second.Snapshot().Requests > first50 })
 	if v := second.Snapshot(); v.Requests < 50 || len(v.Marks) != 2 {
 		t.Errorf("heard of %d requests and %d marks", v.Requests, len(v.Marks))
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -70,6 +71,7 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	await(ctx, cfg.Task)
 	s := &server{ServeConfig: cfg, asked: time.Now(), stopped: make(chan struct{})}
 	prober, err := probe.Start(context.WithoutCancel(ctx), cfg.Task.config(cfg.Logger))
 	if err != nil {
@@ -83,6 +85,31 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 	s.stop()
 	err = errors.Join(err, s.log(s.report()))
 	return errors.Join(err, web.Close())
+}
+
+// await waits until the target takes a connection, for as long as the task
+// allows. Whether it does is then for the counts to say.
+func await(ctx context.Context, task Task) {
+	target, err := url.Parse(task.URL)
+	if err != nil || task.Patience <= 0 {
+		return
+	}
+	port := target.Port()
+	if port == "" {
+		port = target.Scheme // its name is the port's as well
+	}
+	ctx, cancel := context.WithTimeout(ctx, task.Patience)
+	defer cancel()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(target.Hostname(), port))
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if !pause(ctx, again/5) {
+			return
+		}
+	}
 }
 
 // attend logs a report now and then until ctx ends, or nobody asks any more.

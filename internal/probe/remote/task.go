@@ -41,8 +41,11 @@ type Task struct {
 	Body    string            `json:"body,omitempty"`
 	Rate    int               `json:"rate,omitempty"` // per second
 	Timeout time.Duration     `json:"timeout,omitempty"`
-	Via     string            `json:"via,omitempty"` // of the verdict
-	Token   string            `json:"token"`         // whoever asks must know it
+	// Patience is how long to wait at first for the target to take a
+	// connection: a Service that is new may not be known everywhere yet.
+	Patience time.Duration `json:"patience,omitempty"`
+	Via      string        `json:"via,omitempty"` // of the verdict
+	Token    string        `json:"token"`         // whoever asks must know it
 }
 
 // Encode is the task as text.
