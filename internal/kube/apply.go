@@ -22,6 +22,9 @@ type ApplyOptions struct {
 	DryRun  bool   // the API server checks everything and keeps nothing
 	Force   bool   // take over fields that another manager owns
 	Manager string // default FieldManager
+	// Subresource is what is sent to instead of the object itself, such as
+	// status. It must be there already.
+	Subresource string
 }
 
 // Apply sends the object as a server-side apply and returns it as the cluster
@@ -41,10 +44,14 @@ func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, opt
 	if options.DryRun {
 		patch.DryRun = []string{metav1.DryRunAll}
 	}
+	var below []string
+	if options.Subresource != "" {
+		below = append(below, options.Subresource)
+	}
 	var applied *unstructured.Unstructured
 	for attempt := 1; ; attempt++ {
 		err = retry(ctx, func(ctx context.Context) (err error) {
-			applied, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, patch)
+			applied, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, patch, below...)
 			return err
 		})
 		if err == nil {
