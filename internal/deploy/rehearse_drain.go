@@ -15,6 +15,9 @@ import (
 // revision is not rehearsed again.
 func (r *run) rehearseDrain(ctx context.Context, s plan.Step) error {
 	defer r.limit.pause()() // A rehearsal has limits of its own.
+	if err := rehearsal.Sweep(ctx, r.Cluster, r.record.Namespace, r.record.App); err != nil {
+		return err // What a killed process has left would be in the way.
+	}
 	for _, ref := range s.Sets {
 		id := manifest.ID{Group: ref.GVK().Group, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}
 		set, ok := manifest.Find(r.situation.Desired, id)

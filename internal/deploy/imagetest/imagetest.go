@@ -54,7 +54,7 @@ func Serve(tb testing.TB, cluster *kube.Cluster, dir string) string {
 	handler := &http.Server{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0))), ReadHeaderTimeout: time.Minute}
 	go func() { _ = handler.Serve(listener) }()
 	tb.Cleanup(func() { _ = handler.Close() })
-	local, err := localkube.New(localkube.Config{})
+	local, err := localkube.New(localkube.Config{Name: cluster.Context})
 	if err != nil {
 		tb.Fatal(err)
 	}
