@@ -133,10 +133,10 @@ func published(tag name.Tag, sums string, options []remote.Option) (digest strin
 	var manifest struct { // of an image or of an index
 		Annotations map[string]string `json:"annotations"`
 	}
-	if json.Unmarshal(there.Manifest, &manifest) != nil || manifest.Annotations[sumAnnotation] != sums {
-		return "", nil
+	if err := json.Unmarshal(there.Manifest, &manifest); err == nil && manifest.Annotations[sumAnnotation] == sums {
+		digest = there.Digest.String()
 	}
-	return there.Digest.String(), nil
+	return digest, nil
 }
 
 func missing(err error) bool {

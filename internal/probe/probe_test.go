@@ -320,8 +320,8 @@ func TestTheRequestIsWhatWasAskedFor(t *testing.T) {
 		{"POST with nothing said of its body", Config{Method: "POST"}, "/", seen{Method: "POST", Path: "/", Body: "probe\n"}},
 		{"POST with a header of its own user", Config{Method: "POST", Header: http.Header{"Authorization": {"Bearer x"}}}, "/", seen{Method: "POST", Path: "/", Body: "probe\n", Authorization: "Bearer x"}},
 	} {
-		for way, transport := range map[string]func(bool) http.RoundTripper{"": nil, " by a transport": func(k bool) http.RoundTripper { return NewTransport(k) }} {
-			t.Run(c.name+way, func(t *testing.T) {
+		for way, transport := range map[string]func(bool) http.RoundTripper{"by itself": nil, "by a transport": func(k bool) http.RoundTripper { return NewTransport(k) }} {
+			t.Run(c.name+" "+way, func(t *testing.T) {
 				t.Parallel()
 				got := make(chan seen, 1000)
 				s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

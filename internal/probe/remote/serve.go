@@ -20,7 +20,7 @@ import (
 
 // tokenHeader carries the token. The API server's proxies take the usual
 // Authorization header for themselves.
-const tokenHeader = "Towline-Token" //nolint:gosec // The name of a header.
+const tokenHeader = "Towline-Token"
 
 // The timing of what is told.
 const (
@@ -206,7 +206,8 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request) {
 	defer tick.Stop()
 	for {
 		report := s.report()
-		if json.NewEncoder(w).Encode(light(report)) != nil || flush.Flush() != nil || report.Final {
+		err := json.NewEncoder(w).Encode(light(report))
+		if err = errors.Join(err, flush.Flush()); err != nil || report.Final {
 			return
 		}
 		s.touch()
