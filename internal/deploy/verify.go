@@ -133,6 +133,9 @@ func (w *watchman) begin(ctx context.Context, r *run) error {
 	if w.takeUp(ctx, r) {
 		return nil
 	}
+	if w.resumed {
+		r.log.Line("probe   what another process has counted before is lost: requests are counted from here on")
+	}
 	answered, err := w.answered(ctx, r)
 	if err != nil || !answered {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/towline/towline/internal/deploy/pullsecret"
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/deploy/rollout"
+	"github.com/towline/towline/internal/deploy/runbook"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -46,7 +48,7 @@ const (
 type podProber struct {
 	*remote.Remote
 	cluster *kube.Cluster
-	log     interface{ Line(string, ...any) }
+	log     *runbook.Runbook
 	place   kube.Ref // of the pod; its Secret has the same name
 }
 
@@ -243,9 +245,7 @@ func proberPod(secret *corev1.Secret, image string) (*unstructured.Unstructured,
 			}},
 		},
 	}
-	for name, value := range secret.Labels {
-		pod.Labels[name] = value
-	}
+	maps.Copy(pod.Labels, secret.Labels)
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pod)
 	if err != nil {
 		return nil, fmt.Errorf("write down the prober's pod: %w", err)
@@ -300,7 +300,7 @@ func (p *podProber) remove() {
 	removeProber(ctx, p.cluster, p.place, p.log)
 }
 
-func removeProber(ctx context.Context, cluster *kube.Cluster, place kube.Ref, log interface{ Line(string, ...any) }) {
+func removeProber(ctx context.Context, cluster *kube.Cluster, place kube.Ref, log *runbook.Runbook) {
 	secret := place
 	secret.Kind = "Secret"
 	for _, ref := range []kube.Ref{place, secret} {

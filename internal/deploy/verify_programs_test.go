@@ -31,12 +31,7 @@ func (p *programImage) publish(t testing.TB, repository, source string) string {
 	t.Helper()
 	host, _, _ := strings.Cut(webImage(t), "/")
 	p.once.Do(func() {
-		dir, err := os.MkdirTemp("", "towline-program-")
-		if p.err = err; err != nil {
-			return
-		}
-		defer os.RemoveAll(dir)
-		program := filepath.Join(dir, "program")
+		program := filepath.Join(t.TempDir(), "program")
 		build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, source)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 		if out, err := build.CombinedOutput(); err != nil {

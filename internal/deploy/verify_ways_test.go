@@ -38,8 +38,8 @@ type target struct {
 // so many on one connection, when that is not 0.
 func serveTarget(t *testing.T, cluster *kube.Cluster, hangUp int, want func(*http.Request, string) bool) *target {
 	t.Helper()
-	real := kubetest.Connect(t)
-	server, err := url.Parse(real.Server)
+	straight := kubetest.Connect(t) // cluster may be a way with faults
+	server, err := url.Parse(straight.Server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func serveTarget(t *testing.T, cluster *kube.Cluster, hangUp int, want func(*htt
 			go func() { defer conn.Close(); x.serve(conn, hangUp, want) }()
 		}
 	})
-	namespace := kubetest.Namespace(t, real)
+	namespace := kubetest.Namespace(t, straight)
 	deployer := New(Config{Cluster: cluster, AgentImage: agentImage(t)})
 	x.run = deployer.newRun("web", x.log, nil)
 	x.record.Namespace, x.record.Revision = namespace, 2
