@@ -41,6 +41,9 @@ func (f *deployFlags) source(ctx context.Context, settings *pipeline.Deploy, in 
 	if f.manifests == "-" {
 		return f.stdin(settings, here, in)
 	}
+	if f.manifests == "" && settings.Manifests == "" && settings.Helm == nil {
+		f.manifests = "k8s" // of this directory, wherever in a repository it is
+	}
 	place := here
 	for _, path := range []string{f.manifests, f.chart} {
 		if path == "" {
@@ -50,7 +53,7 @@ func (f *deployFlags) source(ctx context.Context, settings *pipeline.Deploy, in 
 			return deploySource{}, err
 		}
 		if place, err = filepath.EvalSymlinks(place); err != nil {
-			return deploySource{}, fmt.Errorf("read what to deploy: %w", err)
+			return deploySource{}, fmt.Errorf("find what to deploy: %w; name it with -f or --chart", err)
 		}
 	}
 	s := deploySource{name: filepath.Base(here), clean: func() {}}

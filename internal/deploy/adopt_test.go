@@ -1,14 +1,17 @@
 package deploy
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/localkube"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -159,5 +162,60 @@ func (b *bundle) ensureNamespace(t *testing.T) {
 	t.Helper()
 	if _, err := b.cluster.EnsureNamespace(t.Context(), b.namespace); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestBlueGreenAdoptsADeploymentThatServes takes the requests over from pods
+// that somebody else has brought, and gives them back.
+func TestBlueGreenAdoptsADeploymentThatServes(t *testing.T) {
+	b := setup(t)
+	b.ensureNamespace(t)
+	image := webImage(t)
+	b.kubectlApplies(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready)
+	b.kubectlApplies(t, webService)
+	b.serves(t, "web")
+	b.write(t, web(image, 2, "VERSION=2", "MODE=graceful")+ready, webService)
+	request := b.request()
+	request.Strategy, request.Propagation, request.ScaleDownDelay, request.Drain = "blue-green", "2s", "1s", "off"
+	d := b.deployWell(t, request)
+	if d.Revision != 2 || d.Previous != 1 || d.Verdict == nil || d.Verdict.Lost > 0 {
+		t.Errorf("%+v, verdict %s", d, d.Verdict)
+	}
+	d, err := New(b.config).Rollback(t.Context(), RollbackRequest{App: "web", Namespace: b.namespace, Log: b.log})
+	if err != nil || d.Outcome != pipeline.Succeeded || d.Verdict == nil || d.Verdict.Lost > 0 {
+		t.Fatalf("%+v, verdict %s, %v", d, d.Verdict, err)
+	}
+	// Their Deployment selects the pods of sets as well, so it comes as a set.
+	service, err := b.cluster.Get(t.Context(), b.ref("v1", "Service", "web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, err := b.cluster.Get(t.Context(), b.ref("apps/v1", "Deployment", "web-"+plan.SelectorOf(service)[plan.SetLabel]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(live.Object["spec"]); !strings.Contains(text, "name:VERSION value:1") {
+		t.Errorf("theirs is not as it was: %s", text)
+	}
+	if ready, _, _ := unstructured.NestedInt64(live.Object, "status", "readyReplicas"); ready != 2 {
+		t.Errorf("%d pods of theirs are ready", ready)
+	}
+}
+
+// serves waits until a Service has a ready endpoint.
+func (b *bundle) serves(t *testing.T, service string) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		slices, err := b.cluster.EndpointSlices(t.Context(), b.namespace, service)
+		for _, slice := range slices {
+			for _, endpoint := range slice.Endpoints {
+				if endpoint.Conditions.Ready != nil && *endpoint.Conditions.Ready {
+					return
+				}
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Service %s has no ready endpoint: %v", service, err)
+		}
 	}
 }

@@ -53,7 +53,18 @@ func (r *run) drain(ctx context.Context, s plan.Step) error {
 			}
 		}
 	}
-	return r.waiter().WaitGone(ctx, s.Ref.Namespace, s.Ref.Name, labels.SelectorFromSet(plan.MatchLabels(live)).String())
+	return r.waiter().WaitGone(ctx, s.Ref.Namespace, s.Ref.Name, podsOf(live))
+}
+
+// podsOf selects the pods of a Deployment. One that was there before there were
+// sets selects the pods of the sets as well, by the labels that all of them have.
+func podsOf(d *unstructured.Unstructured) string {
+	wanted := plan.MatchLabels(d)
+	selector := labels.SelectorFromSet(wanted).String()
+	if wanted[plan.SetLabel] == "" {
+		selector += ",!" + plan.SetLabel
+	}
+	return selector
 }
 
 // rehearsed is what the rehearsal of a live set has found.

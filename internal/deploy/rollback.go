@@ -8,6 +8,7 @@ import (
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -54,17 +55,51 @@ func (r *run) rollback(ctx context.Context, to int) error {
 				return err
 			}
 		}
-		r.record.Strategy = target.Deployment.Strategy
 		r.record.Commit, r.record.Execution = target.Deployment.Commit, target.Deployment.Execution
-		objects, err := target.Objects()
+		objects, err := r.former(target)
 		if err != nil {
 			return err
 		}
 		if objects, err = r.renew(ctx, objects); err != nil {
 			return err
 		}
+		r.goBackBy()
 		return r.carryOut(ctx, objects, target.Revision())
 	})
+}
+
+// former are the objects to go back to. A revision of before there were sets
+// becomes one: its Deployments select the pods of the running sets as well, so
+// that these could not be taken out of a Service before they end.
+func (r *run) former(target *journal.Entry) ([]manifest.Object, error) {
+	objects, err := target.Objects()
+	if err != nil {
+		return nil, err
+	}
+	r.record.Strategy = target.Deployment.Strategy
+	running := r.journal.GoodBefore(r.journal.Latest() + 1)
+	if running == nil || running.Deployment.Strategy == plan.Rolling || r.record.Strategy != plan.Rolling {
+		return objects, nil
+	}
+	r.record.Strategy = running.Deployment.Strategy
+	if objects, err = plan.SideBySide(objects, r.record.Strategy == plan.BlueGreen); err != nil {
+		return nil, err
+	}
+	if r.settings.Route != "" {
+		if objects, err = plan.ByRoute(objects, r.settings.Route); err != nil {
+			return nil, err
+		}
+	}
+	return manifest.Sort(objects), nil
+}
+
+// goBackBy chooses the plan by which a rollback gets from what runs to what its
+// record says: with sets on either side they are left, or gone back to.
+func (r *run) goBackBy() {
+	running := r.journal.GoodBefore(cmp.Or(r.record.Revision, r.journal.Latest()+1))
+	if r.strategy = r.record.Strategy; running != nil && (running.Deployment.Strategy != plan.Rolling || r.record.Strategy != plan.Rolling) {
+		r.strategy = plan.BlueGreen
+	}
 }
 
 // over are the settings of the running revision, so that going back is measured

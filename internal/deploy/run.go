@@ -169,8 +169,10 @@ func (r *run) intend(ctx context.Context, objects []manifest.Object) (steps []pl
 // resume goes on where a process that has ended since has stopped.
 func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 	r.entry, r.record = e, e.Deployment
-	r.back, r.force = e.RollbackTo != 0, e.RollbackTo != 0
 	r.use(e.Settings)
+	if r.back, r.force = e.RollbackTo != 0, e.RollbackTo != 0; r.back {
+		r.goBackBy()
+	}
 	if e.Phase == journal.Ended {
 		r.log.Line("resume  revision %d had ended already: %s", e.Revision(), e.Deployment.Outcome)
 		return nil
