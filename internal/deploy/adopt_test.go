@@ -181,10 +181,15 @@ func TestBlueGreenAdoptsADeploymentThatServes(t *testing.T) {
 	if d.Revision != 2 || d.Previous != 1 || d.Verdict == nil || d.Verdict.Lost > 0 {
 		t.Errorf("%+v, verdict %s", d, d.Verdict)
 	}
+	b.noDrift(t)
+	if p, err := New(b.config).Preview(t.Context(), request); err != nil || len(p.Objects) > 0 {
+		t.Errorf("the same again would change %+v, %v", p.Objects, err)
+	}
 	d, err := New(b.config).Rollback(t.Context(), RollbackRequest{App: "web", Namespace: b.namespace, Log: b.log})
 	if err != nil || d.Outcome != pipeline.Succeeded || d.Verdict == nil || d.Verdict.Lost > 0 {
 		t.Fatalf("%+v, verdict %s, %v", d, d.Verdict, err)
 	}
+	b.noDrift(t)
 	// Their Deployment selects the pods of sets as well, so it comes as a set.
 	service, err := b.cluster.Get(t.Context(), b.ref("v1", "Service", "web"))
 	if err != nil {
@@ -199,6 +204,13 @@ func TestBlueGreenAdoptsADeploymentThatServes(t *testing.T) {
 	}
 	if ready, _, _ := unstructured.NestedInt64(live.Object, "status", "readyReplicas"); ready != 2 {
 		t.Errorf("%d pods of theirs are ready", ready)
+	}
+}
+
+func (b *bundle) noDrift(t *testing.T) {
+	t.Helper()
+	if drift, err := New(b.config).Drift(t.Context(), b.namespace, "web"); err != nil || len(drift.Objects) > 0 {
+		t.Errorf("drift of what nobody has touched: %+v, %v", drift, err)
 	}
 }
 

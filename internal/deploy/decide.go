@@ -67,7 +67,11 @@ func (d *Deployer) decide(ctx context.Context, request DecideRequest, choice jou
 	if request.Leave {
 		return e.Deployment, nil
 	}
-	return d.Resume(ctx, ResumeRequest{App: request.App, Namespace: request.Namespace, Revision: e.Revision(), Log: request.Log, Progress: request.Progress})
+	ended, err := d.Resume(ctx, ResumeRequest{App: request.App, Namespace: request.Namespace, Revision: e.Revision(), Log: request.Log, Progress: request.Progress})
+	if err == nil && choice == journal.Abort && ended.Outcome == pipeline.Succeeded {
+		err = fmt.Errorf("revision %d of %s had succeeded before it heard of the abort: `towline rollback %s` brings back the one before", ended.Revision, request.App, request.App)
+	}
+	return ended, err
 }
 
 // underWay is the revision that a decision is about. That there is none to

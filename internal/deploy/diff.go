@@ -95,26 +95,33 @@ func (r *run) preview(steps []plan.Step) Preview {
 			change.Change, change.Note = "keep", s.Text
 		case s.Verb == plan.VerbPrune:
 			change.Change, change.Note = "delete", s.Text
-		case s.Object == nil:
-			continue
-		case s.Change == plan.Unchanged:
+		case s.Verb == plan.VerbSwitch:
+			change.Change, change.Note = string(plan.Update), s.Text
+		case s.Verb == plan.VerbRun:
+			change.Change, change.Note, change.Diff = string(plan.Create), s.Text, linesOf(nil, s.Object)
+		case s.Verb == plan.VerbApply && s.Change == plan.Unchanged:
 			p.Unchanged++
 			continue
+		case s.Verb == plan.VerbApply:
+			r.previewApply(s, &change)
 		default:
-			after := r.situation.Merged[s.Ref.ID()]
-			if after == nil || s.Live == nil {
-				after = s.Object // The defaults that the API server adds would only be in the way.
-			}
-			live := s.Live
-			change.Change = string(cmp.Or(s.Change, plan.Create))
-			if original := r.claimed[s.Ref.ID()]; original != nil {
-				live, change.Note = original, "came with kubectl apply, whose fields become towline's"
-			}
-			change.Diff = linesOf(live, after)
+			continue
 		}
 		p.Objects = append(p.Objects, change)
 	}
 	return p
+}
+
+// previewApply shows what an apply would make of its object.
+func (r *run) previewApply(s plan.Step, change *ObjectChange) {
+	live, after := s.Live, r.situation.Merged[s.Ref.ID()]
+	if after == nil || live == nil {
+		after = s.Object // The defaults that the API server adds would only be in the way.
+	}
+	if original := r.claimed[s.Ref.ID()]; original != nil {
+		live, change.Note = original, "came with kubectl apply, whose fields become towline's"
+	}
+	change.Change, change.Diff = string(s.Change), linesOf(live, after)
 }
 
 // Drift is what has become of an application since its last good revision.
