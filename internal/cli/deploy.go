@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -79,15 +80,17 @@ func (c *command) deploy(cmd *cobra.Command, flags *deployFlags, exit bool) erro
 		if err != nil {
 			return err
 		}
-		if err := c.printPreview(preview); err != nil || !exit || len(preview.Objects) == 0 {
-			return err
+		err = c.printPreview(preview)
+		changes := slices.ContainsFunc(preview.Objects, func(o deploy.ObjectChange) bool { return o.Change != "keep" })
+		if err == nil && exit && changes {
+			return exitCode(exitError)
 		}
-		return exitCode(exitError)
+		return err
 	}
 	defer c.stopOnce(cmd.Context())()
 	d, err := deployer.Deploy(cmd.Context(), request)
 	if err != nil {
-		return c.interrupted(cmd.Context(), d, err)
+		return c.interrupted(cmd.Context(), d, err, "goes on where it stopped")
 	}
 	return c.deployed(d)
 }
@@ -102,8 +105,9 @@ func (c *command) stopOnce(ctx context.Context) (done func()) {
 	return func() { stop() }
 }
 
-// interrupted says how to go on with a deployment that was stopped.
-func (c *command) interrupted(ctx context.Context, d pipeline.Deployment, err error) error {
+// interrupted says how to go on with a deployment that was stopped, and what the
+// same command does then.
+func (c *command) interrupted(ctx context.Context, d pipeline.Deployment, err error, again string) error {
 	if ctx.Err() == nil {
 		return err
 	}
@@ -112,8 +116,8 @@ func (c *command) interrupted(ctx context.Context, d pipeline.Deployment, err er
 		return err
 	}
 	fmt.Fprintf(c.Err, "stopped in the middle of revision %d of %s: what is done stays.\n"+
-		"  The same command goes on where it stopped.\n"+
-		"  towline abort %s --namespace %s   brings back what was before\n", d.Revision, d.App, d.App, d.Namespace)
+		"  The same command %s.\n"+
+		"  towline abort %s --namespace %s   brings back what was before\n", d.Revision, d.App, again, d.App, d.Namespace)
 	return err
 }
 

@@ -195,7 +195,7 @@ with a number of its own, the same waits, and a verdict.`,
 			defer c.stopOnce(cmd.Context())()
 			d, err := deployer.Rollback(cmd.Context(), request)
 			if err != nil {
-				return c.interrupted(cmd.Context(), d, err)
+				return c.interrupted(cmd.Context(), d, err, "begins anew, as a revision of its own")
 			}
 			return c.deployed(d)
 		},
