@@ -93,8 +93,11 @@ func selectedByServices(s *plan.Situation, d *unstructured.Unstructured) bool {
 }
 
 // templateHash is the pod-template-hash that all pods of a Deployment have,
-// empty when they have several.
+// empty when they have several or there are none.
 func (r *run) templateHash(ctx context.Context, d *unstructured.Unstructured) (string, error) {
+	if pods, _, err := unstructured.NestedInt64(d.Object, "status", "replicas"); err == nil && pods == 0 && plan.ReplicasOf(d) == 0 {
+		return "", nil // An application may have hundreds of such.
+	}
 	selector := labels.SelectorFromSet(plan.MatchLabels(d)).String()
 	sets, err := r.Cluster.List(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSet"}, d.GetNamespace(), selector)
 	if err != nil {
