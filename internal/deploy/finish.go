@@ -13,9 +13,6 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 )
 
-// shortestRevert is the least time that a revert gets.
-const shortestRevert = 3 * time.Minute
-
 // succeed closes the revision as the one that runs.
 func (r *run) succeed(ctx context.Context) error {
 	if r.probe != nil {
@@ -89,12 +86,13 @@ func (r *run) revert(ctx context.Context, why error) error {
 		r.log.Line("revert  to revision %d, within %s", back.Revision(), r.revertTimeout())
 		err = r.goBack(ctx, back)
 	}
+	if err != nil && !refusal.Is(err) {
+		return err // Whoever takes the revert up finds the prober still counting.
+	}
 	if r.probe != nil {
 		r.record.Verdict = r.probe.verdict()
 	}
 	switch {
-	case err != nil && !refusal.Is(err):
-		return err
 	case err != nil:
 		r.record.Message += fmt.Sprintf("\nThe revert to revision %d failed as well, so the cluster is between two revisions: %s\n"+
 			"Mend the cause and run `towline rollback %s`.", back.Revision(), err, r.record.App)
@@ -112,7 +110,7 @@ func (r *run) revert(ctx context.Context, why error) error {
 
 // revertTimeout is how long a revert may take. A short timeout of the rollout
 // must not leave the cluster between two revisions.
-func (r *run) revertTimeout() time.Duration { return max(r.timeout, shortestRevert) }
+func (r *run) revertTimeout() time.Duration { return max(r.timeout, r.Revert) }
 
 // goBack applies an earlier revision's objects, under the sequence of the
 // present one, and waits for them.

@@ -182,8 +182,8 @@ func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 	if err := r.journal.Save(ctx, e); err != nil {
 		return err
 	}
-	r.log.Line("        requests are sent and counted from here on; what was counted before is lost")
 	if e.Phase == journal.Reverting {
+		r.record.Verdict = r.sweepProbers(ctx)
 		return r.revert(ctx, refusal.New("%s", e.Cause))
 	}
 	objects, err := e.Objects()
@@ -215,7 +215,9 @@ func (r *run) forward(ctx context.Context, steps []plan.Step) error {
 	r.limit = limit
 	limited, followed := r.journal.Watch(limited, r.record.Revision)
 	defer followed()
-	if r.probe != nil {
+	if r.probe == nil {
+		r.sweepProbers(ctx)
+	} else {
 		defer r.probe.drop()
 		var stop func()
 		limited, stop = r.probe.guard(limited)
