@@ -48,6 +48,7 @@ const (
 	DefaultTimeout       = 10 * time.Minute
 	DefaultLeaseWait     = 2 * time.Minute
 	DefaultUnschedulable = time.Minute
+	DefaultRevert        = 3 * time.Minute
 	methodAPI            = "api"
 )
 
@@ -62,6 +63,9 @@ type Config struct {
 	// Unschedulable is how long a new pod may find no node before the
 	// deployment fails: the time an autoscaler needs to bring one.
 	Unschedulable time.Duration
+	// Revert is the least time that going back gets, however short the timeout
+	// of the deployment was.
+	Revert time.Duration
 	// Recipe is what is completed in the manifests; see manifest.Complete.
 	Recipe manifest.Recipe
 	// Kubectl is the program that the method kubectl runs, default the first on
@@ -107,6 +111,7 @@ func New(config Config) *Deployer {
 	}
 	config.LeaseWait = cmp.Or(config.LeaseWait, DefaultLeaseWait)
 	config.Unschedulable = cmp.Or(config.Unschedulable, DefaultUnschedulable)
+	config.Revert = cmp.Or(config.Revert, DefaultRevert)
 	if config.Now == nil {
 		config.Now = time.Now
 	}

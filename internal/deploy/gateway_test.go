@@ -347,12 +347,17 @@ func (g *gateway) say(ctx context.Context, generation int64, refs []backend) err
 	if err != nil {
 		return err
 	}
-	_, transport := g.cluster.PodProxy(g.route.Namespace, "any", 1) // It has the cluster's credentials.
-	request, err := http.NewRequestWithContext(ctx, http.MethodPatch, g.cluster.Server+g.cluster.Path(g.route)+"/status", bytes.NewReader(body))
+	return patch(ctx, g.cluster, g.cluster.Path(g.route)+"/status", "application/merge-patch+json", body)
+}
+
+// patch sends what only controllers and people send.
+func patch(ctx context.Context, cluster *kube.Cluster, path, form string, body []byte) error {
+	_, transport := cluster.PodProxy("any", "any", 1) // It has the cluster's credentials.
+	request, err := http.NewRequestWithContext(ctx, http.MethodPatch, cluster.Server+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", "application/merge-patch+json")
+	request.Header.Set("Content-Type", form)
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return err

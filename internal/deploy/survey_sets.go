@@ -43,7 +43,9 @@ func (r *run) observeSets(ctx context.Context, s *plan.Situation) error {
 		if err != nil {
 			return err
 		}
-		s.Floor[plan.WorkloadOf(d)] = max(s.Floor[plan.WorkloadOf(d)], plan.ReplicasOf(d))
+		if desired[ref.ID()] || serves(s, plan.Set{Live: d, Hash: hash}) {
+			s.Floor[plan.WorkloadOf(d)] = max(s.Floor[plan.WorkloadOf(d)], bearing(s, d))
+		}
 		s.Live[ref.ID()] = d
 		if desired[ref.ID()] {
 			s.Hashes[ref.ID()] = hash
@@ -90,6 +92,28 @@ func selectedByServices(s *plan.Situation, d *unstructured.Unstructured) bool {
 		delete(selector, plan.TemplateHash)
 		return plan.Matches(selector, plan.PodLabels(d))
 	})
+}
+
+// serves tells whether a desired Service sends requests to a set now: one that
+// never got any says nothing about how many pods are needed.
+func serves(s *plan.Situation, set plan.Set) bool {
+	return slices.ContainsFunc(plan.ServicesOf(s.Desired, plan.Served(s.Desired)), func(o manifest.Object) bool {
+		return set.SelectedBy(plan.SelectorOf(s.Live[kube.RefOf(o.Unstructured).ID()]))
+	})
+}
+
+// bearing is how many pods of a Deployment bear the requests. What is left
+// because it failed counts with those that are ready: the others were never
+// there, perhaps because there is no room for them.
+func bearing(s *plan.Situation, d *unstructured.Unstructured) int {
+	if !s.Back {
+		return plan.ReplicasOf(d)
+	}
+	ready, _, err := unstructured.NestedInt64(d.Object, "status", "readyReplicas")
+	if err != nil {
+		return plan.ReplicasOf(d)
+	}
+	return min(plan.ReplicasOf(d), int(ready))
 }
 
 // templateHash is the pod-template-hash that all pods of a Deployment have,

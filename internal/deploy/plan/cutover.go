@@ -154,7 +154,7 @@ func (c *cutover) first() bool {
 
 // selected are the old sets whose pods a selector means.
 func (c *cutover) selected(selector map[string]string) []Set {
-	return slices.DeleteFunc(slices.Clone(c.Sets), func(s Set) bool { return s.replicas() == 0 || !s.selectedBy(selector) })
+	return slices.DeleteFunc(slices.Clone(c.Sets), func(s Set) bool { return s.replicas() == 0 || !s.SelectedBy(selector) })
 }
 
 // union is a selector that means the old sets and the new one, nil when there

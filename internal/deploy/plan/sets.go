@@ -264,9 +264,9 @@ func (s Set) Ref() kube.Ref { return kube.RefOf(s.Live) }
 
 func (s Set) replicas() int { return ReplicasOf(s.Live) }
 
-// selectedBy tells whether a selector means pods of the set. One that names a
+// SelectedBy tells whether a selector means pods of the set. One that names a
 // pod-template-hash may do so when the set's own is not known.
-func (s Set) selectedBy(selector map[string]string) bool {
+func (s Set) SelectedBy(selector map[string]string) bool {
 	selector = maps.Clone(selector)
 	if hash := selector[TemplateHash]; s.Hash == "" || hash == s.Hash {
 		delete(selector, TemplateHash)
