@@ -291,43 +291,6 @@ func essence(o *unstructured.Unstructured) map[string]any {
 	return o.Object
 }
 
-// prunes are the steps that delete what earlier revisions have left and the
-// desired objects do not hold, in the reverse of the order of application.
-func prunes(s Situation) []Step {
-	kept := map[string]bool{}
-	for _, o := range s.Desired {
-		kept[kube.RefOf(o.Unstructured).ID()] = true
-	}
-	if s.Strategy != Rolling { // The cut-over ends the old sets in its own way.
-		for _, set := range s.Sets {
-			kept[set.Ref().ID()] = true
-		}
-	}
-	var steps []Step
-	for _, ref := range slices.Backward(s.Owned) {
-		live := s.Live[ref.ID()]
-		if kept[ref.ID()] || live == nil || live.GetLabels()[PartOfLabel] != ApplySetID(s.App, s.Namespace) {
-			continue
-		}
-		kept[ref.ID()] = true
-		if reason := protected[ref.GVK().GroupKind().String()]; reason != "" && !slices.Contains(s.Knobs.Prune, ref.Kind) {
-			steps = append(steps, Step{Verb: VerbPrune, Ref: ref, Text: "kept, " + reason})
-			continue
-		}
-		steps = append(steps, Step{Verb: VerbPrune, Ref: ref, UID: string(live.GetUID()), Text: "this revision has it no more",
-			Request: s.Commands.DeleteCommand(ref, live.GetUID())})
-	}
-	return steps
-}
-
-// protected are the kinds that are never pruned, with the reason.
-var protected = map[string]string{
-	"Namespace":             "for all that is in it would go as well",
-	"PersistentVolumeClaim": "for its data would be lost",
-	"PersistentVolume":      "for its data would be lost",
-	"CustomResourceDefinition.apiextensions.k8s.io": "for all objects of its kind would go as well",
-}
-
 // At is where an object was written, as the beginning of a message.
 func At(o manifest.Object) string {
 	if source := o.Source.String(); source != "" {

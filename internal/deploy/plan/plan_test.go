@@ -146,7 +146,25 @@ func TestPlanRolling(t *testing.T) {
 			name: "what is gone already, or is somebody else's by now, is not pruned", live: []string{shopOther}, owned: []string{shopSettings, shopOther},
 		},
 		{
-			name: "claims and definitions are never pruned", live: []string{mine(shopClaim), mine(widgetKind)}, owned: []string{shopClaim, widgetKind},
+			name: "a claim goes when it is asked for, a definition that is not stays", live: []string{mine(shopClaim), mine(widgetKind)}, owned: []string{shopClaim, widgetKind},
+			change: func(s *Situation) { s.Knobs.Prune = []string{"PersistentVolumeClaim"} },
+			want: []string{
+				"0 prune CustomResourceDefinition widgets.example.com: kept, for all objects of its kind would go as well",
+				"0 prune PersistentVolumeClaim data: this revision has it no more   DELETE /api/v1/namespaces/shop/persistentvolumeclaims/data",
+			},
+		},
+		{
+			name:   "what others have a part in stays, whatever is asked for",
+			live:   []string{strings.Replace(mine(shopClaim), "towline.dev/app: web", "towline.dev/app: till", 1), strings.Replace(mine(shopSettings), "metadata: {", "metadata: {ownerReferences: [{kind: Widget, name: w}], ", 1)},
+			owned:  []string{shopClaim, shopSettings},
+			change: func(s *Situation) { s.Knobs.Prune = []string{"PersistentVolumeClaim"} },
+			want: []string{
+				"0 prune ConfigMap settings: kept, for it goes with its owner, Widget w",
+				"0 prune PersistentVolumeClaim data: kept, for application till has put its name on it",
+			},
+		},
+		{
+			name: "claims and definitions are not pruned by themselves", live: []string{mine(shopClaim), mine(widgetKind)}, owned: []string{shopClaim, widgetKind},
 			want: []string{
 				"0 prune CustomResourceDefinition widgets.example.com: kept, for all objects of its kind would go as well",
 				"0 prune PersistentVolumeClaim data: kept, for its data would be lost",
