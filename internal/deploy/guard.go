@@ -71,10 +71,10 @@ func isWorkload(ref kube.Ref) bool {
 }
 
 // expect tells the watch of the invariants that this deployment is about to
-// move a Service.
-func (r *run) expect(service string, selector map[string]string) error {
-	if r.invariants == nil {
+// give a Service that selector. One that is not watched may have any.
+func (r *run) expect(ref kube.Ref, selector map[string]string) error {
+	if r.invariants == nil || ref.Kind != "Service" || ref.Namespace != r.situation.Namespace || !r.invariants.Watches(ref.Name) {
 		return nil
 	}
-	return r.invariants.Expect(service, selector)
+	return r.invariants.Expect(ref.Name, selector)
 }

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -211,6 +212,12 @@ func (r *run) applyFenced(ctx context.Context, s plan.Step) (*unstructured.Unstr
 		default:
 			object.SetResourceVersion(live.GetResourceVersion())
 			object.SetUID(live.GetUID()) // or an apply would make anew what was deleted meanwhile
+		}
+		// A rolling update changes the selector of a Service in place.
+		if selector := plan.SelectorOf(object); !maps.Equal(selector, plan.SelectorOf(live)) {
+			if err := r.expect(s.Ref, selector); err != nil {
+				return nil, err
+			}
 		}
 		applied, err := r.method.Apply(ctx, object, kube.ApplyOptions{Force: s.Force})
 		if kube.IsStale(err) && attempt < staleLimit {

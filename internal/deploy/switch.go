@@ -45,7 +45,7 @@ func (r *run) turn(ctx context.Context, s plan.Step) error {
 		object := s.Object.DeepCopy()
 		object.SetResourceVersion(live.GetResourceVersion())
 		object.SetUID(live.GetUID()) // or an apply would make anew what was deleted meanwhile
-		if err := r.expect(s.Ref.Name, s.Selector); err != nil {
+		if err := r.expect(s.Ref, s.Selector); err != nil {
 			return err
 		}
 		r.mark("switch " + s.Ref.String())

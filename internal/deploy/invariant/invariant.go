@@ -138,6 +138,13 @@ func (h *Handle) Expect(service string, selector map[string]string) error {
 	return nil
 }
 
+// Watches tells whether a Service is one of those that are watched.
+func (h *Handle) Watches(service string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tracker.services[service] != nil
+}
+
 // SetFloor says that so many ready endpoints of a Service are enough from now
 // on, as Target.Enough does. It never makes more necessary than there were at
 // the beginning.

@@ -1,0 +1,36 @@
+package deploy
+
+import (
+	"testing"
+
+	"github.com/towline/towline/internal/deploy/plan"
+)
+
+// What has been drained has been scaled to none by us: to bring it forward
+// again is no conflict with ourselves. Rolling after sets gives the Service
+// another selector in place, which is our doing and nobody else's.
+func TestADrainedDeploymentComesForwardAgain(t *testing.T) {
+	b := setup(t)
+	image := webImage(t)
+	version := func(v string) {
+		b.write(t, web(image, 2, "VERSION="+v, "MODE=graceful")+ready, webService)
+	}
+	deploy := func(v, strategy string) {
+		t.Helper()
+		version(v)
+		request := b.cutover(strategy)
+		request.Verify.Budget = 1 << 20 // What is lost on a busy machine is another test's matter.
+		if strategy == plan.Rolling {
+			request.Propagation, request.Analysis, request.ScaleDownDelay, request.Drain = "", "", "", ""
+		}
+		b.deployWell(t, request)
+	}
+	deploy("1", plan.Rolling)
+	deploy("2", plan.BlueGreen)
+	deploy("3", plan.BlueGreen)
+	deploy("2", plan.BlueGreen) // its set is still there, drained
+	deploy("4", plan.Rolling)   // and so is the Deployment of the first revision
+	if sets := b.sets(t); len(sets) != 1 || sets["web"] != 2 {
+		t.Errorf("Deployments %v, want web with 2 replicas alone", sets)
+	}
+}
