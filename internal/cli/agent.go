@@ -18,7 +18,7 @@ func (c *command) agentCommand() *cobra.Command {
 		Use: "agent", Hidden: true,
 		Short: "What deployments run in pods, and the image of it",
 	}
-	cmd.AddCommand(c.agentProberCommand(), c.agentPushCommand())
+	cmd.AddCommand(c.agentProberCommand(), c.agentDrainCommand(), c.agentPushCommand())
 	return cmd
 }
 
