@@ -124,8 +124,7 @@ func (c *command) interrupted(ctx context.Context, d pipeline.Deployment, err er
 // cannotTell ends a comparison that could not be made with an exit code that
 // does not mean a difference.
 func (c *command) cannotTell(err error) error {
-	var code exitCode
-	if errors.As(err, &code) {
+	if _, ok := errors.AsType[exitCode](err); ok {
 		return err
 	}
 	return usageError{err}

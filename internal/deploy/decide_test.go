@@ -173,8 +173,8 @@ func TestOneOfManyDecisionsWins(t *testing.T) {
 	won := 0
 	told := map[string]bool{}
 	for range people {
-		switch err := <-errs; {
-		case err == nil:
+		switch err := <-errs; err { //nolint:errorlint // Nil is meant.
+		case nil:
 			won++
 		default:
 			decided, ok := errors.AsType[*journal.DecidedError](err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -153,7 +154,7 @@ func (v Verify) problems(p *Problems) {
 			p.add("verify.header."+name, "write Name: value on one line", "%q is not a header of a request", name)
 		}
 	}
-	if v.Body != "" && v.Method != "POST" {
+	if v.Body != "" && v.Method != http.MethodPost {
 		p.add("verify.body", "add method: POST, or leave the body out", "a request by %s has no body", cmp.Or(v.Method, "GET"))
 	}
 	p.oneOf("verify.from", v.From, "auto", "direct", "proxy", "pod")

@@ -48,6 +48,7 @@ const (
 //	deploying -> reverting -> ended
 type Phase string
 
+// The phases.
 const (
 	Deploying Phase = "deploying"
 	Reverting Phase = "reverting"
@@ -94,6 +95,7 @@ type Entry struct {
 	secret *corev1.Secret
 }
 
+// Revision is the number of the revision.
 func (e *Entry) Revision() int { return e.Deployment.Revision }
 
 // Name is that of the Secret.
@@ -151,6 +153,7 @@ func nameOf(app string, revision int) string {
 	return fmt.Sprintf("towline-%s-v%d", app, revision)
 }
 
+// Open reads an application's journal.
 func Open(ctx context.Context, c *kube.Cluster, app, namespace string) (*Journal, error) {
 	secrets, err := c.Secrets(ctx, namespace, plan.AppLabel+"="+app+","+plan.SequenceLabel)
 	if err != nil {
@@ -181,6 +184,7 @@ func (j *Journal) ByKey(key string) *Entry {
 	return nil
 }
 
+// ByRevision is the revision of that number, nil when there is none.
 func (j *Journal) ByRevision(revision int) *Entry {
 	for _, e := range j.Entries {
 		if e.Revision() == revision {

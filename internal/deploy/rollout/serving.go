@@ -43,7 +43,7 @@ func (w *Waiter) WaitServing(ctx context.Context, s Serving) error {
 	ticker := time.NewTicker(settled)
 	defer ticker.Stop()
 	var since time.Time
-	missing := ""
+	var missing string
 	for {
 		for _, err := range []error{pods.Err(), endpoints.Err()} {
 			if err != nil {

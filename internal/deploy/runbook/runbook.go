@@ -18,6 +18,8 @@ type Runbook struct {
 	last     map[string]string // the line of progress of each thing
 }
 
+// New writes to w, and tells progress the one line that is replaced often. Both
+// may be nil.
 func New(w io.Writer, progress func(string)) *Runbook {
 	if w == nil {
 		w = io.Discard
@@ -28,6 +30,7 @@ func New(w io.Writer, progress func(string)) *Runbook {
 	return &Runbook{w: w, progress: progress, last: map[string]string{}}
 }
 
+// Line writes a line.
 func (b *Runbook) Line(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
