@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/towline/towline/internal/deploy/plan"
@@ -29,7 +30,12 @@ func TestADrainedDeploymentComesForwardAgain(t *testing.T) {
 	deploy("2", plan.BlueGreen)
 	deploy("3", plan.BlueGreen)
 	deploy("2", plan.BlueGreen) // its set is still there, drained
-	deploy("4", plan.Rolling)   // and so is the Deployment of the first revision
+	// And so is the Deployment of the first revision, whose manifest now leaves
+	// the number of pods to others: it must not stay at none.
+	version = func(v string) {
+		b.write(t, strings.Replace(web(image, 2, "VERSION="+v, "MODE=graceful"), "  replicas: 2\n", "", 1)+ready, webService)
+	}
+	deploy("4", plan.Rolling)
 	if sets := b.sets(t); len(sets) != 1 || sets["web"] != 2 {
 		t.Errorf("Deployments %v, want web with 2 replicas alone", sets)
 	}

@@ -130,9 +130,7 @@ func (c *cutover) sized(limit int) []manifest.Object {
 		if limit > 0 {
 			n = min(n, limit)
 		}
-		o = manifest.Object{Unstructured: o.DeepCopy(), Source: o.Source}
-		_ = unstructured.SetNestedField(o.Object, int64(max(n, running)), "spec", "replicas") // a Deployment has a spec
-		sized = append(sized, o)
+		sized = append(sized, withReplicas(o, max(n, running)))
 	}
 	return sized
 }
@@ -141,9 +139,15 @@ func (c *cutover) sized(limit int) []manifest.Object {
 // cut-over is done, by an earlier revision with the same pods or by a process
 // that has ended since.
 func (c *cutover) moved() bool {
-	return !slices.ContainsFunc(c.services, func(o manifest.Object) bool {
-		return !maps.Equal(c.liveSelector(o), SelectorOf(o.Unstructured))
-	}) && !slices.ContainsFunc(c.routes, func(o manifest.Object) bool { return !c.routed(o) })
+	return len(c.staying()) == 0 && !slices.ContainsFunc(c.routes, func(o manifest.Object) bool { return !c.routed(o) })
+}
+
+// staying are the Services whose requests have not moved yet. A process that
+// ended between the writes of two Services has left the others as they are to be.
+func (c *cutover) staying() []manifest.Object {
+	return slices.DeleteFunc(slices.Clone(c.services), func(o manifest.Object) bool {
+		return maps.Equal(c.liveSelector(o), SelectorOf(o.Unstructured))
+	})
 }
 
 // first tells whether there is nobody to take requests over from: no Service
@@ -323,9 +327,7 @@ func (c *cutover) retire() {
 		c.add(Step{Verb: VerbKeep, Time: c.Knobs.ScaleDownDelay, Text: fmt.Sprintf("the old set stays whole for %s: `towline abort %s` goes back within a second", c.Knobs.ScaleDownDelay, c.App)})
 	}
 	for _, s := range busy {
-		ref := s.Ref()
-		c.add(Step{Verb: VerbDrain, Ref: ref, Live: s.Live, UID: string(s.Live.GetUID()), Text: fmt.Sprintf("%d pods in batches", s.replicas()),
-			Request: c.Commands.ScaleCommand(ref, 0)})
+		c.add(drainStep(c.Situation, s))
 	}
 	for _, s := range c.Sets {
 		if s.Kept {
@@ -347,9 +349,8 @@ func (c *cutover) busy() []Set {
 func (c *cutover) settle() {
 	var settled []manifest.Object
 	for i, o := range c.sized(0) {
-		wanted := c.sets[i]
-		if ReplicasOf(o.Unstructured) > ReplicasOf(wanted.Unstructured) && c.Scaled[kube.RefOf(wanted.Unstructured).ID()] == "" {
-			settled = append(settled, wanted)
+		if goesBack(c.Situation, c.sets[i], ReplicasOf(o.Unstructured)) {
+			settled = append(settled, c.sets[i])
 		}
 	}
 	if len(settled) > 0 {

@@ -222,8 +222,9 @@ func Adopted(s Situation, before []kube.Ref) []kube.Ref {
 }
 
 // applies are the steps that apply some of the desired objects, in waves of one
-// kind that are numbered after wave. With grow, Deployments that are to have
-// more pods than they have get them, whoever sets their replicas otherwise.
+// kind that are numbered after wave. With grow, and after sets, Deployments that
+// are to have more pods than they have get them, whoever sets their replicas
+// otherwise.
 func applies(s Situation, objects []manifest.Object, wave int, grow bool) []Step {
 	var steps []Step
 	last := ""
@@ -234,7 +235,7 @@ func applies(s Situation, objects []manifest.Object, wave int, grow bool) []Step
 		}
 		live := s.Live[ref.ID()]
 		object, text, force := Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), "", s.Force
-		grown := grow && (live == nil || ReplicasOf(live) < ReplicasOf(o.Unstructured))
+		grown := (grow || followsSets(s, o)) && (live == nil || ReplicasOf(live) < ReplicasOf(o.Unstructured))
 		if grown {
 			text, force = fmt.Sprintf("%d replicas", ReplicasOf(o.Unstructured)), true
 		} else {

@@ -30,7 +30,7 @@ func planRolling(s Situation) ([]Step, error) {
 	if s.Probe != "" {
 		steps = append(steps, Step{Verb: VerbProbe, Text: fmt.Sprintf("%s, %d requests/s", s.Probe, s.Rate)})
 	}
-	objects := s.Desired
+	objects := sizedAfterSets(s)
 	if (len(s.Before) > 0 || s.Knobs.Drain != "" && s.Knobs.Drain != "off") && !s.Back {
 		var needs []manifest.Object
 		needs, objects = needed(objects)
@@ -45,6 +45,7 @@ func planRolling(s Situation) ([]Step, error) {
 	steps = append(steps, hooks(s, s.After)...)
 	steps = append(steps, checks(s, before, s.Knobs.Checks.Before)...)
 	steps = append(steps, checks(s, after, s.Knobs.Checks.After)...)
+	steps = append(steps, leaveSets(s, lastWave(steps))...)
 	steps = append(steps, prunes(s)...)
 	if s.Probe != "" {
 		steps = append(steps, Step{Verb: VerbVerdict, Text: "stop sending requests and count the lost ones"})
