@@ -21,7 +21,8 @@ func planBlueGreen(s Situation) ([]Step, error) {
 		return c.back(), nil
 	}
 	from := map[string]map[string]string{} // what each Service selects when green is made
-	for _, o := range c.services {
+	staying := c.staying()
+	for _, o := range staying {
 		selector, ok := c.pinned(o)
 		if !ok && !c.first() && !c.moved() {
 			return nil, refusal.New("%s%s selects the pods of the new set as well (%s), and the old ones have no label that tells them apart: they would get requests before they are promoted. "+
@@ -33,7 +34,7 @@ func planBlueGreen(s Situation) ([]Step, error) {
 	if c.moved() || c.first() {
 		return c.inPlace(), nil
 	}
-	for _, o := range c.services {
+	for _, o := range staying {
 		c.turn(o, c.liveSelector(o), from[manifest.Ref(o.Unstructured)], "keep the new pods out until they are promoted")
 	}
 	c.grow(0)
@@ -44,7 +45,7 @@ func planBlueGreen(s Situation) ([]Step, error) {
 	c.questions(false)
 	c.match()
 	c.shift()
-	for _, o := range c.services {
+	for _, o := range staying {
 		blue := from[manifest.Ref(o.Unstructured)]
 		if both := c.union(o); c.Knobs.Union && both != nil {
 			c.turn(o, blue, both, "both sets serve while load balancers take the new pods in")

@@ -50,7 +50,8 @@ type cutting struct {
 	floor    int
 	knobs    Knobs
 	back     bool
-	resolved bool // the cluster has the desired objects already
+	resolved bool   // the cluster has the desired objects already
+	moved    string // a Service that the cluster has as desired
 }
 
 func (c cutting) plan(t *testing.T) ([]Step, error) {
@@ -68,8 +69,8 @@ func (c cutting) plan(t *testing.T) ([]Step, error) {
 			s.Scaled[kube.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: name}.ID()] = "HorizontalPodAutoscaler web"
 		}
 	}
-	if c.resolved {
-		for _, o := range s.Desired {
+	for _, o := range s.Desired {
+		if c.resolved || c.moved != "" && o.GetName() == c.moved {
 			s.Live[kube.RefOf(o.Unstructured).ID()] = o.Unstructured
 		}
 	}
@@ -170,6 +171,31 @@ func TestPlanCutOver(t *testing.T) {
 		"blue-green, resumed after the switch": {cutting{strategy: BlueGreen, desired: []string{web, svc}, resolved: true, sets: []Set{oldSet(t, 3)}, knobs: asking}, []string{
 			"apply Service web-preview (update)", "apply Service web (update)", "apply Deployment web-NEW (update)",
 			"wait Deployment web-NEW: all its pods are ready", "serve Service web: " + all10, "check Service web: errors", keeping, pruning,
+		}},
+		"blue-green, resumed between the switches of two Services": {cutting{strategy: BlueGreen, desired: []string{web, svc, service("web-two", "app: web")}, moved: "web",
+			live: []string{mine(service("web-two", "app: web, towline.dev/set: "+oldMark))}, sets: []Set{oldSet(t, 3)}, knobs: union}, []string{
+			"apply Service web-preview (create)", "apply Service web-two-preview (create)", "apply Service web (update)", "apply Service web-two (update)",
+			"apply Deployment web-NEW (create): 3 replicas", "wait Deployment web-NEW: all its pods are ready",
+			"serve Service web-preview: " + alone, "serve Service web-two-preview: " + alone, "match: the new set is as large as the old one is now",
+			"switch Service web-two: both sets serve while load balancers take the new pods in: app=web,towline.dev/set=0ld0ld00 -> app=web",
+			"serve Service web-two: every new pod is an endpoint, then 10s for every node and load balancer to know",
+			"switch Service web-two: promote: app=web -> app=web,towline.dev/set=NEW", "serve Service web: " + all10, "serve Service web-two: " + all10, keeping, pruning,
+		}},
+		"immutable, resumed between the detaching of two Services": {cutting{strategy: Immutable, desired: []string{web, svc, service("web-two", "app: web")}, moved: "web",
+			live: []string{mine(service("web-two", "app: web"))}, sets: []Set{oldSet(t, 3)}, knobs: waits}, []string{
+			"apply Service web (update)", "apply Service web-two (update)", "apply Deployment web-NEW (create): 1 replicas", "wait Deployment web-NEW: all its pods are ready",
+			"serve Service web: every new pod is an endpoint", "serve Service web-two: every new pod is an endpoint",
+			"apply Deployment web-NEW (create): 3 replicas", "wait Deployment web-NEW: all its pods are ready",
+			"serve Service web: every new pod is an endpoint", "serve Service web-two: every new pod is an endpoint", "match: the new set is as large as the old one is now",
+			"switch Service web-two: detach the old set: app=web -> app=web,towline.dev/set=NEW", "serve Service web: " + all10, "serve Service web-two: " + all10, keeping, pruning,
+		}},
+		"a set larger than the manifest says gets that size in the end": {cutting{strategy: BlueGreen, desired: []string{web, svc}, resolved: true, floor: 5, knobs: waits}, []string{
+			"apply Service web-preview (update)", "apply Service web (update)", "apply Deployment web-NEW (update): 5 replicas", "wait Deployment web-NEW: all its pods are ready",
+			"serve Service web: " + all10, "apply Deployment web-NEW (update)", "wait Deployment web-NEW: new pods ready and serving, old ones gone",
+		}},
+		"a set whose manifest names no size keeps it": {cutting{strategy: BlueGreen, desired: []string{strings.Replace(web, "replicas: 3, ", "", 1), svc}, resolved: true, floor: 5, knobs: waits}, []string{
+			"apply Service web-preview (update)", "apply Service web (update)", "apply Deployment web-NEW (update): 5 replicas", "wait Deployment web-NEW: all its pods are ready",
+			"serve Service web: " + all10,
 		}},
 		"a set that no revision goes back to is deleted": {cutting{strategy: BlueGreen, desired: []string{web, svc}, resolved: true, sets: []Set{{Live: oldSet(t, 0).Live}}, knobs: waits}, []string{
 			"apply Service web-preview (update)", "apply Service web (update)", "apply Deployment web-NEW (update)",

@@ -23,12 +23,12 @@ func planImmutable(s Situation) ([]Step, error) {
 	if c.moved() || c.first() {
 		return c.inPlace(), nil
 	}
-	together := true
-	for _, o := range c.services {
+	together, staying := true, c.staying()
+	for _, o := range staying {
 		together = together && c.union(o) != nil
 	}
 	if together {
-		for _, o := range c.services {
+		for _, o := range staying {
 			c.turn(o, c.liveSelector(o), c.union(o), "both sets may serve")
 		}
 		c.grow(1)
@@ -50,7 +50,7 @@ func planImmutable(s Situation) ([]Step, error) {
 	c.questions(false)
 	c.match()
 	c.shift()
-	for _, o := range c.services {
+	for _, o := range staying {
 		from := c.liveSelector(o)
 		if together {
 			from = c.union(o)
