@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -80,7 +81,7 @@ type subject struct {
 func (a *subject) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if a.kind.Strategy == naive {
+	if a.kind.Strategy == naive || a.kind.Strategy == calibrating {
 		if err := a.run(ctx, "", "create", "namespace", a.namespace); err != nil {
 			return err
 		}
@@ -102,8 +103,39 @@ func (a *subject) begin(ctx context.Context) error {
 		}
 	}
 	var err error
-	a.addresses, err = a.stage.addresses(ctx, a.namespace)
-	return err
+	if a.addresses, err = a.stage.addresses(ctx, a.namespace); err != nil {
+		return err
+	}
+	return a.settle(ctx)
+}
+
+// settle waits until the application answers at every address, several times
+// in a row: what it loses before that is nobody's cut-over.
+func (a *subject) settle(ctx context.Context) error {
+	const inARow = 20
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Second}
+	for _, address := range a.addresses {
+		good := 0
+		err := until(ctx, address+" answers", func() (bool, error) {
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", http.NoBody)
+			if err != nil {
+				return false, err
+			}
+			good++
+			response, err := client.Do(request)
+			if err != nil || response.StatusCode != http.StatusOK {
+				good = 0
+			}
+			if err == nil {
+				_ = response.Body.Close() // the status was all
+			}
+			return good >= inARow, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cutOver makes one cut-over under load.

@@ -198,8 +198,8 @@ func explanation(s settings, all []result) string {
 	if slowest != fastest {
 		rate = fmt.Sprintf("%d to %d", slowest, fastest)
 	}
-	return fmt.Sprintf(`Machine: %s, shared with other work. Local cluster, %d pods; %s requests/s in all through the node ports of every node, which is the highest
-steady rate that was found before, half of them on new connections and half on kept ones, none ever sent twice. Command:
+	return fmt.Sprintf(`Machine: %s, shared with other work. Local cluster, %d pods; %s requests/s in all through the node ports of every node, which is the
+highest at which a plain roll-out was borne before, half of them on new connections and half on kept ones, none ever sent twice. Command:
 `+"`make bench-zeroloss`"+` (seed %d; `+"`bench/zeroloss`"+`; it goes on where it was stopped).
 
 Towline was asked to wait %s for propagation, %s for analysis and %s before the old set goes. "Deployer's own" is the median of what a cut-over

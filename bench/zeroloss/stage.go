@@ -173,7 +173,7 @@ func (st *stage) remove(ctx context.Context, namespace string) error {
 
 // until waits until something holds.
 func until(ctx context.Context, what string, holds func() (bool, error)) error {
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		ok, err := holds()
