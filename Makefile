@@ -53,7 +53,7 @@ bench: ## run the benchmarks
 bench-apply: build ## compare the apply of 1,000 objects with kubectl's
 	@$(BIN) cluster up --name bench-apply --nodes 0
 	@trap '$(BIN) cluster down --name bench-apply >/dev/null 2>&1' EXIT; \
-	KUBECONFIG="$$($(BIN) cluster kubeconfig --name bench-apply)" go run ./bench/apply $(BENCH)
+	KUBECONFIG="$$($(BIN) cluster kubeconfig --name bench-apply)" go run ./bench/apply -out docs/benchmarks/apply.md $(BENCH)
 
 bench-pods: build ## compare the wait for a rollout with and without 5,000 other pods
 	@$(BIN) cluster up --name bench-pods --nodes 0
