@@ -91,10 +91,10 @@ func planned(s settings) []cutover {
 	return all
 }
 
-// remaining are the cut-overs of a run that have no result yet.
+// remaining are the cut-overs of a run that have no result yet that counts.
 func remaining(s settings, results []result) []cutover {
 	done := map[cutover]bool{}
-	for _, r := range results {
+	for _, r := range measured(results) {
 		done[r.cutover] = true
 	}
 	return slices.DeleteFunc(planned(s), func(c cutover) bool { return done[c] })

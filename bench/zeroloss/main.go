@@ -120,16 +120,24 @@ func carryOut(ctx context.Context, s settings, todo []cutover, results *results)
 		return ended(ctx, err)
 	}
 	rng := rand.New(rand.NewPCG(s.seed, uint64(len(results.all)))) //nolint:gosec // repeatable on purpose
-	for _, block := range blocks(todo, s.block, rng) {
-		if err := stage.makeBlock(ctx, block, results, begin); err != nil {
-			return ended(ctx, err)
+	for range passes {
+		for _, block := range blocks(todo, s.block, rng) {
+			if err := stage.makeBlock(ctx, block, results, begin); err != nil {
+				return ended(ctx, err)
+			}
+			if s.slice > 0 && time.Since(begin) > s.slice {
+				return nil
+			}
 		}
-		if s.slice > 0 && time.Since(begin) > s.slice {
+		if todo = remaining(s, results.all); len(todo) == 0 {
 			return nil
 		}
 	}
 	return nil
 }
+
+// passes is how often cut-overs that were set aside are made again.
+const passes = 5
 
 // ended is nil when the run was stopped from outside: that is no failure.
 func ended(ctx context.Context, err error) error {

@@ -58,8 +58,19 @@ func (st *stage) makeBlock(ctx context.Context, block []cutover, results *result
 		}
 		fmt.Printf("%-48s %3d   %6.1f s   lost %d of %d, not sent %d   %s %s\n",
 			kind, c.Number, r.Seconds, r.Counts.Lost, r.Counts.Requests, r.Counts.NotSent, r.Outcome, firstLine(r.Message))
+		if r.starved() {
+			return st.slower(results)
+		}
 	}
 	return nil
+}
+
+// slower takes a quarter off the rate, and ends the block: what the machine did
+// beside it has met the application as well.
+func (st *stage) slower(results *results) error {
+	st.rate = max(st.rate*3/4, rates[0])
+	fmt.Printf("the machine did not hold the rate: %d requests/s from now on\n", st.rate)
+	return results.write(rateRecord{SteadyRate: st.rate})
 }
 
 func firstLine(text string) string {

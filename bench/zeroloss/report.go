@@ -35,7 +35,7 @@ type row struct {
 // rowsOf sums results up by kind.
 func rowsOf(results []result) []row {
 	byKind := map[cutover][]result{}
-	for _, r := range results {
+	for _, r := range measured(results) {
 		byKind[r.kind()] = append(byKind[r.kind()], r)
 	}
 	var rows []row
@@ -121,7 +121,7 @@ func milliseconds(ms int64) string {
 // totals are the requests and losses of the naive cut-overs and of Towline's.
 // Losses that the rehearsal foretold under drain: warn are not Towline's.
 func totals(results []result) (requests, lost, naiveRequests, naiveLost int) {
-	for _, r := range results {
+	for _, r := range measured(results) {
 		switch {
 		case r.Strategy == naive:
 			naiveRequests += r.Counts.Requests
@@ -172,6 +172,9 @@ func writeReport(s settings, r *results, left int) error {
 	}
 	fmt.Fprintf(&b, "%s\n", explanation(s, r.all))
 	b.WriteString(tableOf(r.all))
+	if n := len(r.all) - len(measured(r.all)); n > 0 {
+		fmt.Fprintf(&b, "\n%d further cut-overs were set aside and made again at a lower rate: the machine had no time to send all of their requests.\n", n)
+	}
 	b.WriteString(foretold(r.all))
 	if err := os.MkdirAll(s.out, 0o755); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -32,6 +33,16 @@ type result struct {
 	Verified int64   `json:"verified,omitempty"` // from the switch to the endpoints of the data plane being the new ones
 	Moved    int64   `json:"moved,omitempty"`    // from the switch to the last answer of an old pod on a new connection
 	Rollback int64   `json:"rollback,omitempty"` // from the abort to the last answer of a new pod on a new connection
+}
+
+// starved tells that this program itself had no time to send some requests: the
+// machine did not hold the rate, and nothing follows from such a cut-over. It
+// is set aside and made again at a lower rate.
+func (r result) starved() bool { return r.Counts.NotSent > 0 }
+
+// measured are the results that count.
+func measured(all []result) []result {
+	return slices.DeleteFunc(slices.Clone(all), result.starved)
 }
 
 // rateRecord is a line of the file that holds the rate of the run.

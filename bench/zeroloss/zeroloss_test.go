@@ -159,6 +159,14 @@ func TestLossesThatWereForetoldAreNotTowlines(t *testing.T) {
 			t.Errorf("%s: no complaint", name)
 		}
 	}
+	starved := warned
+	starved.Counts.NotSent, starved.Counts.Fresh.Lost, starved.Outcome = 1, 50, "Failed"
+	if err := judge([]result{warned, plain, starved}); err != nil {
+		t.Errorf("a cut-over that the machine had no time for counts: %v", err)
+	}
+	if left := remaining(settings{exits: 1, strategies: []string{"immutable"}, methods: []string{""}}, []result{starved}); len(left) != 2 {
+		t.Errorf("%d cut-overs are left, want the one that was set aside too", len(left))
+	}
 	if judge([]result{warned}) == nil {
 		t.Error("a run without losses of the naive cut-over shows nothing, but passes")
 	}
