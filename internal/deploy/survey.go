@@ -31,7 +31,7 @@ func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...ku
 	if before == 0 {
 		before = r.journal.Latest() + 1
 	}
-	if s.Owned, err = r.journal.OwnedBefore(before); err != nil {
+	if s.Owned, err = r.journal.OwnedBefore(before, r.settings.Prune...); err != nil {
 		return s, err
 	}
 	s.Owned = append(s.Owned, owned...)

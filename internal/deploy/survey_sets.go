@@ -35,7 +35,7 @@ func (r *run) observeSets(ctx context.Context, s *plan.Situation) error {
 	for i := range live {
 		d := &live[i]
 		ref, ours := kube.RefOf(d), d.GetLabels()[plan.PartOfLabel] == plan.ApplySetID(s.App, s.Namespace)
-		isSet := ours && d.GetLabels()[plan.SetLabel] != ""
+		isSet := ours && (d.GetLabels()[plan.SetLabel] != "" || left(s, d))
 		if !desired[ref.ID()] && !isSet && !selectedByServices(s, d) {
 			continue
 		}
@@ -57,6 +57,13 @@ func (r *run) observeSets(ctx context.Context, s *plan.Situation) error {
 		s.Sets = append(s.Sets, plan.Set{Live: d, Kept: !ours || kept[ref.ID()], Hash: hash})
 	}
 	return nil
+}
+
+// left tells whether a Deployment of the application is what a change of
+// strategy has left: drained, and in the manifests no more.
+func left(s *plan.Situation, d *unstructured.Unstructured) bool {
+	ref := kube.RefOf(d)
+	return plan.ReplicasOf(d) == 0 && !slices.ContainsFunc(s.Desired, func(o manifest.Object) bool { return kube.RefOf(o.Unstructured).Same(ref) })
 }
 
 // keptSets are the sets of the last good revision that has others than the

@@ -215,22 +215,26 @@ func (j *Journal) GoodBefore(revision int) *Entry {
 
 // OwnedBefore are the objects that the revisions before another one may have
 // left in the cluster: those of the last good one and of all that came after
-// it and did not end well. In the order of their application.
-func (j *Journal) OwnedBefore(revision int) ([]kube.Ref, error) {
+// it and did not end well. Of the kinds that may be pruned only when asked for,
+// those of all revisions: what an earlier one has kept can be asked for later.
+// In the order of their application.
+func (j *Journal) OwnedBefore(revision int, asked ...string) ([]kube.Ref, error) {
 	good := 0
 	if e := j.GoodBefore(revision); e != nil {
 		good = e.Revision()
 	}
 	var owned []kube.Ref
 	for _, e := range j.Entries {
-		if e.Revision() < good || e.Revision() >= revision {
+		if e.Revision() < good && len(asked) == 0 || e.Revision() >= revision {
 			continue
 		}
 		made, err := e.Made()
 		if err != nil {
 			return nil, err
 		}
-		owned = append(owned, made...)
+		owned = append(owned, slices.DeleteFunc(made, func(ref kube.Ref) bool {
+			return e.Revision() < good && !slices.Contains(asked, ref.Kind)
+		})...)
 	}
 	return owned, nil
 }

@@ -83,6 +83,23 @@ func TestWhatWasThereBeforeIsNotPrunedWithAFailedRevision(t *testing.T) {
 	}
 }
 
+func TestWhatWasKeptCanBeAskedForLater(t *testing.T) {
+	t.Parallel()
+	settings, service := kube.RefOf(parse(t, shopSettings)), kube.RefOf(parse(t, shopService))
+	j := &Journal{Entries: []*Entry{
+		kept(t, 1, pipeline.Succeeded, nil, shopSettings, shopService), kept(t, 2, pipeline.Failed, []kube.Ref{service}, shopService), kept(t, 3, pipeline.Succeeded, nil, shopSettings),
+	}}
+	for _, c := range []struct {
+		asked []string
+		want  []kube.Ref
+	}{{nil, []kube.Ref{settings}}, {[]string{"Service"}, []kube.Ref{service, settings}}} {
+		got, err := j.OwnedBefore(4, c.asked...)
+		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
+			t.Errorf("asked for %v: %v (-want +got)\n%s", c.asked, err, diff)
+		}
+	}
+}
+
 func TestTheJournalKeepsRoomForTheSteps(t *testing.T) {
 	t.Parallel()
 	var objects []manifest.Object
