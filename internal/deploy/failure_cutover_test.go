@@ -247,7 +247,7 @@ func TestARevertThatCannotEndSaysSoAndFreesTheLease(t *testing.T) {
 			if d.Outcome != pipeline.Failed || d.Reverted {
 				t.Fatalf("outcome %s, reverted %t: %s", d.Outcome, d.Reverted, d.Message)
 			}
-			for _, want := range []string{"The revert to revision 1 failed as well", "the revert took longer than 15s", "still there", "towline rollback web"} {
+			for _, want := range []string{"The revert to revision 1 failed as well", "the revert took longer than 15s", "still there", "towline rollback web --namespace " + b.namespace + " --to 1`"} {
 				if !strings.Contains(d.Message, want) {
 					t.Errorf("message lacks %q:\n%s", want, d.Message)
 				}

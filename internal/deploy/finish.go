@@ -60,6 +60,9 @@ func (r *run) end(ctx context.Context) error {
 func (r *run) giveUp(ctx context.Context, why error) error {
 	r.log.Line("failed  %s", why)
 	r.record.Outcome, r.record.Message = pipeline.Failed, why.Error()+"\nNothing was brought back."
+	if r.record.Previous > 0 {
+		r.record.Message += fmt.Sprintf(" If nobody else sees to it, `towline rollback %s --namespace %s --to %d` does.", r.record.App, r.record.Namespace, r.record.Previous)
+	}
 	if r.probe != nil {
 		r.record.Verdict = r.probe.verdict()
 	}
@@ -95,7 +98,7 @@ func (r *run) revert(ctx context.Context, why error) error {
 	switch {
 	case err != nil:
 		r.record.Message += fmt.Sprintf("\nThe revert to revision %d failed as well, so the cluster is between two revisions: %s\n"+
-			"Mend the cause and run `towline rollback %s`.", back.Revision(), err, r.record.App)
+			"Mend the cause and run `towline rollback %s --namespace %s --to %d`.", back.Revision(), err, r.record.App, r.record.Namespace, back.Revision())
 	case back != nil:
 		r.record.Reverted = true
 		r.record.Message += fmt.Sprintf("\nReverted to revision %d.", back.Revision())
