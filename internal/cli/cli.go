@@ -16,6 +16,7 @@ import (
 
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/kube"
 )
 
 // Exit codes. They are part of the interface: scripts depend on them.
@@ -58,6 +59,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // Main runs one command line and returns the exit code.
 func Main(ctx context.Context, in Invocation) int {
+	kube.SilenceLibraries()
 	c := &command{Invocation: in}
 	root := c.root()
 	root.SetArgs(in.Args)
