@@ -81,7 +81,10 @@ func judgeRollout(v rolloutView) standing {
 	s.Doubtful = want > 0 && !probed(d.Spec.Template.Spec)
 	s.Missing = missing(d, want, len(ready), len(old))
 	if s.Missing == "" {
-		s.Missing = servingMissing(v, ready)
+		// All pods are as they are to be, so the line says what is waited for.
+		if s.Missing = servingMissing(v, ready); s.Missing != "" {
+			s.Line += "; " + s.Missing
+		}
 	}
 	s.Done = s.Missing == ""
 	return s

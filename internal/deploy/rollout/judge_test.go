@@ -79,16 +79,16 @@ func TestJudgeRollout(t *testing.T) {
 		{"an old pod that is terminating", func(v *rolloutView) { v.Pods = append(v.Pods, terminating) }, "1 old pod is still there", "2/2 new pods ready, 1 old"},
 		{"an old pod that was evicted long ago does not count", func(v *rolloutView) { v.Pods = append(v.Pods, evicted) }, "", "2/2 new pods ready, 0 old"},
 		{"a pod of another workload does not count", func(v *rolloutView) { v.Pods = append(v.Pods, newPod("db-0", "db", true)) }, "", "2/2 new pods ready, 0 old"},
-		{"a Service that does not know a new pod", func(v *rolloutView) { v.Services[0].Endpoints = v.Services[0].Endpoints[:1] }, "Service web has 1 of 2 new pods as ready endpoints", "2/2 new pods ready, 0 old"},
-		{"a Service that holds a new pod as not ready", func(v *rolloutView) { v.Services[0].Endpoints[1].Ready = false }, "Service web has 1 of 2 new pods as ready endpoints", "2/2 new pods ready, 0 old"},
+		{"a Service that does not know a new pod", func(v *rolloutView) { v.Services[0].Endpoints = v.Services[0].Endpoints[:1] }, "Service web has 1 of 2 new pods as ready endpoints", "2/2 new pods ready, 0 old; Service web has 1 of 2 new pods as ready endpoints"},
+		{"a Service that holds a new pod as not ready", func(v *rolloutView) { v.Services[0].Endpoints[1].Ready = false }, "Service web has 1 of 2 new pods as ready endpoints", "2/2 new pods ready, 0 old; Service web has 1 of 2 new pods as ready endpoints"},
 		{"a Service that still sends to a pod that is gone", func(v *rolloutView) {
 			v.Services[0].Endpoints = append(v.Services[0].Endpoints, endpoint("web-old-x", true))
-		}, "Service web still has the old pod web-old-x as an endpoint", "2/2 new pods ready, 0 old"},
+		}, "Service web still has the old pod web-old-x as an endpoint", "2/2 new pods ready, 0 old; Service web still has the old pod web-old-x as an endpoint"},
 		{"a Service that sends to a pod that is gone by one of two address families", func(v *rolloutView) {
 			half := endpoint("web-old-x", false)
 			half.Reachable = true
 			v.Services[0].Endpoints = append(v.Services[0].Endpoints, half)
-		}, "Service web still has the old pod web-old-x as an endpoint", "2/2 new pods ready, 0 old"},
+		}, "Service web still has the old pod web-old-x as an endpoint", "2/2 new pods ready, 0 old; Service web still has the old pod web-old-x as an endpoint"},
 		{"a Service that also sends to another workload is fine", func(v *rolloutView) {
 			v.Services[0].Endpoints = append(v.Services[0].Endpoints, endpoint("canary-1", true))
 		}, "", "2/2 new pods ready, 0 old"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -120,8 +121,9 @@ func (w *Waiter) WaitGone(ctx context.Context, namespace, name, selector string)
 		if synced && left == 0 {
 			return nil
 		}
-		synced = pods.Synced()
-		w.Log.Report(name, fmt.Sprintf("%d pods left", left))
+		if synced = pods.Synced(); synced {
+			w.Log.Report(name, "pods left: "+strconv.Itoa(left))
+		}
 		select {
 		case <-changed:
 		case <-ticker.C:

@@ -212,10 +212,22 @@ func (w *Waiter) lookoutRollout(ctx context.Context, ref kube.Ref, generation in
 	for _, name := range services {
 		slices[name] = w.Cluster.FollowEndpointSlices(ctx, ref.Namespace, name, notify)
 	}
+	followed := []interface {
+		Err() error
+		Synced() bool
+	}{deployments, sets, pods}
+	for _, s := range slices {
+		followed = append(followed, s)
+	}
 	return func() (standing, error) {
-		for _, err := range []error{deployments.Err(), sets.Err(), pods.Err()} {
-			if err != nil {
+		for _, f := range followed {
+			if err := f.Err(); err != nil {
 				return standing{}, err
+			}
+		}
+		for _, f := range followed {
+			if !f.Synced() { // No old pods in a list that is not there yet does not mean that there are none.
+				return standing{Missing: "the API server has not listed its pods"}, nil
 			}
 		}
 		v := rolloutView{ReplicaSets: sets.Items(), Pods: pods.Items(), Generation: generation, Unschedulable: w.Unschedulable}
@@ -223,9 +235,6 @@ func (w *Waiter) lookoutRollout(ctx context.Context, ref kube.Ref, generation in
 			v.Deployment = items[0]
 		}
 		for _, name := range services {
-			if err := slices[name].Err(); err != nil {
-				return standing{}, err
-			}
 			v.Services = append(v.Services, serviceView{Name: name, Endpoints: kube.Endpoints(slices[name].Items())})
 		}
 		return judgeRollout(v), nil
