@@ -165,20 +165,20 @@ func (f *deployFlags) overrule(flags *pflag.FlagSet, settings *pipeline.Deploy) 
 		settings.Prune = f.prune
 	}
 	var err error
-	if settings.Images, err = assign(settings.Images, "image", f.images); err != nil {
+	if settings.Images, err = assign(settings.Images, "image", "REFERENCE", f.images); err != nil {
 		return err
 	}
-	settings.Variables, err = assign(settings.Variables, "set", f.variables)
+	settings.Variables, err = assign(settings.Variables, "set", "VALUE", f.variables)
 	return err
 }
 
 // assign adds NAME=VALUE to a map, which may be nil and stays so when there is
-// nothing to add.
-func assign(to map[string]string, flag string, given []string) (map[string]string, error) {
+// nothing to add. What a value is called stands in the error.
+func assign(to map[string]string, flag, called string, given []string) (map[string]string, error) {
 	for _, text := range given {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
-			return nil, fmt.Errorf("--%s %q: write NAME=VALUE", flag, text)
+			return nil, fmt.Errorf("--%s %q: write NAME=%s", flag, text, called)
 		}
 		if to == nil {
 			to = map[string]string{}

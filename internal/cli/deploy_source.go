@@ -31,6 +31,9 @@ type deploySource struct {
 // relative to it: the repository that they are in; else this directory, when
 // they are below it; else the directory that has them.
 func (f *deployFlags) source(ctx context.Context, settings *pipeline.Deploy, in io.Reader) (deploySource, error) {
+	if f.manifests != "" && f.chart != "" {
+		return deploySource{}, usageError{errors.New("-f and --chart exclude each other: manifests or a chart are deployed, not both")}
+	}
 	if err := f.helm(settings); err != nil {
 		return deploySource{}, err
 	}

@@ -153,7 +153,9 @@ func (c *command) printDeployments(found []pipeline.Deployment) error {
 		}
 		verdict := "-"
 		if d.Verdict != nil {
-			verdict = d.Verdict.String()
+			counted := *d.Verdict
+			counted.Partial = "" // long, and in the JSON
+			verdict = counted.String()
 		}
 		rows = append(rows, []string{
 			d.Namespace, d.App, fmt.Sprint(d.Revision), d.Started.Local().Format(time.DateTime), fmt.Sprintf("%.1fs", d.Seconds),

@@ -18,7 +18,9 @@ the cluster's own journal keeps: what was changed, field by field, and by whom;
 what is missing; and what carries the application's marks without being in any
 revision. Fields that no revision sets are nobody's business and not shown.
 Values of Secrets are masked. Nothing is changed; neither git nor a server is
-needed. The next deployment, or a rollback, brings back what has drifted.
+needed. A rollback brings back what has drifted ("towline rollback web
+--to 7" when 7 is the running revision); a deployment is refused where it would
+overwrite a field that somebody else has set.
 
 It exits with 0 when nothing has drifted, with 1 when something has, as diff
 does, and with 2 when the two could not be compared.`,

@@ -95,8 +95,8 @@ func (e *ConflictError) Error() string {
 			managers = append(managers, c.Manager)
 		}
 	}
-	return fmt.Sprintf("%s has fields that someone else has set: %s. Take the fields out of the manifest, or give them up with `kubectl apply --server-side --force-conflicts --field-manager=%s`",
-		e.Ref, strings.Join(fields, "; "), FieldManager)
+	return fmt.Sprintf("%s has fields that someone else has set: %s. Take the fields out of the manifest, or take the change back: `towline diff` shows it, and `towline rollback --to REVISION` with the running revision undoes it",
+		e.Ref, strings.Join(fields, "; "))
 }
 
 // IsStale tells that an object changed between the read and the guarded write.

@@ -21,6 +21,9 @@ func (c *Cluster) Secrets(ctx context.Context, namespace, selector string) ([]co
 		return err
 	})
 	if err != nil {
+		if namespace == "" {
+			return nil, fmt.Errorf("list secrets of all namespaces: %w", err)
+		}
 		return nil, fmt.Errorf("list secrets of namespace %s: %w", namespace, err)
 	}
 	return list.Items, nil
