@@ -40,3 +40,19 @@ func TestADrainedDeploymentComesForwardAgain(t *testing.T) {
 		t.Errorf("Deployments %v, want web with 2 replicas alone", sets)
 	}
 }
+
+func TestAServiceIsNotLeftWithoutPods(t *testing.T) {
+	b := setup(t)
+	image := webImage(t)
+	b.write(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready, webService)
+	b.deployFirst(t)
+	labelled := strings.Replace(web(image, 2, "VERSION=2", "MODE=graceful"), "metadata: {labels: {app: web}}", "metadata: {labels: {app: web, tier: front}}", 1)
+	b.write(t, labelled+ready, strings.Replace(webService, "selector: {app: web}", "selector: {app: web, tier: front}", 1))
+	request := b.cutover(plan.Rolling)
+	request.Propagation, request.Analysis, request.ScaleDownDelay, request.Drain = "", "", "", ""
+	d := b.deployWell(t, request)
+	if d.Strategy != plan.Immutable {
+		t.Errorf("strategy %s: a rolling update would have left the Service without pods", d.Strategy)
+	}
+	b.wantNoLoss(t, d)
+}

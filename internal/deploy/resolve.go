@@ -11,6 +11,7 @@ import (
 	"github.com/towline/towline/internal/deploy/rehearsal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -46,24 +47,57 @@ func (r *run) resolve(ctx context.Context, objects []manifest.Object) ([]manifes
 	return manifest.Sort(objects), nil
 }
 
-// selectorChanged names a Deployment whose live selector is another one than
-// the desired: Kubernetes lets nobody change it.
+// selectorChanged names an object whose selector a rolling update cannot
+// change; see unrollable.
 func (r *run) selectorChanged(ctx context.Context, objects []manifest.Object) (string, error) {
-	served := plan.Served(objects)
 	var refs []kube.Ref
-	for _, o := range served {
+	for _, o := range plan.ServicesOf(objects, plan.Served(objects)) {
 		refs = append(refs, kube.RefOf(o.Unstructured))
 	}
-	live, err := r.Cluster.GetAll(ctx, refs)
+	services, err := r.Cluster.GetAll(ctx, refs)
 	if err != nil {
 		return "", err
 	}
-	for i, o := range served {
-		if d := live[refs[i].ID()]; d != nil && !maps.Equal(plan.MatchLabels(d), plan.MatchLabels(o.Unstructured)) {
-			return refs[i].String(), nil
+	running, err := r.Cluster.List(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, r.record.Namespace, "")
+	if err != nil {
+		return "", err
+	}
+	return unrollable(objects, services, running), nil
+}
+
+// unrollable names a Deployment whose live selector is another one than the
+// desired, for Kubernetes lets nobody change it, or a Service whose desired
+// selector means none of the pods that it sends requests to now: nobody would
+// get any from its write on, for the new pods are not there yet. It is empty
+// when there is neither.
+func unrollable(objects []manifest.Object, services map[string]*unstructured.Unstructured, running []unstructured.Unstructured) string {
+	served := plan.Served(objects)
+	for i := range running {
+		ref := kube.RefOf(&running[i])
+		for _, o := range served {
+			if kube.RefOf(o.Unstructured).Same(ref) && !maps.Equal(plan.MatchLabels(&running[i]), plan.MatchLabels(o.Unstructured)) {
+				return ref.String()
+			}
 		}
 	}
-	return "", nil
+	for _, o := range plan.ServicesOf(objects, served) {
+		ref, before, after := kube.RefOf(o.Unstructured), 0, 0
+		now := maps.Clone(plan.SelectorOf(services[ref.ID()]))
+		delete(now, plan.TemplateHash)
+		for i := range running {
+			d := &running[i]
+			if d.GetNamespace() != ref.Namespace || plan.ReplicasOf(d) == 0 || !plan.Matches(now, plan.PodLabels(d)) {
+				continue
+			}
+			if before++; plan.Matches(plan.SelectorOf(o.Unstructured), plan.PodLabels(d)) {
+				after++
+			}
+		}
+		if before > 0 && after == 0 {
+			return ref.String()
+		}
+	}
+	return ""
 }
 
 // equip gives the pods what they need of the deployer: a secret to pull their
