@@ -234,7 +234,8 @@ func applies(s Situation, objects []manifest.Object, wave int, grow bool) []Step
 			wave, last = wave+1, kind
 		}
 		live := s.Live[ref.ID()]
-		object, text, force := Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), "", s.Force
+		object, force := Stamp(o.Unstructured, s.App, s.Namespace, s.Revision), s.Force
+		var text string
 		grown := (grow || followsSets(s, o)) && (live == nil || ReplicasOf(live) < ReplicasOf(o.Unstructured))
 		if grown {
 			text, force = fmt.Sprintf("%d replicas", ReplicasOf(o.Unstructured)), true

@@ -115,7 +115,8 @@ func groups(objects, deployments []manifest.Object) [][]manifest.Object {
 				rest = append(rest, other)
 			}
 		}
-		found = append(rest, group)
+		rest = append(rest, group)
+		found = rest
 	}
 	return found
 }
