@@ -255,7 +255,7 @@ func TestARevertThatCannotEndSaysSoAndFreesTheLease(t *testing.T) {
 			b.letGo(t)
 			b.write(t, web(image, 1, "VERSION=3")+ready, webService)
 			request.Timeout = "5m"
-			d = b.deployWell(t, request)
+			b.deployWell(t, request)
 			if running := slices.Collect(maps.Keys(b.sets(t))); len(running) > 2 {
 				t.Errorf("Deployments %v, want the new one and at most the one before it", running)
 			}
