@@ -50,8 +50,9 @@ func main() {
 	flag.BoolVar(&s.keep, "keep", false, "leave the namespaces there")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, s); err != nil {
+	err := run(ctx, s)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench apply:", err)
 		os.Exit(1)
 	}
@@ -108,18 +109,19 @@ func report(s settings, kubectl, towline *times) error {
 		name             string
 		kubectl, towline float64
 	}{{"unchanged", median(kubectl.unchanged), median(towline.unchanged)}, {"new", median(kubectl.fresh), median(towline.fresh)}}
-	text := fmt.Sprintf("# Applying %d objects\n%s, %d cores, median of %d rounds in one run: half of the objects are ConfigMaps, a quarter Services, a quarter Deployments at 0 replicas.\n"+
+	var text strings.Builder
+	fmt.Fprintf(&text, "# Applying %d objects\n%s, %d cores, median of %d rounds in one run: half of the objects are ConfigMaps, a quarter Services, a quarter Deployments at 0 replicas.\n"+
 		"`towline deploy --no-verify` (dry-run of every object, journal, lease) against `kubectl apply --server-side` of the same files (`make bench-apply`).\n\n"+
 		"| | kubectl | towline | times as fast |\n|---|--:|--:|--:|\n", s.objects, time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), s.rounds)
 	for _, line := range lines {
 		fmt.Printf("%s: kubectl %.2f s, towline %.2f s, %.2f times as fast\n", line.name, line.kubectl, line.towline, line.kubectl/line.towline)
-		text += fmt.Sprintf("| %s | %.2f s | %.2f s | %.2f |\n", line.name, line.kubectl, line.towline, line.kubectl/line.towline)
+		fmt.Fprintf(&text, "| %s | %.2f s | %.2f s | %.2f |\n", line.name, line.kubectl, line.towline, line.kubectl/line.towline)
 	}
 	fmt.Printf("ratio %.2f\n", median(kubectl.fresh)/median(towline.fresh))
 	if s.out == "" {
 		return nil
 	}
-	if err := os.WriteFile(s.out, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(s.out, []byte(text.String()), 0o600); err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil

@@ -45,8 +45,9 @@ func main() {
 	out := flag.String("out", "", "file that the result is written to, as Markdown")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *others, *rounds, *out); err != nil {
+	err := run(ctx, *others, *rounds, *out)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench pods:", err)
 		os.Exit(1)
 	}
@@ -93,7 +94,7 @@ func run(ctx context.Context, others, rounds int, out string) (err error) {
 	}
 	text := fmt.Sprintf("# A wait in a crowded namespace\n%s. The wait for a rollout of %d pods, median of %d (`make bench-pods`):\n\n| others in the namespace | wait |\n|--:|--:|\n| 0 | %s |\n| %d | %s |\n\nRatio %.2f; at most 2 is wanted.\n",
 		time.Now().UTC().Format(time.DateOnly), replicas, rounds, alone.Round(time.Millisecond), others, crowded.Round(time.Millisecond), ratio)
-	return os.WriteFile(out, []byte(text), 0o644)
+	return os.WriteFile(out, []byte(text), 0o600)
 }
 
 const replicas = 3

@@ -75,8 +75,9 @@ func main() {
 	flag.Parse()
 	s.strategies, s.methods = strings.Split(strategies, ","), strings.Split(methods, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, s); err != nil {
+	err := run(ctx, s)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench zeroloss:", err)
 		os.Exit(1)
 	}
@@ -141,10 +142,10 @@ const passes = 5
 
 // ended is nil when the run was stopped from outside: that is no failure.
 func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // machine says on what the run was made.

@@ -122,16 +122,15 @@ func milliseconds(ms int64) string {
 // Losses that the rehearsal foretold under drain: warn are not Towline's.
 func totals(results []result) (requests, lost, naiveRequests, naiveLost int) {
 	for _, r := range measured(results) {
-		switch {
-		case r.Strategy == naive:
+		if r.Strategy == naive {
 			naiveRequests += r.Counts.Requests
 			naiveLost += r.Counts.Lost
-		default:
-			requests += r.Counts.Requests
-			lost += r.Counts.Lost
-			if r.App == exits && r.Drain == "warn" {
-				lost -= r.Counts.KeepAlive.Lost
-			}
+			continue
+		}
+		requests += r.Counts.Requests
+		lost += r.Counts.Lost
+		if r.App == exits && r.Drain == "warn" {
+			lost -= r.Counts.KeepAlive.Lost
 		}
 	}
 	return requests, lost, naiveRequests, naiveLost
@@ -179,14 +178,14 @@ func writeReport(s settings, r *results, left int) error {
 	if err := os.MkdirAll(s.out, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(s.out, "zero-loss.md"), []byte(b.String()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(s.out, "zero-loss.md"), []byte(b.String()), 0o600); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	text, err := json.MarshalIndent(map[string]any{"machine": machine(), "seed": s.seed, "rows": rowsOf(r.all), "left": left}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(s.out, "zero-loss.json"), append(text, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(s.out, "zero-loss.json"), append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,27 +39,34 @@ var versionNames = [2]string{"one", "two"}
 // setUp brings the stage up.
 func setUp(ctx context.Context, s settings) (*stage, error) {
 	st := &stage{settings: s}
-	kubeconfig := ""
-	if s.cluster != "" {
-		if s.nodes > 0 {
-			if err := st.towlineCluster(ctx, "up", "--nodes", strconv.Itoa(s.nodes)); err != nil {
-				return nil, err
-			}
-			if s.down {
-				st.closers = append(st.closers, func() { _ = st.towlineCluster(context.WithoutCancel(ctx), "down") })
-			}
-		}
-		local, err := localkube.New(localkube.Config{Name: s.cluster})
-		if err != nil {
-			return nil, err
-		}
-		kubeconfig = local.Kubeconfig()
+	kubeconfig, err := st.bringUp(ctx)
+	if err == nil {
+		err = st.connect(ctx, kubeconfig)
 	}
-	if err := st.connect(ctx, kubeconfig); err != nil {
+	if err != nil {
 		st.close()
 		return nil, err
 	}
 	return st, nil
+}
+
+// bringUp brings the local cluster up, when one is named and it is asked for,
+// and returns its kubeconfig; empty means the usual one.
+func (st *stage) bringUp(ctx context.Context) (kubeconfig string, err error) {
+	if st.settings.cluster == "" {
+		return "", nil
+	}
+	local, err := localkube.New(localkube.Config{Name: st.settings.cluster})
+	if err != nil {
+		return "", err
+	}
+	if st.nodes == 0 {
+		return local.Kubeconfig(), nil
+	}
+	if st.down {
+		st.closers = append(st.closers, func() { _ = st.towlineCluster(context.WithoutCancel(ctx), "down") })
+	}
+	return local.Kubeconfig(), st.towlineCluster(ctx, "up", "--nodes", strconv.Itoa(st.nodes))
 }
 
 func (st *stage) connect(ctx context.Context, kubeconfig string) (err error) {
@@ -94,8 +102,8 @@ func (st *stage) connect(ctx context.Context, kubeconfig string) (err error) {
 }
 
 func (st *stage) close() {
-	for i := len(st.closers) - 1; i >= 0; i-- {
-		st.closers[i]()
+	for _, stop := range slices.Backward(st.closers) {
+		stop()
 	}
 }
 

@@ -67,7 +67,7 @@ func TestKindsTakeTurns(t *testing.T) {
 	t.Parallel()
 	todo := planned(small())
 	order := func(seed uint64) string { return fmt.Sprint(blocks(todo, 2, rand.New(rand.NewPCG(seed, 0)))) }
-	if order(1) != order(1) || order(1) == order(2) {
+	if first := order(1); first != order(1) || first == order(2) {
 		t.Error("want the same order for the same seed, and another one for another")
 	}
 	seen := map[cutover]int{}

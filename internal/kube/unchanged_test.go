@@ -211,7 +211,7 @@ func FuzzUnchanged(f *testing.F) {
 	f.Add(`{"f:spec":{"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:port":{}}}}}`, `{"spec":{"ports":[{"port":80,"protocol":"TCP"}]}}`)
 	f.Add(`{"f:metadata":{"f:finalizers":{"v:\"a\"":{}}}}`, `{"metadata":{"finalizers":["a"]}}`)
 	f.Add(`{"f:x":{"i:0":{}}}`, `{"x":[1]}`)
-	f.Fuzz(func(t *testing.T, owned, text string) {
+	f.Fuzz(func(_ *testing.T, owned, text string) {
 		var object unstructured.Unstructured
 		if yaml.Unmarshal([]byte(text), &object.Object) != nil || object.Object == nil {
 			return

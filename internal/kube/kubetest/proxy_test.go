@@ -143,7 +143,7 @@ func TestAServerThatIsAwayRefusesConnections(t *testing.T) {
 func TestOnlyWhoHasTheKubeconfigGetsThrough(t *testing.T) {
 	t.Parallel()
 	p := kubetest.Faulty(t, "", kubetest.Faults{})
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // it is the server that is tested
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
 	response, err := client.Get(p.Cluster.Server + "/version")
 	if err != nil {
