@@ -236,7 +236,7 @@ func blended(route manifest.Object, leaving map[string][]map[string]any, percent
 				weight = max(1, weight*(mostWeight/100)/most)
 			}
 			if before := replaced(r); before != nil {
-				all = append(all, weighted(sameway(before, ref), weight*(100-percent)), weighted(ref, weight*percent))
+				all = append(all, weighted(counterpart(before, ref), weight*(100-percent)), weighted(ref, weight*percent))
 			} else {
 				all = append(all, weighted(ref, weight*100))
 			}
@@ -246,9 +246,9 @@ func blended(route manifest.Object, leaving map[string][]map[string]any, percent
 	return blend
 }
 
-// sameway is the live reference that leads to the same port, else the first:
+// counterpart is the live reference that leads to the same port, else the first:
 // the ports and filters of the old backend are not those of the new one.
-func sameway(live []map[string]any, ref map[string]any) map[string]any {
+func counterpart(live []map[string]any, ref map[string]any) map[string]any {
 	if at := slices.IndexFunc(live, func(l map[string]any) bool { return l["port"] == ref["port"] }); at >= 0 {
 		return live[at]
 	}
