@@ -231,7 +231,6 @@ func (b *bundle) serving(t *testing.T) (set, config string) {
 func TestTheStrategyMayChangeWithEachRevision(t *testing.T) {
 	b := setupAlone(t)
 	image := webImage(t)
-	kept := 0
 	for i, strategy := range []string{plan.Rolling, plan.BlueGreen, plan.Rolling, plan.Immutable, plan.BlueGreen} {
 		b.write(t, web(image, 2, fmt.Sprint("VERSION=", i), "MODE=graceful")+ready, webService)
 		request := b.unmeasured(strategy)
@@ -245,11 +244,7 @@ func TestTheStrategyMayChangeWithEachRevision(t *testing.T) {
 			t.Errorf("after %s: Deployments %v, want web alone", strategy, sets)
 		case strategy != plan.Rolling:
 			wantSets(t, sets, 0, 2)
-			kept++
 		}
-	}
-	if kept != 3 {
-		t.Errorf("%d of the revisions were sets, want 3", kept)
 	}
 }
 
