@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/towline/towline/internal/deploy/invariant"
 	"github.com/towline/towline/internal/deploy/job"
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/plan"
@@ -88,6 +89,9 @@ func (r *run) revert(ctx context.Context, why error) error {
 	} else {
 		r.log.Line("revert  to revision %d, within %s", back.Revision(), r.revertTimeout())
 		err = r.goBack(ctx, back)
+	}
+	if overtaken := invariant.Overtaken(err); overtaken != nil {
+		return r.giveUp(ctx, overtaken)
 	}
 	if err != nil && !refusal.Is(err) {
 		return err // Whoever takes the revert up finds the prober still counting.

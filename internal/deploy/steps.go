@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/towline/towline/internal/deploy/invariant"
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/refusal"
@@ -168,8 +169,8 @@ func (r *run) cutOver(ctx context.Context, s plan.Step) error {
 
 // overtaken refuses to write an object that a later revision has written.
 func (r *run) overtaken(ref kube.Ref, live *unstructured.Unstructured) error {
-	return refusal.New("%s carries revision %d, later than this deployment's %d: a newer deployment has been here, this one stops",
-		ref, plan.SequenceOf(live), r.record.Revision)
+	return &invariant.Breach{Invariant: "I4", Overtaken: true, Text: fmt.Sprintf("%s carries revision %d, later than this deployment's %d: a newer deployment has been here, this one stops",
+		ref, plan.SequenceOf(live), r.record.Revision)}
 }
 
 // waiter waits for workloads on behalf of this run.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -69,11 +68,6 @@ func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, opt
 // racesLost is how often an apply may meet somebody else's write of the same
 // object before it is given up.
 const racesLost = 10
-
-// ApplyRequest is the request that Apply sends, for the log.
-func ApplyRequest(resource Resource, namespace, name string) string {
-	return http.MethodPatch + " " + resource.Path(namespace, name) + "?fieldManager=" + FieldManager
-}
 
 // Conflict is one field that another manager owns.
 type Conflict struct {

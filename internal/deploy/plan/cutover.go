@@ -232,7 +232,7 @@ func (c *cutover) turn(o manifest.Object, from, to map[string]string, text strin
 	ref := kube.RefOf(o.Unstructured)
 	c.add(Step{
 		Verb: VerbSwitch, Ref: ref, Object: Stamp(withSelector(o, to).Unstructured, c.App, c.Namespace, c.Revision), Force: true,
-		From: from, Selector: to, Shrink: c.Back, Text: text + ": " + SelectorText(from) + " -> " + SelectorText(to),
+		From: from, Selector: to, Shrink: c.Back || c.parked(), Text: text + ": " + SelectorText(from) + " -> " + SelectorText(to),
 		Request: c.Commands.ApplyCommand(ref, kube.ApplyOptions{Force: true}, true),
 	})
 }
@@ -249,10 +249,19 @@ func SelectorText(selector map[string]string) string {
 	return strings.Join(parts, ",")
 }
 
+// parked tells whether the application is to have no pods at all: there is
+// nobody to wait for then.
+func (c *cutover) parked() bool {
+	return !slices.ContainsFunc(c.sized(0), func(o manifest.Object) bool { return ReplicasOf(o.Unstructured) > 0 })
+}
+
 // serving adds the wait until a Service's endpoints are the ready pods that a
 // selector means, and, with only, no others; then, for a time, until every
 // node and load balancer knows.
 func (c *cutover) serving(o manifest.Object, selector map[string]string, only bool, propagation time.Duration) {
+	if c.parked() {
+		return
+	}
 	text := "every new pod is an endpoint"
 	if only {
 		text = "the new pods, and they alone, are its endpoints"

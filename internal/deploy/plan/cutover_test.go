@@ -132,6 +132,10 @@ func TestPlanCutOver(t *testing.T) {
 			"serve Service web-preview: " + alone, "match: the new set is as large as the old one is now",
 			"switch Service web: promote: app=web,towline.dev/set=0ld0ld00 -> app=web,towline.dev/set=NEW", "serve Service web: " + all10, keeping, pruning,
 		}},
+		"blue-green, parked without pods": {cutting{strategy: BlueGreen, desired: []string{deployment("web", 0, "app: web"), svc}, live: []string{active}, sets: []Set{oldSet(t, 0)}, knobs: waits}, []string{
+			"apply Service web-preview (create)", "apply Service web (update)", "apply Deployment web-NEW (create): 0 replicas", "wait Deployment web-NEW: all its pods are ready",
+			"switch Service web: to the first set: app=web,towline.dev/set=0ld0ld00 -> app=web,towline.dev/set=NEW",
+		}},
 		"blue-green, more pods than the manifest says while an autoscaler wants them": {cutting{strategy: BlueGreen, desired: []string{web, svc, scaler}, live: []string{active}, sets: []Set{oldSet(t, 5)}, floor: 7, knobs: waits}, []string{
 			"apply Service web-preview (create)", "apply Service web (update)", "apply Deployment web-NEW (create): 7 replicas", "wait Deployment web-NEW: all its pods are ready",
 			"serve Service web-preview: " + alone, "match: the new set is as large as the old one is now",
