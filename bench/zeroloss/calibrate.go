@@ -61,5 +61,6 @@ func (a *subject) trial(ctx context.Context, rate int) (pipeline.Verdict, error)
 	}
 	a.version = 1 - a.version
 	err = errors.Join(a.naively(ctx, &result{}), pass(ctx, around))
-	return load.stop(), err
+	counts, _ := load.stop()
+	return counts, err
 }

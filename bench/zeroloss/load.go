@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,18 +45,18 @@ func startLoad(ctx context.Context, addresses []string, rate int) (*load, error)
 	return l, nil
 }
 
-// stop ends the load and returns what became of it.
-func (l *load) stop() pipeline.Verdict {
+// stop ends the load and returns what became of it, and when requests were lost.
+func (l *load) stop() (counts pipeline.Verdict, lost []float64) {
 	if l.versions != nil {
 		l.versions.stop()
 	}
-	counts := make([]pipeline.Verdict, len(l.probers))
+	each := make([]pipeline.Verdict, len(l.probers))
 	var all sync.WaitGroup
 	for i, p := range l.probers {
-		all.Go(func() { counts[i] = p.Stop() })
+		all.Go(func() { each[i] = p.Stop() })
 	}
 	all.Wait()
-	return merged(counts)
+	return merged(each), lostAt(each)
 }
 
 // merged are the counts of all probers as one. Of gaps and latencies it has
@@ -82,6 +83,28 @@ func addLane(sum *pipeline.Lane, lane pipeline.Lane) {
 	sum.Requests += lane.Requests
 	sum.Lost += lane.Lost
 	sum.LongestGapMs = max(sum.LongestGapMs, lane.LongestGapMs)
+	if sum.Losses == nil && len(lane.Losses) > 0 {
+		sum.Losses = map[string]int{}
+	}
+	addCounts(sum.Losses, lane.Losses)
+}
+
+// lostAt are the seconds since the beginning of the load in which requests were
+// lost.
+func lostAt(counts []pipeline.Verdict) []float64 {
+	var found []float64
+	for _, c := range counts {
+		if c.Timeline == nil {
+			continue
+		}
+		for i, lost := range c.Timeline.Lost {
+			if at := float64(int64(i)*c.Timeline.EveryMs) / 1000; lost > 0 && !slices.Contains(found, at) {
+				found = append(found, at)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 func addCounts(sum, counts map[string]int) {

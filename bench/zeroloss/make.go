@@ -159,7 +159,8 @@ func (a *subject) settle(ctx context.Context) error {
 
 // cutOver makes one cut-over under load.
 func (a *subject) cutOver(ctx context.Context, c cutover) (result, error) {
-	load, err := startLoad(ctx, a.addresses, a.rate)
+	rate := a.rateOf(c)
+	load, err := startLoad(ctx, a.addresses, rate)
 	if err != nil {
 		return result{}, err
 	}
@@ -174,7 +175,7 @@ func (a *subject) cutOver(ctx context.Context, c cutover) (result, error) {
 	}
 	old := versionNames[a.version]
 	a.version = 1 - a.version
-	r := result{cutover: c, Rate: a.rate}
+	r := result{cutover: c, Rate: rate}
 	begin := time.Now()
 	if c.Strategy == naive {
 		err = a.naively(ctx, &r)
@@ -189,11 +190,24 @@ func (a *subject) cutOver(ctx context.Context, c cutover) (result, error) {
 		return result{}, err
 	}
 	stopped = true
-	r.Counts = load.stop()
+	r.Counts, r.LostAt = load.stop()
 	if load.versions.latest() == old { // It was aborted or reverted.
 		a.version = 1 - a.version
 	}
 	return r, nil
+}
+
+// rateOf is the rate for a cut-over. The application that exits on SIGTERM cuts
+// connections, and the nodes remember each of them for two minutes. This
+// program has one address: with more than this rate it would use their ports
+// again within that time, and new connections would be led to pods that are
+// gone, whatever the deployer does.
+func (a *subject) rateOf(c cutover) int {
+	const remembered = 200
+	if c.App == exits && c.Strategy != naive {
+		return min(a.rate, remembered)
+	}
+	return a.rate
 }
 
 // pass lets a time pass.
@@ -244,6 +258,7 @@ func (a *subject) deploy(ctx context.Context, c cutover, load *load, old string,
 	}
 	request := a.request(c)
 	request.Log = book
+	begin := time.Now()
 	d, err := a.deployer.Deploy(ctx, request)
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, book)
@@ -261,6 +276,7 @@ func (a *subject) deploy(ctx context.Context, c cutover, load *load, old string,
 	case c.Abort && !aborted.IsZero():
 		r.Rollback = max(load.versions.lastOf(versionNames[a.version]).Sub(aborted).Milliseconds(), 1)
 	case !times.switched.IsZero():
+		r.SwitchedAt = around.Seconds() + times.switched.Sub(begin).Seconds()
 		r.Moved = max(load.versions.lastOf(old).Sub(times.switched).Milliseconds(), 1)
 		if d.Verdict != nil {
 			r.Verified = verified(d.Verdict.Marks).Milliseconds()

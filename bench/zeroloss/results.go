@@ -28,6 +28,11 @@ type result struct {
 	Rehearse string           `json:"rehearsal,omitempty"` // its sentence
 	Predicts bool             `json:"predicts,omitempty"`  // the rehearsal foretells losses
 
+	// When, in seconds since the beginning of the load, requests were lost, and
+	// when the write was sent that moved them.
+	LostAt     []float64 `json:"lostAt,omitempty"`
+	SwitchedAt float64   `json:"switchedAt,omitempty"`
+
 	Seconds  float64 `json:"seconds"`            // of the whole cut-over
 	Overhead float64 `json:"overhead"`           // seconds of it that nobody was waited for
 	Verified int64   `json:"verified,omitempty"` // from the switch to the endpoints of the data plane being the new ones
