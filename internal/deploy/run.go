@@ -262,6 +262,9 @@ func (r *run) prepare(ctx context.Context, s plan.Situation) (steps []plan.Step,
 	if r.probe, err = chooseProbe(plan.WithoutPreviews(s.Desired), r.verify); err != nil {
 		return nil, err
 	}
+	if r.probe != nil && r.verify.From == fromPod && r.AgentImage == nil {
+		return nil, errNoImage() // now, and not once the new pods serve
+	}
 	switch {
 	case r.probe != nil:
 		s.Probe, s.Rate = r.probe.name(), r.probe.rate()

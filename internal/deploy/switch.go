@@ -72,10 +72,22 @@ func (r *run) mayShrink(ctx context.Context, s plan.Step, now map[string]string)
 	if err != nil {
 		return err
 	}
-	if len(after) == 0 || len(after) < len(leaving) {
-		return refusal.New("%s would go from %d ready pods to %d (%s): the requests stay where they are", s.Ref, len(leaving), len(after), plan.SelectorText(s.Selector))
+	if need := largestSet(leaving); len(after) == 0 || len(after) < need {
+		return refusal.New("%s would go from %d ready pods to %d (%s): the requests stay where they are", s.Ref, need, len(after), plan.SelectorText(s.Selector))
 	}
 	return nil
+}
+
+// largestSet is how many pods the largest set among them has. An interrupted
+// deployment may have left a second set that serves beside the first: each was
+// meant to bear the requests alone.
+func largestSet(pods []*corev1.Pod) int {
+	largest, of := 0, map[string]int{}
+	for _, pod := range pods {
+		of[pod.Labels[plan.SetLabel]]++
+		largest = max(largest, of[pod.Labels[plan.SetLabel]])
+	}
+	return largest
 }
 
 func (r *run) readyPods(ctx context.Context, namespace string, selector map[string]string) ([]*corev1.Pod, error) {
