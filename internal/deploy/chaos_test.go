@@ -115,7 +115,6 @@ func TestChaos(t *testing.T) {
 		cases = chaosMatrix(t, whole)
 	}
 	report := &chaosTable{seed: seed, results: map[chaosCase]bool{}}
-	t.Cleanup(func() { report.write(t) })
 	places := make(chan struct{}, chaosAtOnce)
 	for _, c := range cases {
 		t.Run(c.String(), func(t *testing.T) {
@@ -124,7 +123,7 @@ func TestChaos(t *testing.T) {
 				places <- struct{}{}
 				defer func() { <-places }()
 			}
-			defer func() { report.add(c, !t.Failed()) }()
+			defer func() { report.add(t, c) }()
 			c.run(t, seed)
 		})
 	}
@@ -431,20 +430,15 @@ type chaosTable struct {
 	results map[chaosCase]bool
 }
 
-func (c *chaosTable) add(one chaosCase, good bool) {
+// add writes the table down, with one more case, when it is asked for.
+func (c *chaosTable) add(t *testing.T, one chaosCase) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.results[one] = good
-}
-
-// write writes the table when it is asked for.
-func (c *chaosTable) write(t *testing.T) {
+	c.results[one] = !t.Failed()
 	path := os.Getenv(chaosReport)
 	if path == "" {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	var text strings.Builder
 	fmt.Fprintf(&text, "# Deployers killed while the API server misbehaves\nOn %s, seed %d: a deployer is killed (SIGKILL) at each point of its protocol and meets the fault before that and when another one goes on.\n"+
 		"Good means: one end state, revision 2; no Job made twice; never fewer ready endpoints than before; a Service that always selects something; no request lost.\n"+
