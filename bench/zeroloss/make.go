@@ -319,9 +319,9 @@ func (a *subject) request(c cutover) deploy.Request {
 // manifests are the application's. Those of the naive cut-over have nothing
 // that keeps requests from being lost; Towline completes what is missing.
 func (a *subject) manifests() string {
-	mode := "graceful"
+	mode, work := "graceful", "0s"
 	if a.kind.App == exits {
-		mode = "naive"
+		mode, work = "naive", "20ms" // or there would hardly ever be a request to cut
 	}
 	ready := "        readinessProbe: {httpGet: {path: /readyz, port: 8080}, periodSeconds: 1}\n"
 	if a.kind.Strategy == naive {
@@ -348,6 +348,6 @@ spec:
       - name: web
         image: %s
         ports: [{name: http, containerPort: 8080}]
-        env: [{name: MODE, value: %s}, {name: STARTUP, value: 500ms}]
-%s`, a.replicas, a.images[a.version], mode, ready)
+        env: [{name: MODE, value: %s}, {name: WORK, value: %s}, {name: STARTUP, value: 500ms}]
+%s`, a.replicas, a.images[a.version], mode, work, ready)
 }
