@@ -119,7 +119,11 @@ func (a *subject) firstPlain(ctx context.Context) error {
 
 // first is the first revision by Towline, which nobody measures.
 func (a *subject) first(ctx context.Context) error {
-	request := a.request(cutover{Drain: "off"})
+	drain := "off"
+	if a.kind.Drain == "proxy" { // which is to stand before the old pods too
+		drain = a.kind.Drain
+	}
+	request := a.request(cutover{Drain: drain})
 	request.Verify = pipeline.Verify{Off: true}
 	d, err := a.deployer.Deploy(ctx, request)
 	if err == nil && d.Outcome != pipeline.Succeeded {

@@ -178,6 +178,9 @@ func (c chaosCase) run(t *testing.T, seed uint64) {
 	b := setupAlone(t)
 	request := b.chaosFirst(t, c.Strategy)
 	request.Key = "chaos"
+	if c.Fault == killed {
+		request.Propagation = "15s" // Nodes look for an API server that was away at growing intervals.
+	}
 	rng := c.rng(seed)
 	watch := b.chaosWatch(t)
 	proxy := kubetest.Faulty(t, "", c.faults(rng))
