@@ -43,6 +43,7 @@ type settings struct {
 	cluster string
 	nodes   int
 	down    bool
+	report  bool
 	listen  string
 	towline string
 
@@ -71,6 +72,7 @@ func main() {
 	flag.StringVar(&s.listen, "registry", "5055", "port of the registry that the nodes pull from")
 	flag.StringVar(&s.towline, "towline", "bin/towline", "towline program, which is also the image of the draining proxy")
 	flag.StringVar(&s.state, "state", filepath.Join("bin", "zeroloss.jsonl"), "file of the results so far; remove it to begin anew")
+	flag.BoolVar(&s.report, "report", false, "make no cut-over, only the report on those so far")
 	flag.StringVar(&s.out, "out", filepath.Join("docs", "benchmarks"), "directory of the report")
 	flag.Parse()
 	s.strategies, s.methods = strings.Split(strategies, ","), strings.Split(methods, ",")
@@ -91,7 +93,7 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	defer func() { err = errors.Join(err, results.close()) }()
 	todo := remaining(s, results.all)
-	if len(todo) > 0 {
+	if len(todo) > 0 && !s.report {
 		if err := carryOut(ctx, s, todo, results); err != nil {
 			return err
 		}
