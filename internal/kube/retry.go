@@ -65,7 +65,7 @@ func Transient(err error) bool {
 		return true
 	}
 	var dial *net.OpError
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || utilnet.IsProbableEOF(err) ||
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || utilnet.IsProbableEOF(err) ||
 		utilnet.IsHTTP2ConnectionLost(err) || (errors.As(err, &dial) && dial.Timeout())
 }
 
