@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"slices"
 
 	"github.com/towline/towline/internal/deploy/invariant"
 	"github.com/towline/towline/internal/deploy/plan"
@@ -14,7 +15,7 @@ import (
 // left to go back to, and each write looks for a later revision by itself.
 func (r *run) guard(ctx context.Context) (guarded context.Context, stop func(), err error) {
 	s := r.situation
-	served := plan.Served(s.Desired)
+	served := slices.DeleteFunc(plan.Served(s.Desired), func(o manifest.Object) bool { return plan.Idle(s, o) })
 	config := invariant.Config{
 		Cluster: r.Cluster, Log: r.log, Namespace: s.Namespace, Revision: r.record.Revision, Strategy: s.Strategy, Propagation: s.Knobs.Propagation, Now: r.Now,
 	}
@@ -33,7 +34,7 @@ func (r *run) guard(ctx context.Context) (guarded context.Context, stop func(), 
 		}
 	}
 	for _, o := range s.Desired {
-		if ref := kube.RefOf(o.Unstructured); ref.Namespace == s.Namespace && isWorkload(ref) {
+		if ref := kube.RefOf(o.Unstructured); ref.Namespace == s.Namespace && isWorkload(ref) && !plan.Idle(s, o) {
 			config.Workloads = append(config.Workloads, invariant.Workload{Ref: ref, Autoscaled: s.Scaled[ref.ID()] != ""})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/towline/towline/internal/deploy/journal"
+	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -214,7 +216,7 @@ func TestAStoppedDeploymentIsResumedWithItsKey(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	config := b.config
 	config.reached = func(point string) {
-		if point == "deploying apply Deployment web" {
+		if point == "journal" {
 			cancel(pipeline.ErrShutdown)
 		}
 	}
@@ -226,6 +228,38 @@ func TestAStoppedDeploymentIsResumedWithItsKey(t *testing.T) {
 		t.Errorf("revision %d, want 1", d.Revision)
 	}
 	b.wantOneRevision(t, 1, pipeline.Succeeded)
+}
+
+func TestWhatIsUnchangedIsNotWrittenAgain(t *testing.T) {
+	b := setup(t)
+	service := "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n"
+	versions := func() (found []string) {
+		for _, ref := range []kube.Ref{b.ref("apps/v1", "Deployment", "web"), b.ref("v1", "Service", "web")} {
+			live, err := b.cluster.Get(t.Context(), ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, fmt.Sprintf("%s sequence %d generation %d", ref, plan.SequenceOf(live), live.GetGeneration()))
+		}
+		return found
+	}
+	b.write(t, fmt.Sprintf(noPods, 1), service)
+	b.deployFirst(t)
+	first := versions()
+	b.deployFirst(t)
+	if got := versions(); !slices.Equal(got, first) {
+		t.Errorf("an unchanged deployment makes %v of %v", got, first)
+	}
+	b.write(t, fmt.Sprintf(noPods, 2), service)
+	b.deployKilled(t, Request{Key: "never-again", Root: b.root, Deploy: pipeline.Deploy{App: "web", Namespace: b.namespace, Verify: pipeline.Verify{Off: true}}}, "journal")
+	b.write(t, fmt.Sprintf(noPods, 1), service)
+	b.config.LeaseWait = time.Minute
+	b.deployFirst(t)
+	for _, got := range versions() { // The killed one might only be paused, and go on to write.
+		if !strings.Contains(got, "sequence 4") {
+			t.Errorf("%s, want sequence 4", got)
+		}
+	}
 }
 
 func TestAnInterruptedRevisionIsClosedByTheNextDeployment(t *testing.T) {

@@ -180,11 +180,11 @@ func (r *run) waiter() *rollout.Waiter {
 
 // apply sends one object. One that would not change is left alone.
 func (r *run) apply(ctx context.Context, s plan.Step) (*unstructured.Unstructured, error) {
+	if s.Change == plan.Unchanged && (!plan.Fenced(s.Ref) || r.settled(s.Live)) {
+		return s.Live, nil
+	}
 	if plan.Fenced(s.Ref) {
 		return r.applyFenced(ctx, s)
-	}
-	if s.Change == plan.Unchanged {
-		return s.Live, nil
 	}
 	if s.Mark != "" {
 		r.mark(s.Mark)
@@ -194,6 +194,13 @@ func (r *run) apply(ctx context.Context, s plan.Step) (*unstructured.Unstructure
 		return nil, refusal.Or(err, "the API server refuses %v", err)
 	}
 	return applied, nil
+}
+
+// settled tells whether an object may keep the sequence that it carries though
+// a new revision is made: nobody who wrote that sequence, or a later one, is
+// still under way with something else in mind.
+func (r *run) settled(live *unstructured.Unstructured) bool {
+	return plan.SequenceOf(live) >= r.journal.Settled(r.record.Revision)
 }
 
 // applyFenced sends an object that carries the sequence. It goes with the

@@ -213,6 +213,25 @@ func (j *Journal) GoodBefore(revision int) *Entry {
 	return nil
 }
 
+// Settled is the lowest revision from which on all before another one have
+// succeeded; that other one itself when the last one before it has not. What
+// carries a settled revision has no process left that might still write
+// something else: each of them came to its end, and the end was what it had
+// planned.
+func (j *Journal) Settled(revision int) int {
+	settled := revision
+	for _, e := range slices.Backward(j.Entries) {
+		if e.Revision() >= revision {
+			continue
+		}
+		if !e.Good() || e.Revision() != settled-1 {
+			break
+		}
+		settled = e.Revision()
+	}
+	return settled
+}
+
 // OwnedBefore are the objects that the revisions before another one may have
 // left in the cluster: those of the last good one and of all that came after
 // it and did not end well. Of the kinds that may be pruned only when asked for,

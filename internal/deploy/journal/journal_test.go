@@ -126,3 +126,41 @@ func TestAPartOfARevisionIsNotTakenForTheWhole(t *testing.T) {
 		t.Errorf("%d objects, error %v", len(objects), err)
 	}
 }
+
+func TestSettledRevisionsAreThoseThatSucceededOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	good, bad := pipeline.Succeeded, pipeline.Failed
+	for _, c := range []struct {
+		name     string
+		outcomes map[int]pipeline.Outcome
+		want     int
+	}{
+		{"a first revision has none before it", nil, 5},
+		{"all have succeeded", map[int]pipeline.Outcome{2: good, 3: good, 4: good}, 2},
+		{"one in between has failed", map[int]pipeline.Outcome{2: good, 3: bad, 4: good}, 4},
+		{"the last one has failed", map[int]pipeline.Outcome{3: good, 4: bad}, 5},
+		{"one in between is not known any more", map[int]pipeline.Outcome{2: good, 4: good}, 4},
+		{"one that came later does not count", map[int]pipeline.Outcome{4: good, 5: bad, 6: bad}, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			j := &Journal{}
+			for revision := 1; revision < 9; revision++ {
+				if outcome, ok := c.outcomes[revision]; ok {
+					j.Entries = append(j.Entries, kept(t, revision, outcome, nil, shopSettings))
+				}
+			}
+			if got := j.Settled(5); got != c.want {
+				t.Errorf("settled from revision %d on, want %d", got, c.want)
+			}
+		})
+	}
+	t.Run("one that is under way", func(t *testing.T) {
+		t.Parallel()
+		under := kept(t, 4, good, nil, shopSettings)
+		under.Phase = Deploying
+		if got := (&Journal{Entries: []*Entry{under}}).Settled(5); got != 5 {
+			t.Errorf("settled from revision %d on, want 5", got)
+		}
+	})
+}

@@ -317,3 +317,36 @@ func TestAdopted(t *testing.T) {
 		})
 	}
 }
+
+func TestNobodyWaitsForWhatHasNoPods(t *testing.T) {
+	t.Parallel()
+	const none = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {replicas: 0}}"
+	for _, c := range []struct {
+		name, desired, live, scaler string
+		want                        bool
+	}{
+		{"a new one without pods", none, "", "", true},
+		{"one that stays without pods", none, none, "", true},
+		{"one whose pods are to go", none, strings.Replace(none, "replicas: 0", "replicas: 2", 1), "", false},
+		{"one whose pods are going", none, strings.TrimSuffix(none, "}") + ", status: {replicas: 1}}", "", false},
+		{"one that gets pods", strings.Replace(none, "replicas: 0", "replicas: 1", 1), none, "", false},
+		{"one that does not say how many", strings.Replace(none, "replicas: 0", "paused: false", 1), none, "", false},
+		{"one that an autoscaler may give pods", none, none, "HorizontalPodAutoscaler web", false},
+		{"another kind", strings.Replace(none, "Deployment", "StatefulSet", 1), "", "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var live []string
+			if c.live != "" {
+				live = append(live, c.live)
+			}
+			s := situation(t, 2, []string{c.desired}, live, nil)
+			if c.scaler != "" {
+				s.Scaled[kube.RefOf(s.Desired[0].Unstructured).ID()] = c.scaler
+			}
+			if got := Idle(s, s.Desired[0]); got != c.want {
+				t.Errorf("idle %t, want %t", got, c.want)
+			}
+		})
+	}
+}

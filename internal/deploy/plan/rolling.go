@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -68,11 +70,26 @@ func waits(s Situation, objects []manifest.Object, wave int) []Step {
 	var steps []Step
 	for _, o := range objects {
 		ref := kube.RefOf(o.Unstructured)
-		if text := waited[ref.GVK().GroupKind().String()]; text != "" {
+		if text := waited[ref.GVK().GroupKind().String()]; text != "" && !Idle(s, o) {
 			steps = append(steps, waitStep(s, ref, text, wave))
 		}
 	}
 	return steps
+}
+
+// Idle tells that a Deployment has no pods and is to have none, so that there
+// is nothing to wait for, and nothing to lose.
+func Idle(s Situation, o manifest.Object) bool {
+	ref := kube.RefOf(o.Unstructured)
+	if ref.GVK().GroupKind().String() != "Deployment.apps" || s.Scaled[ref.ID()] != "" || ReplicasOf(o.Unstructured) != 0 {
+		return false
+	}
+	live := s.Live[ref.ID()]
+	if live == nil {
+		return true
+	}
+	pods, _, err := unstructured.NestedInt64(live.Object, "status", "replicas")
+	return err == nil && pods == 0 && ReplicasOf(live) == 0
 }
 
 // needed separates what pods need to run at all from the workloads and what

@@ -73,8 +73,9 @@ func SideBySide(objects []manifest.Object, preview bool) ([]manifest.Object, err
 // Served are the Deployments that a Service of the objects sends requests to.
 func Served(objects []manifest.Object) []manifest.Object {
 	var found []manifest.Object
+	services := activeServices(objects)
 	for _, d := range manifest.OfKind(objects, "apps", "Deployment") {
-		if slices.ContainsFunc(activeServices(objects), func(s manifest.Object) bool { return manifest.Selects(s.Unstructured, d.Unstructured) }) {
+		if slices.ContainsFunc(services, func(s manifest.Object) bool { return manifest.Selects(s.Unstructured, d.Unstructured) }) {
 			found = append(found, d)
 		}
 	}
