@@ -139,7 +139,7 @@ func chaosMatrix(t *testing.T, strategies string) []chaosCase {
 	var cases []chaosCase
 	for strategy := range strings.SplitSeq(strategies, ",") {
 		b := setupAlone(t)
-		request := b.chaosFirst(t, strategy)
+		request := b.chaosFirst(t, strategy, "")
 		for _, point := range b.points(t, request) {
 			for _, fault := range chaosFaults {
 				cases = append(cases, chaosCase{strategy, unmarked(point), fault})
@@ -154,8 +154,8 @@ func chaosMatrix(t *testing.T, strategies string) []chaosCase {
 const patient = "        readinessProbe: {httpGet: {path: /readyz, port: 8080}, periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 5}\n"
 
 // chaosFirst deploys revision 1 and writes the manifests of revision 2, whose
-// request is returned.
-func (b *bundle) chaosFirst(t *testing.T, strategy string) Request {
+// request is returned. Both have the propagation, unless it is "".
+func (b *bundle) chaosFirst(t *testing.T, strategy, propagation string) Request {
 	t.Helper()
 	image := webImage(t)
 	version := func(v string) {
@@ -166,6 +166,7 @@ func (b *bundle) chaosFirst(t *testing.T, strategy string) Request {
 	if strategy != plan.Rolling {
 		request = b.cutover(strategy)
 	}
+	request.Propagation = cmp.Or(propagation, request.Propagation)
 	request.Verify.Off, request.Timeout = true, "4m"
 	b.deployWell(t, request)
 	version("2")
@@ -176,11 +177,14 @@ func (b *bundle) chaosFirst(t *testing.T, strategy string) Request {
 
 func (c chaosCase) run(t *testing.T, seed uint64) {
 	b := setupAlone(t)
-	request := b.chaosFirst(t, c.Strategy)
-	request.Key = "chaos"
+	propagation := ""
 	if c.Fault == killed {
-		request.Propagation = "15s" // Nodes look for an API server that was away at growing intervals.
+		// The default, and not what a test makes do with: nodes look for an API
+		// server that was away at growing intervals.
+		propagation = "10s"
 	}
+	request := b.chaosFirst(t, c.Strategy, propagation)
+	request.Key = "chaos"
 	rng := c.rng(seed)
 	watch := b.chaosWatch(t)
 	proxy := kubetest.Faulty(t, "", c.faults(rng))
