@@ -27,15 +27,18 @@ func (p Problems) String() string {
 	return strings.Join(lines, "\n")
 }
 
-func (p *Problems) add(path, hint, format string, args ...any) {
-	*p = append(*p, Problem{Path: path, Hint: hint, Message: fmt.Sprintf(format, args...)})
+// finder gathers the problems of one configuration.
+type finder struct{ found Problems }
+
+func (f *finder) add(path, hint, format string, args ...any) {
+	f.found = append(f.found, Problem{Path: path, Hint: hint, Message: fmt.Sprintf(format, args...)})
 }
 
 // oneOf wants one of some words, or none.
-func (p *Problems) oneOf(path, value string, words ...string) {
+func (f *finder) oneOf(path, value string, words ...string) {
 	if value != "" && !slices.Contains(words, value) {
 		last := path[strings.LastIndex(path, ".")+1:]
-		p.add(path, "choose "+orList(words), "unknown %s %q", last, value)
+		f.add(path, "choose "+orList(words), "unknown %s %q", last, value)
 	}
 }
 
