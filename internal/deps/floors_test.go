@@ -18,7 +18,7 @@ const module = "github.com/towline/towline/internal/"
 // packages on a lower floor, so neighbours on one floor never meet: they are
 // introduced to each other in app.
 var floors = [][]string{
-	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "config", "checkout", "drain"},
+	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "config", "checkout", "drain", "waittest"},
 	{"definition", "kube", "store", "report", "probe", "client", "localkube"},
 	{"source", "engine", "build", "image", "deploy", "agent"},
 	{"server"},
