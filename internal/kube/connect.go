@@ -109,6 +109,7 @@ type settings struct {
 // rate limit is off: the API server's own priority and fairness says when to
 // slow down, and callers bound how much they send at once.
 func newCluster(s settings) (*Cluster, error) {
+	SilenceLibraries()
 	config, name := rest.CopyConfig(s.config), s.name
 	config.QPS, config.Burst = -1, -1
 	config.UserAgent = "towline"
