@@ -27,7 +27,7 @@ func TestLibrariesAreSilent(t *testing.T) {
 		cutShort(t)
 		return
 	}
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLibrariesAreSilent$") //nolint:gosec // This very test.
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLibrariesAreSilent$")
 	child.Env = append(os.Environ(), silentVariable+"=yes")
 	var stdout, stderr bytes.Buffer
 	child.Stdout, child.Stderr = &stdout, &stderr
