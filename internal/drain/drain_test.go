@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/towline/towline/internal/waittest"
 )
 
 // slow answers at once, but /slow only when it is told to.
@@ -196,7 +198,7 @@ func TestToEndTheProxyDrainsIt(t *testing.T) {
 	d := dial(t, s.address)
 	d.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
 	s.stop()
-	until(t, "a new connection is served and told", func() bool { return dial(t, s.address).get("/").Close })
+	waittest.Until(t, "a new connection is served and told", func() bool { return dial(t, s.address).get("/").Close })
 	close(release)
 	if r := d.answer("GET"); !r.Close || r.StatusCode != 200 {
 		t.Errorf("close %v, status %d", r.Close, r.StatusCode)
@@ -204,19 +206,37 @@ func TestToEndTheProxyDrainsIt(t *testing.T) {
 }
 
 // pods is a Service of two pods: the one that ends, and another that takes
-// over in the middle of the detach time.
+// over once each client has met the drain of the first.
 type pods struct {
 	address atomic.Pointer[string]
+	rounds  []atomic.Int64 // requests that were answered, by client
 	sent    atomic.Int64
 	lost    atomic.Int64
 	cause   sync.Map
 }
 
+// all waits until each client has had so many more answers.
+func (p *pods) all(t *testing.T, more int64) {
+	t.Helper()
+	begin := make([]int64, len(p.rounds))
+	for i := range p.rounds {
+		begin[i] = p.rounds[i].Load()
+	}
+	waittest.Until(t, "each client has more answers", func() bool {
+		for i := range p.rounds {
+			if p.rounds[i].Load() < begin[i]+more {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // client sends requests on one kept connection until ctx ends, opens another
 // one when it is told to, and repeats nothing. A connection that is closed
 // while it is idle is noticed before the next request is sent, as good clients
-// do.
-func (p *pods) client(ctx context.Context, pause time.Duration) {
+// do. It thinks for a pause between two requests.
+func (p *pods) client(ctx context.Context, n int, pause time.Duration) {
 	var conn net.Conn
 	var r *bufio.Reader
 	defer func() {
@@ -246,7 +266,13 @@ func (p *pods) client(ctx context.Context, pause time.Duration) {
 			_ = conn.Close()
 			conn = nil
 		}
-		time.Sleep(pause)
+		if err == nil {
+			p.rounds[n].Add(1)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -273,31 +299,30 @@ func TestNoClientLosesARequestThoughTheApplicationEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(2 * time.Millisecond)
+		<-time.After(2 * time.Millisecond) // There is always a request in flight.
 	})
 	naive := &http.Server{Handler: handler}
 	l := listen(t)
 	go func() { _ = naive.Serve(l) }()
-	s := start(t, l, Config{Detach: time.Second, Longest: 10 * time.Second})
+	s := start(t, l, Config{Detach: 3 * time.Second, Longest: 10 * time.Second})
 	other := startHTTP(t, handler, quick)
 
-	var p pods
+	p := pods{rounds: make([]atomic.Int64, 60)}
 	p.address.Store(&s.address)
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
-	for i := range 60 {
+	for i := range p.rounds {
 		// From always busy to one request each 300 ms.
-		clients.Go(func() { p.client(ctx, time.Duration(i*i)*time.Millisecond/12) })
+		clients.Go(func() { p.client(ctx, i, time.Duration(i*i)*time.Millisecond/12) })
 	}
-	until(t, "requests flow", func() bool { return p.sent.Load() > 500 })
+	p.all(t, 3)
 	done := s.begin(t)
-	time.Sleep(500 * time.Millisecond)
+	p.all(t, 2)
 	p.address.Store(&other.app)
 	<-done
 	_ = naive.Close() // resets what is open, as an exit does
 	s.stop()
-	before := p.sent.Load()
-	until(t, "requests flow", func() bool { return p.sent.Load() > before+200 })
+	p.all(t, 3)
 	stop()
 	clients.Wait()
 	if lost := p.lost.Load(); lost > 0 {
@@ -318,22 +343,22 @@ func TestAClientOfHTTP2LosesNoRequest(t *testing.T) {
 		if _, again := handled.LoadOrStore(string(id), true); again {
 			twice.Add(1)
 		}
-		time.Sleep(5 * time.Millisecond)
+		<-time.After(5 * time.Millisecond) // There is always a request in flight.
 	})
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
 	naive := &http.Server{Handler: handler, Protocols: &protocols}
 	l := listen(t)
 	go func() { _ = naive.Serve(l) }()
-	s := start(t, l, Config{Detach: 500 * time.Millisecond, Longest: 10 * time.Second})
+	s := start(t, l, Config{Detach: time.Second, Longest: 10 * time.Second})
 	other := startHTTP(t, handler, quick)
 	client := clientHTTP2(t)
 
-	var p pods
+	p := pods{rounds: make([]atomic.Int64, 10)}
 	p.address.Store(&s.address)
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
-	for range 10 {
+	for i := range p.rounds {
 		clients.Go(func() {
 			for ctx.Err() == nil {
 				id := strings.NewReader(fmt.Sprint(p.sent.Add(1)))
@@ -344,18 +369,18 @@ func TestAClientOfHTTP2LosesNoRequest(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, response.Body)
 				_ = response.Body.Close()
+				p.rounds[i].Add(1)
 			}
 		})
 	}
-	until(t, "requests flow", func() bool { return p.sent.Load() > 100 })
+	p.all(t, 10)
 	done := s.begin(t)
-	time.Sleep(250 * time.Millisecond)
+	p.all(t, 10)
 	p.address.Store(&other.app)
 	<-done
 	_ = naive.Close()
 	s.stop()
-	before := p.sent.Load()
-	until(t, "requests flow", func() bool { return p.sent.Load() > before+100 })
+	p.all(t, 10)
 	stop()
 	clients.Wait()
 	if lost := p.lost.Load(); lost > 0 {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/towline/towline/internal/waittest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -59,7 +61,7 @@ func start(t testing.TB, app net.Listener, config Config) *server {
 			t.Error("the proxy does not end")
 		}
 	})
-	until(t, "the proxy listens", func() bool {
+	waittest.Until(t, "the proxy listens", func() bool {
 		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", s.admin))
 		if err == nil {
 			_ = response.Body.Close()
@@ -120,15 +122,6 @@ func freePorts(t testing.TB, n int) (ports []int) {
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports
-}
-
-func until(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
 }
 
 // begin begins the drain and returns a channel that is closed when it is over.

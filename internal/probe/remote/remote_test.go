@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/towline/towline/internal/waittest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,14 +30,14 @@ const token = "a-token-that-is-long-enough"
 type there struct {
 	url      string
 	received *atomic.Int64
-	log      *syncBuffer
+	log      *waittest.Log
 	end      context.CancelFunc
 	ended    chan error
 }
 
 func serve(t *testing.T, change func(*ServeConfig)) *there {
 	t.Helper()
-	x := &there{received: &atomic.Int64{}, log: &syncBuffer{}, ended: make(chan error, 1)}
+	x := &there{received: &atomic.Int64{}, log: &waittest.Log{}, ended: make(chan error, 1)}
 	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { x.received.Add(1) }))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -68,17 +69,6 @@ func (x *there) attach(t *testing.T, through string) *Remote {
 	return r
 }
 
-// until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for tick := time.NewTicker(2 * time.Millisecond); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
 func marks(t *testing.T, r *Remote) (texts []string) {
 	t.Helper()
 	v, err := r.Stop(t.Context())
@@ -95,11 +85,11 @@ func TestItCountsThereAndTellsHere(t *testing.T) {
 	t.Parallel()
 	x := serve(t, nil)
 	r := x.attach(t, x.url)
-	until(t, "requests", func() bool { return r.Snapshot().Requests > 50 })
+	waittest.Until(t, "requests", func() bool { return r.Snapshot().Requests > 50 })
 	r.Mark("switch")
 	r.flush(t.Context())
 	before := int(x.received.Load())
-	until(t, "more requests", func() bool { return r.Snapshot().Requests > before+50 })
+	waittest.Until(t, "more requests", func() bool { return r.Snapshot().Requests > before+50 })
 	v, err := r.Stop(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +138,7 @@ func TestItWaitsForATargetThatIsNew(t *testing.T) {
 	})
 	t.Cleanup(func() { app.Close() })
 	r := x.attach(t, x.url)
-	until(t, "requests", func() bool { return r.Snapshot().Requests > 20 })
+	waittest.Until(t, "requests", func() bool { return r.Snapshot().Requests > 20 })
 	if v, err := r.Stop(t.Context()); err != nil || v.Lost != 0 || v.Requests != int(x.received.Load()) {
 		t.Errorf("the application received %d requests: %+v, %v", x.received.Load(), v, err)
 	}
@@ -164,12 +154,12 @@ func TestNothingCountedIsLostWithTheConnection(t *testing.T) {
 		before := r.Snapshot().Requests
 		way.cut()
 		r.Mark(fmt.Sprint("mark ", n))
-		until(t, "requests after the connection was cut", func() bool { return r.Snapshot().Requests > before+10 })
+		waittest.Until(t, "requests after the connection was cut", func() bool { return r.Snapshot().Requests > before+10 })
 	}
 	way.shut()
 	before, sofar := x.received.Load(), time.Since(began)
 	r.Mark("while nobody could be asked")
-	until(t, "requests while nobody could be asked", func() bool { return x.received.Load() > before+50 })
+	waittest.Until(t, "requests while nobody could be asked", func() bool { return x.received.Load() > before+50 })
 	way.open()
 	v, err := r.Stop(t.Context())
 	if err != nil {
@@ -192,12 +182,12 @@ func TestWhoeverAttachesAgainFindsAllCounts(t *testing.T) {
 	x := serve(t, nil)
 	first := x.attach(t, x.url)
 	first.Mark("before")
-	until(t, "the mark and requests", func() bool { return first.Snapshot().Requests > 50 })
+	waittest.Until(t, "the mark and requests", func() bool { return first.Snapshot().Requests > 50 })
 	first.flush(t.Context())
 	first.Detach() // as its process dies
 	second := x.attach(t, x.url)
 	first50 := second.Snapshot().Requests
-	until(t, "the stream", func() bool { return second.Snapshot().Requests > first50 })
+	waittest.Until(t, "the stream", func() bool { return second.Snapshot().Requests > first50 })
 	if v := second.Snapshot(); v.Requests < 50 || len(v.Marks) != 2 {
 		t.Errorf("heard of %d requests and %d marks", v.Requests, len(v.Marks))
 	}
@@ -228,7 +218,7 @@ func TestAMarkWhoseAnswerIsLostIsPutOnce(t *testing.T) {
 	t.Cleanup(way.Close)
 	r := x.attach(t, way.URL)
 	r.Mark("switch")
-	until(t, "three tries", func() bool { return tries.Load() >= 3 })
+	waittest.Until(t, "three tries", func() bool { return tries.Load() >= 3 })
 	if diff := cmp.Diff([]string{"start", "switch"}, marks(t, r)); diff != "" {
 		t.Errorf("marks (-want +got):\n%s", diff)
 	}
@@ -284,7 +274,7 @@ func TestAProberThatIsFollowedDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	x := serve(t, func(cfg *ServeConfig) { cfg.Idle = 2 * time.Second })
 	r := x.attach(t, x.url)
-	until(t, "twice the time", func() bool { return r.Snapshot().Rate > 0 && r.Snapshot().Requests > 800 })
+	waittest.Until(t, "twice the time", func() bool { return r.Snapshot().Rate > 0 && r.Snapshot().Requests > 800 })
 	select {
 	case err := <-x.ended:
 		t.Fatalf("it ended: %v", err)
@@ -401,21 +391,3 @@ func (u *unsteady) cut() {
 
 func (u *unsteady) shut() { u.mu.Lock(); u.closed = true; u.mu.Unlock(); u.cut() }
 func (u *unsteady) open() { u.mu.Lock(); u.closed = false; u.mu.Unlock() }
-
-// syncBuffer is a buffer for one writer and several readers.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
