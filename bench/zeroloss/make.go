@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/deploy"
+	"github.com/towline/towline/internal/deploy/webtest"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -327,31 +328,19 @@ func (a *subject) manifests() string {
 	if a.kind.App == exits {
 		mode, work = "naive", "20ms" // or there would hardly ever be a request to cut
 	}
-	ready := "        readinessProbe: {httpGet: {path: /readyz, port: 8080}, periodSeconds: 1}\n"
-	if a.kind.Strategy == naive {
-		ready = ""
+	web := webtest.Deployment(a.images[a.version], a.replicas, "MODE="+mode, "WORK="+work, "STARTUP=500ms")
+	if a.kind.Strategy != naive {
+		web += webtest.Ready
 	}
-	return fmt.Sprintf(`apiVersion: v1
+	return service + "---\n" + web
+}
+
+// service leads to the application's port by its name.
+const service = `apiVersion: v1
 kind: Service
 metadata: {name: web}
 spec:
   type: NodePort
   selector: {app: web}
   ports: [{name: http, port: 80, targetPort: http}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: %d
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - name: web
-        image: %s
-        ports: [{name: http, containerPort: 8080}]
-        env: [{name: MODE, value: %s}, {name: WORK, value: %s}, {name: STARTUP, value: 500ms}]
-%s`, a.replicas, a.images[a.version], mode, work, ready)
-}
+`

@@ -16,6 +16,7 @@ import (
 
 	"github.com/towline/towline/internal/agent"
 	"github.com/towline/towline/internal/deploy"
+	"github.com/towline/towline/internal/deploy/imagetest"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/localkube"
 )
@@ -79,15 +80,13 @@ func (st *stage) connect(ctx context.Context, kubeconfig string) (err error) {
 	if st.kubectl, err = st.local.Kubectl(); err != nil {
 		return fmt.Errorf("find the kubectl of cluster %s: %w", st.cluster.Context, err)
 	}
-	host, stop, err := serveRegistry(st.cluster, st.listen)
+	// Its port is the same in each slice, so that what is deployed stays the same.
+	images, err := imagetest.Listen(ctx, st.cluster, st.listen)
 	if err != nil {
 		return err
 	}
-	st.closers = append(st.closers, stop)
-	if err := st.local.TrustRegistry(ctx, host, "http://"+host, ""); err != nil {
-		return err
-	}
-	refs, err := pushVersions(ctx, host, versionNames[:])
+	st.closers = append(st.closers, images.Close)
+	refs, err := pushVersions(ctx, images, versionNames[:])
 	if err != nil {
 		return err
 	}
@@ -95,7 +94,7 @@ func (st *stage) connect(ctx context.Context, kubeconfig string) (err error) {
 	st.deployer = deploy.New(deploy.Config{
 		Cluster: st.cluster, Kubectl: st.kubectl,
 		AgentImage: func(ctx context.Context) (string, error) {
-			return agent.Publish(ctx, agent.Target{Reference: host + "/towline-agent", Insecure: true, Executables: []string{st.towline}})
+			return agent.Publish(ctx, agent.Target{Reference: images.Host + "/towline-agent", Insecure: true, Executables: []string{st.towline}})
 		},
 	})
 	return nil

@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,6 +13,7 @@ import (
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/localkube"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // kubectlApplies runs the real kubectl apply, without --server-side.
@@ -217,17 +217,18 @@ func (b *bundle) noDrift(t *testing.T) {
 // serves waits until a Service has a ready endpoint.
 func (b *bundle) serves(t *testing.T, service string) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+	waittest.Until(t, "Service "+service+" has a ready endpoint", func() bool {
 		slices, err := b.cluster.EndpointSlices(t.Context(), b.namespace, service)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, slice := range slices {
 			for _, endpoint := range slice.Endpoints {
 				if endpoint.Conditions.Ready != nil && *endpoint.Conditions.Ready {
-					return
+					return true
 				}
 			}
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Service %s has no ready endpoint: %v", service, err)
-		}
-	}
+		return false
+	})
 }

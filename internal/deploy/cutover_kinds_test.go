@@ -13,6 +13,7 @@ import (
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // front is a Deployment of that name whose pods have a label of their own and
@@ -152,7 +153,7 @@ func TestAnAutoscalerIsPointedAtTheNewSetOnceItServes(t *testing.T) {
 				b.deployWell(t, request)
 				first := target()
 				// What the autoscaler does when there is more to do.
-				if err := b.cluster.Scale(t.Context(), b.ref("apps/v1", "Deployment", first), 2); err != nil {
+				if err := b.cluster.Scale(t.Context(), b.ref("apps/v1", "Deployment", first), 2, kube.Guard{}); err != nil {
 					t.Fatal(err)
 				}
 				b.write(t, web(image, 1, "VERSION=2-"+strategy)+ready, webService, c.scaler)
@@ -303,7 +304,7 @@ func TestDataAndSharedObjectsAreKept(t *testing.T) {
 	request := b.request()
 	request.Prune = []string{"PersistentVolumeClaim"}
 	b.deployWell(t, request)
-	until(t, "the claim has gone", func() bool {
+	waittest.Until(t, "the claim has gone", func() bool {
 		_, err := b.cluster.Get(t.Context(), b.ref("v1", "PersistentVolumeClaim", "data"))
 		return kube.IsNotFound(err)
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // approved deploys VERSION=1 and returns the request for VERSION=2 that waits
@@ -31,15 +32,10 @@ func (b *bundle) approved(t *testing.T) Request {
 // waiting waits until a revision waits for a decision.
 func (b *bundle) waiting(t *testing.T, revision int) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	waittest.Until(t, fmt.Sprintf("revision %d waits for a decision", revision), func() bool {
 		j, err := journal.Open(t.Context(), b.cluster, "web", b.namespace)
-		if err == nil && j.ByRevision(revision) != nil && !j.ByRevision(revision).Waiting.IsZero() {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("revision %d does not wait for a decision: %v", revision, err)
-		}
-	}
+		return err == nil && j.ByRevision(revision) != nil && !j.ByRevision(revision).Waiting.IsZero()
+	})
 }
 
 // ended is what a deployment in the background has come to.
@@ -138,11 +134,7 @@ func TestAnAbortStopsADeploymentAnywhere(t *testing.T) {
 	request := b.request()
 	request.Verify.Off, request.Timeout = true, "5m"
 	done := b.inBackground(t, request)
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(b.log.String(), "journal revision 2"); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("revision 2 is not begun")
-		}
-	}
+	b.log.Await(t, "journal revision 2")
 	_, err := New(b.config).Promote(t.Context(), b.decision("ben@desk"))
 	if err == nil || !strings.Contains(err.Error(), "revision 2 of web waits for no approval") {
 		t.Errorf("a promotion of what needs none: %v", err)

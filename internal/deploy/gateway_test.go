@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // gatewayAPI is the module whose definition of HTTPRoute the tests use.
@@ -62,7 +63,7 @@ func define(t *testing.T, cluster *kube.Cluster, kind schema.GroupVersionKind, t
 	}
 	const mark = "towline.dev/test"
 	foreign := false
-	until(t, "an earlier test's definition has gone", func() bool {
+	waittest.Until(t, "an earlier test's definition has gone", func() bool {
 		live, err := cluster.Get(t.Context(), kube.RefOf(&definition))
 		foreign = err == nil && live.GetLabels()[mark] == ""
 		return kube.IsNotFound(err) || err == nil && live.GetDeletionTimestamp() == nil
@@ -79,20 +80,10 @@ func define(t *testing.T, cluster *kube.Cluster, kind schema.GroupVersionKind, t
 			t.Error(err)
 		}
 	})
-	until(t, "the kind of "+definition.GetName()+" is served", func() bool {
+	waittest.Until(t, "the kind of "+definition.GetName()+" is served", func() bool {
 		_, err := cluster.Resource(kind)
 		return err == nil
 	})
-}
-
-// until waits until something holds.
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited for a minute until %s", what)
-		}
-	}
 }
 
 // gatewayLag is how late the gateway learns of endpoints. Weights it has at
@@ -195,7 +186,11 @@ func (g *gateway) load(ctx context.Context) {
 	for {
 		select {
 		case next := <-g.coming:
-			time.Sleep(time.Until(next.at))
+			select {
+			case <-time.After(time.Until(next.at)): // its lag is what it is to show
+			case <-ctx.Done():
+				return
+			}
 			g.mu.Lock()
 			g.loaded[next.service] = next.pods
 			g.mu.Unlock()

@@ -23,6 +23,7 @@ import (
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // target is an application in this process, behind a relay in a pod and its
@@ -31,7 +32,7 @@ type target struct {
 	*run
 	received atomic.Int64
 	wrong    atomic.Int64 // requests that are not as they were to be sent
-	log      *syncBuffer
+	log      *waittest.Log
 }
 
 // serveTarget answers all requests, but hangs up instead on the last of each
@@ -47,7 +48,7 @@ func serveTarget(t *testing.T, cluster *kube.Cluster, hangUp int, want func(*htt
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &target{log: &syncBuffer{}}
+	x := &target{log: &waittest.Log{}}
 	var served sync.WaitGroup
 	t.Cleanup(func() { listener.Close(); served.Wait() })
 	served.Go(func() {
@@ -116,20 +117,14 @@ spec:
     args: ["%s"]
     readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
     securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
-`, programs.relay.publish(t, "relay", "./testdata/relay"), address))
-	deadline := time.Now().Add(2 * time.Minute)
-	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+`, relayImage(t), address))
+	waittest.Until(t, "the Service has an endpoint", func() bool {
 		slices, err := x.Cluster.EndpointSlices(t.Context(), x.record.Namespace, "web")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(slices) > 0 && len(slices[0].Endpoints) > 0 && *slices[0].Endpoints[0].Conditions.Ready {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the Service gets no endpoint")
-		}
-	}
+		return len(slices) > 0 && len(slices[0].Endpoints) > 0 && *slices[0].Endpoints[0].Conditions.Ready
+	})
 }
 
 func (x *target) watchman(t *testing.T, verify pipeline.Verify) *watchman {
@@ -350,15 +345,10 @@ func TestALostProberPodIsSaidInTheVerdict(t *testing.T) {
 	if err := x.Cluster.Delete(t.Context(), p.place, ""); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(time.Minute)
-	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
-		if _, err := x.Cluster.Get(t.Context(), p.place); kube.IsNotFound(err) {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the pod does not go")
-		}
-	}
+	waittest.Until(t, "the pod has gone", func() bool {
+		_, err := x.Cluster.Get(t.Context(), p.place)
+		return kube.IsNotFound(err)
+	})
 	v := *w.verdict()
 	if v.Requests < before.Requests || !strings.Contains(v.Partial, "the prober's pod was lost") {
 		t.Errorf("%d requests before: %+v", before.Requests, v)

@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // verdict is what a webhook does with a request.
@@ -77,7 +78,7 @@ func (b *bundle) webhook(t *testing.T, judge func(r *admissionv1.AdmissionReques
 		_ = serving.Close()
 	})
 	probe := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "probe", "namespace": b.namespace}}}
-	until(t, "the API server asks the webhook", func() bool {
+	waittest.Until(t, "the API server asks the webhook", func() bool {
 		_, _ = b.cluster.Apply(t.Context(), probe, kube.ApplyOptions{DryRun: true})
 		return asked.Load()
 	})

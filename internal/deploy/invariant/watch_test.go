@@ -1,13 +1,11 @@
 package invariant
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/towline/towline/internal/deploy/runbook"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // plenty is more time than anything takes that is to happen.
@@ -30,7 +29,7 @@ type stage struct {
 	cluster   *kube.Cluster
 	namespace string
 	image     string
-	log       *syncBuffer
+	log       *waittest.Log
 	preStop   int // seconds
 }
 
@@ -95,7 +94,7 @@ func selecting(set string) string {
 // a set.
 func (s *stage) serving(set string, n int) {
 	s.Helper()
-	s.until(fmt.Sprintf("%d ready endpoints of %s", n, set), func() bool {
+	waittest.Until(s.T, fmt.Sprintf("%d ready endpoints of %s", n, set), func() bool {
 		found, err := s.cluster.EndpointSlices(s.Context(), s.namespace, "web")
 		if err != nil {
 			s.Fatal(err)
@@ -117,15 +116,6 @@ func (s *stage) serving(set string, n int) {
 	})
 }
 
-func (s *stage) until(what string, done func() bool) {
-	s.Helper()
-	for deadline := time.Now().Add(plenty); !done(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.Fatalf("there are never %s", what)
-		}
-	}
-}
-
 func (s *stage) pods(set string) []kube.Ref {
 	s.Helper()
 	list, err := s.cluster.List(s.Context(), kube.Ref{APIVersion: "v1", Kind: "Pod"}.GVK(), s.namespace, plan.SetLabel+"="+set)
@@ -141,7 +131,7 @@ func (s *stage) pods(set string) []kube.Ref {
 
 func (s *stage) scale(set string, replicas int) {
 	s.Helper()
-	if err := s.cluster.Scale(s.Context(), s.deployment(set), replicas); err != nil {
+	if err := s.cluster.Scale(s.Context(), s.deployment(set), replicas, kube.Guard{}); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -220,7 +210,7 @@ func TestWatch(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &stage{T: t, cluster: cluster, namespace: kubetest.Namespace(t, cluster), image: image, log: &syncBuffer{}, preStop: c.preStop}
+			s := &stage{T: t, cluster: cluster, namespace: kubetest.Namespace(t, cluster), image: image, log: &waittest.Log{}, preStop: c.preStop}
 			t.Cleanup(func() {
 				if t.Failed() {
 					t.Logf("the runbook:\n%s", s.log)
@@ -238,7 +228,7 @@ func cleanRolling(s *stage) {
 	ctx, handle := s.watch(plan.Rolling, 4*time.Second)
 	before := s.pods("blue")
 	s.applySet("blue", "2", 2)
-	s.until("new pods only", func() bool {
+	waittest.Until(s.T, "new pods only", func() bool {
 		now := s.pods("blue")
 		return len(now) == 2 && now[0] != before[0] && now[0] != before[1] && now[1] != before[0] && now[1] != before[1]
 	})
@@ -249,19 +239,19 @@ func cleanRolling(s *stage) {
 func cleanCutOver(s *stage) {
 	ctx, handle := s.watch(plan.BlueGreen, 3*time.Second)
 	s.applySet("green", "2", 2)
-	s.until("ready pods of green", func() bool { return s.ready("green") == 2 })
+	waittest.Until(s.T, "ready pods of green", func() bool { return s.ready("green") == 2 })
 	s.expect(handle, "green")
 	s.applyService(kube.FieldManager, selecting("green"))
 	s.serving("green", 2)
 	s.expect(handle, "blue")
 	s.applyService(kube.FieldManager, selecting("blue"))
 	s.serving("blue", 2)
-	s.until("no endpoints of green for the propagation", func() bool {
+	waittest.Until(s.T, "no endpoints of green for the propagation", func() bool {
 		since, ok := handle.Detached(map[string]string{plan.SetLabel: "green"})
 		return ok && time.Since(since) > 3*time.Second
 	})
 	s.scale("green", 0)
-	s.until("no pods of green", func() bool { return len(s.pods("green")) == 0 })
+	waittest.Until(s.T, "no pods of green", func() bool { return len(s.pods("green")) == 0 })
 	s.wantCalm(ctx, handle)
 }
 
@@ -283,7 +273,7 @@ func lostPod(s *stage) {
 	if err := s.cluster.Delete(s.Context(), lost, ""); err != nil {
 		s.Fatal(err)
 	}
-	s.until("another pod in its place", func() bool {
+	waittest.Until(s.T, "another pod in its place", func() bool {
 		return !slices.Contains(s.pods("blue"), lost)
 	})
 	s.serving("blue", 2)
@@ -298,7 +288,7 @@ func scaledDown(s *stage) {
 
 func endedAtOnce(s *stage) {
 	s.applySet("green", "2", 2)
-	s.until("ready pods of green", func() bool { return s.ready("green") == 2 })
+	waittest.Until(s.T, "ready pods of green", func() bool { return s.ready("green") == 2 })
 	ctx, handle := s.watch(plan.Immutable, time.Minute)
 	s.expect(handle, "green")
 	s.applyService(kube.FieldManager, selecting("green"))
@@ -311,7 +301,7 @@ func endedAtOnce(s *stage) {
 func withoutPreStop(s *stage) {
 	ctx, _ := s.watch(plan.Rolling, 10*time.Second)
 	s.applySet("blue", "2", 2)
-	s.until("new pods only", func() bool { return len(s.pods("blue")) == 2 && s.ready("blue") == 2 && s.replaced("2") })
+	waittest.Until(s.T, "new pods only", func() bool { return len(s.pods("blue")) == 2 && s.ready("blue") == 2 && s.replaced("2") })
 	if ctx.Err() != nil {
 		s.Fatalf("what the old pods lack has ended it: %v", context.Cause(ctx))
 	}
@@ -350,7 +340,7 @@ func deletedService(s *stage) {
 
 func fewerPods(s *stage) {
 	s.applySet("green", "2", 1)
-	s.until("a ready pod of green", func() bool { return s.ready("green") == 1 })
+	waittest.Until(s.T, "a ready pod of green", func() bool { return s.ready("green") == 1 })
 	ctx, handle := s.watch(plan.BlueGreen, 3*time.Second)
 	s.expect(handle, "green")
 	s.applyService(kube.FieldManager, selecting("green"))
@@ -365,7 +355,7 @@ func laterRevision(s *stage) {
 
 func foreignSelector(s *stage) {
 	s.applySet("green", "2", 2)
-	s.until("ready pods of green", func() bool { return s.ready("green") == 2 })
+	waittest.Until(s.T, "ready pods of green", func() bool { return s.ready("green") == 2 })
 	ctx, _ := s.watch(plan.BlueGreen, 3*time.Second)
 	s.applyService("anna", selecting("green"))
 	s.wantEnd(ctx, "I4", "it was not this deployment that set it but anna")
@@ -395,22 +385,4 @@ func TestWatchOfAClusterThatIsAway(t *testing.T) {
 	if _, _, err := Watch(ctx, Config{Cluster: cluster, Log: runbook.New(nil, nil), Namespace: "default", Services: []Target{{Name: "web", Enough: All}}}); !errors.Is(err, tired) {
 		t.Errorf("error %v, want why its context ended", err)
 	}
-}
-
-// syncBuffer is a buffer for one writer and several readers.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -1,11 +1,9 @@
 package job
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // plenty is more time than anything takes that is not meant to fail.
@@ -30,7 +29,7 @@ type stand struct {
 	cluster   *kube.Cluster
 	namespace string
 	image     string
-	log       *syncBuffer
+	log       *waittest.Log
 }
 
 func (s *stand) config(key string) Config {
@@ -74,25 +73,7 @@ func (s *stand) jobs(t *testing.T) []unstructured.Unstructured {
 // wantNoJob waits until the last Job is gone: its pods go first.
 func (s *stand) wantNoJob(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(plenty); ; time.Sleep(100 * time.Millisecond) {
-		jobs := s.jobs(t)
-		if len(jobs) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d Jobs are there still", len(jobs))
-		}
-	}
-}
-
-// logged waits until the runbook has a text.
-func (s *stand) logged(t *testing.T, text string) {
-	t.Helper()
-	for deadline := time.Now().Add(plenty); !strings.Contains(s.log.String(), text); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log has no %q", text)
-		}
-	}
+	waittest.Until(t, "no Job is there", func() bool { return len(s.jobs(t)) == 0 })
 }
 
 func wantRefusal(t *testing.T, err error, parts ...string) {
@@ -128,7 +109,7 @@ func TestRun(t *testing.T) {
 	for name, run := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &stand{cluster: cluster, namespace: kubetest.Namespace(t, cluster), image: image, log: &syncBuffer{}}
+			s := &stand{cluster: cluster, namespace: kubetest.Namespace(t, cluster), image: image, log: &waittest.Log{}}
 			t.Cleanup(func() {
 				if t.Failed() {
 					t.Logf("the runbook:\n%s", s.log)
@@ -196,7 +177,7 @@ func deletedInTheMiddle(t *testing.T, s *stand) {
 		_, err := Run(t.Context(), s.config("k"), object, plenty)
 		ended <- err
 	}()
-	s.logged(t, "| task begins, hang")
+	s.log.Await(t, "| task begins, hang")
 	job := s.jobs(t)[0]
 	if err := s.cluster.Delete(t.Context(), kube.RefOf(&job), job.GetUID()); err != nil {
 		t.Fatal(err)
@@ -253,7 +234,7 @@ func stoppedWithTheDeployment(t *testing.T, s *stand) {
 		_, err := Run(ctx, s.config("k"), object, plenty)
 		ended <- err
 	}()
-	s.logged(t, "| task begins, hang")
+	s.log.Await(t, "| task begins, hang")
 	fail(refusal.New("3 of 9 requests lost"))
 	err := <-ended
 	wantRefusal(t, err, "is stopped: 3 of 9 requests lost")
@@ -299,11 +280,7 @@ func swept(t *testing.T, s *stand) {
 	if err := Sweep(t.Context(), s.config("new"), s.namespace, "web", 7); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(plenty); len(s.jobs(t)) != 2; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d Jobs, want the new one and the one that runs", len(s.jobs(t)))
-		}
-	}
+	waittest.Until(t, "the new Job and the one that runs are left", func() bool { return len(s.jobs(t)) == 2 })
 	for _, job := range s.jobs(t) {
 		if strings.HasPrefix(job.GetName(), "migrate-6-") {
 			t.Errorf("%s is left, and one that must stay is gone", job.GetName())
@@ -321,22 +298,4 @@ func journalFails(t *testing.T, s *stand) {
 	if n := len(s.jobs(t)); n != 1 {
 		t.Errorf("%d Jobs, want the one that was made", n)
 	}
-}
-
-// syncBuffer is a buffer for one writer and several readers.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

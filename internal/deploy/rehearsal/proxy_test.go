@@ -12,6 +12,7 @@ import (
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/probe"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // The application exits at once when it is told to end, with requests in
@@ -71,7 +72,7 @@ func (s *stage) measure(t *testing.T, objs []manifest.Object) pipeline.Verdict {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "requests flow", func() bool { return prober.Snapshot().Requests > 200 })
+	waittest.Until(t, "requests flow", func() bool { return prober.Snapshot().Requests > 200 })
 	s.apply(t, objs)
 	s.rolledOut(t, 2)
 	return prober.Stop()
@@ -80,7 +81,7 @@ func (s *stage) measure(t *testing.T, objs []manifest.Object) pipeline.Verdict {
 // rolledOut waits until the Deployment has just these pods, all of them new.
 func (s *stage) rolledOut(t *testing.T, replicas int) {
 	t.Helper()
-	until(t, "the rollout is done", func() bool {
+	waittest.Until(t, "the rollout is done", func() bool {
 		live, err := s.cluster.Get(t.Context(), kube.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: s.namespace, Name: "web"})
 		if err != nil {
 			t.Fatal(err)

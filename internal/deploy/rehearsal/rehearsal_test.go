@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 func TestARehearsalTellsHowAnApplicationEnds(t *testing.T) {
@@ -49,7 +50,7 @@ func TestARehearsalTellsHowAnApplicationEnds(t *testing.T) {
 			if d.Unmeasured != "" || d.Template != "abc" || tt.wrong(d) {
 				t.Errorf("%+v", d)
 			}
-			until(t, "the spare pod is gone", func() bool { return len(s.spares(t)) == 0 })
+			waittest.Until(t, "the spare pod is gone", func() bool { return len(s.spares(t)) == 0 })
 		})
 	}
 }
@@ -102,7 +103,7 @@ func TestWhatAKilledRehearsalLeftIsRemoved(t *testing.T) {
 	if _, err := Run(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	until(t, left.Name+" and its successor are gone", func() bool { return len(s.spares(t)) == 0 })
+	waittest.Until(t, left.Name+" and its successor are gone", func() bool { return len(s.spares(t)) == 0 })
 }
 
 func TestWhatCannotBeMeasuredIsSaid(t *testing.T) {
@@ -127,7 +128,7 @@ func TestWhatCannotBeMeasuredIsSaid(t *testing.T) {
 			if err != nil || !strings.Contains(d.Unmeasured, tt.want) || !strings.Contains(d.Sentence, tt.want) || d.Clean {
 				t.Errorf("%+v, %v", d, err)
 			}
-			until(t, "the spare pod is gone", func() bool { return len(s.spares(t)) == 0 })
+			waittest.Until(t, "the spare pod is gone", func() bool { return len(s.spares(t)) == 0 })
 		})
 	}
 }
@@ -144,5 +145,5 @@ func TestARehearsalThatIsStoppedRemovesItsPod(t *testing.T) {
 	if d, err := Run(ctx, config); err == nil {
 		t.Errorf("%+v", d)
 	}
-	until(t, "the spare pod is gone", func() bool { return len(s.spares(t)) == 0 })
+	waittest.Until(t, "the spare pod is gone", func() bool { return len(s.spares(t)) == 0 })
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/towline/towline/internal/deploy/imagetest"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
-	"github.com/towline/towline/internal/localkube"
 	"github.com/towline/towline/internal/manifest"
 )
 
@@ -28,17 +27,7 @@ type stage struct {
 func setup(t *testing.T) *stage {
 	t.Helper()
 	cluster := kubetest.Connect(t)
-	s := &stage{cluster: cluster, namespace: kubetest.Namespace(t, cluster), image: imagetest.Serve(t, cluster, "testdata/pod")}
-	// The cluster of this test need not be the default one.
-	local, err := localkube.New(localkube.Config{Name: cluster.Context})
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, _, _ := strings.Cut(s.image, "/")
-	if err := local.TrustRegistry(t.Context(), host, "http://"+host, ""); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return &stage{cluster: cluster, namespace: kubetest.Namespace(t, cluster), image: imagetest.Serve(t, cluster, "testdata/pod")}
 }
 
 // objects are a Deployment and its Service, completed as a deployment does.
@@ -137,16 +126,6 @@ func (s *stage) spares(t *testing.T) []unstructured.Unstructured {
 		t.Fatal(err)
 	}
 	return pods
-}
-
-// until polls, for the cluster is another process.
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !is(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
 }
 
 func (s *stage) slices(t *testing.T) []discoveryv1.EndpointSlice {
