@@ -12,33 +12,54 @@ import (
 // autoscaler may have made these larger since the plan was made.
 func (r *run) match(ctx context.Context, s plan.Step) error {
 	for _, ref := range s.Sets {
-		set, err := r.Cluster.Get(ctx, ref)
-		if err != nil {
-			return err
-		}
-		most := 0
-		for _, old := range r.situation.Sets {
-			live, err := r.Cluster.Get(ctx, old.Ref())
-			if kube.IsNotFound(err) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if plan.WorkloadOf(live) == plan.WorkloadOf(set) {
-				most = max(most, plan.ReplicasOf(live))
-			}
-		}
-		if most <= plan.ReplicasOf(set) {
-			continue
-		}
-		r.log.Report(ref.Name, fmt.Sprintf("scaled up to %d, as many as the old set has by now", most))
-		if err := r.method.Scale(ctx, ref, most); err != nil {
-			return err
-		}
-		if err := r.waiter().Wait(ctx, ref, set.GetGeneration()+1); err != nil {
+		if err := r.enlarge(ctx, ref); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// enlarge makes one set as large as the largest that it replaces, unless a newer
+// deployment owns it by now.
+func (r *run) enlarge(ctx context.Context, ref kube.Ref) error {
+	for attempt := 0; ; attempt++ {
+		set, err := r.Cluster.Get(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if plan.SequenceOf(set) > r.record.Revision {
+			return r.overtaken(ref, set)
+		}
+		most, err := r.largest(ctx, plan.WorkloadOf(set))
+		if err != nil || most <= plan.ReplicasOf(set) {
+			return err
+		}
+		r.log.Report(ref.Name, fmt.Sprintf("scaled up to %d, as many as the old set has by now", most))
+		err = r.method.Scale(ctx, ref, most, kube.AsRead(set))
+		if kube.IsStale(err) && attempt < staleLimit {
+			continue // Its controller has written its status meanwhile.
+		}
+		if err != nil {
+			return err
+		}
+		return r.waiter().Wait(ctx, ref, set.GetGeneration()+1)
+	}
+}
+
+// largest is how many replicas the largest old set of a workload has now.
+func (r *run) largest(ctx context.Context, workload string) (int, error) {
+	most := 0
+	for _, old := range r.situation.Sets {
+		live, err := r.Cluster.Get(ctx, old.Ref())
+		if kube.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if plan.WorkloadOf(live) == workload {
+			most = max(most, plan.ReplicasOf(live))
+		}
+	}
+	return most, nil
 }

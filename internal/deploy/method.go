@@ -19,7 +19,7 @@ type method interface {
 	plan.Commands
 	Apply(ctx context.Context, object *unstructured.Unstructured, options kube.ApplyOptions) (*unstructured.Unstructured, error)
 	Create(ctx context.Context, object *unstructured.Unstructured) (*unstructured.Unstructured, error)
-	Scale(ctx context.Context, ref kube.Ref, replicas int) error
+	Scale(ctx context.Context, ref kube.Ref, replicas int, guard kube.Guard) error
 	Delete(ctx context.Context, ref kube.Ref, uid types.UID) error
 }
 

@@ -200,7 +200,11 @@ func (r *run) apply(ctx context.Context, s plan.Step) (*unstructured.Unstructure
 // a new revision is made: nobody who wrote that sequence, or a later one, is
 // still under way with something else in mind.
 func (r *run) settled(live *unstructured.Unstructured) bool {
-	return plan.SequenceOf(live) >= r.journal.Settled(r.record.Revision)
+	settled := r.journal.Settled(r.record.Revision)
+	if r.entry.Takes > 1 { // The process before may only have been paused.
+		settled = r.record.Revision
+	}
+	return plan.SequenceOf(live) >= settled
 }
 
 // applyFenced sends an object that carries the sequence. It goes with the

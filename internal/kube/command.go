@@ -44,7 +44,7 @@ func (c *Cluster) CreateCommand(ref Ref) string {
 
 // ScaleCommand is the request that Scale sends, for the log.
 func (c *Cluster) ScaleCommand(ref Ref, replicas int) string {
-	return fmt.Sprintf("%s %s/scale?fieldManager=%s %s", http.MethodPatch, c.Path(ref), FieldManager, ScalePatch(replicas))
+	return fmt.Sprintf("%s %s/scale?fieldManager=%s %s%s", http.MethodPatch, c.Path(ref), FieldManager, ScalePatch(replicas, Guard{}), Guarded)
 }
 
 // DeleteCommand is the request that Delete sends, for the log.

@@ -237,7 +237,7 @@ func TestLineCanBeTyped(t *testing.T) {
 			`kubectl --context 'my prod' -n shop apply --server-side --field-manager=towline --force-conflicts --dry-run=server -f web-service.yaml # guarded by metadata.resourceVersion`: m.ApplyCommand(service,
 				kube.ApplyOptions{Force: true, DryRun: true}, true),
 			`kubectl --context 'my prod' -n shop create --field-manager=towline -f web-service.yaml`:                                                                                                              m.CreateCommand(service),
-			`kubectl --context 'my prod' -n shop patch deployments.apps/web --subresource=scale --type=merge --field-manager=towline -p '{"spec":{"replicas":3}}'`:                                                m.ScaleCommand(web, 3),
+			`kubectl --context 'my prod' -n shop patch deployments.apps/web --subresource=scale --type=merge --field-manager=towline -p '{"spec":{"replicas":3}}' # guarded by metadata.resourceVersion`:                                                m.ScaleCommand(web, 3),
 			`echo '{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"u"},"propagationPolicy":"Background"}' | kubectl --context 'my prod' delete --raw /api/v1/namespaces/shop/services/web -f -`: m.DeleteCommand(service, "u"),
 		} {
 			if got != want {

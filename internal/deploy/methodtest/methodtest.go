@@ -23,7 +23,7 @@ import (
 type Method interface {
 	Apply(ctx context.Context, obj *unstructured.Unstructured, options kube.ApplyOptions) (*unstructured.Unstructured, error)
 	Create(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error)
-	Scale(ctx context.Context, ref kube.Ref, replicas int) error
+	Scale(ctx context.Context, ref kube.Ref, replicas int, guard kube.Guard) error
 	Delete(ctx context.Context, ref kube.Ref, uid types.UID) error
 
 	ApplyCommand(ref kube.Ref, options kube.ApplyOptions, guarded bool) string

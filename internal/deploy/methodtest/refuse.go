@@ -57,7 +57,7 @@ func (s *suite) unknownKind(t *testing.T) {
 	s.wantUnknownKind(t, err)
 	_, err = s.method.Create(t.Context(), object)
 	s.wantUnknownKind(t, err)
-	s.wantUnknownKind(t, s.method.Scale(t.Context(), kube.RefOf(object), 1))
+	s.wantUnknownKind(t, s.method.Scale(t.Context(), kube.RefOf(object), 1, kube.Guard{}))
 	s.wantUnknownKind(t, s.method.Delete(t.Context(), kube.RefOf(object), "x"))
 }
 
@@ -119,7 +119,7 @@ func (s *suite) forbidden(t *testing.T) {
 	s.wantRefused(t, err, "towline-nobody", "may not patch deployments", "towline cluster test")
 	_, err = nobody.Create(t.Context(), object)
 	s.wantRefused(t, err, "towline-nobody", "may not create deployments")
-	s.wantRefused(t, nobody.Scale(t.Context(), kube.RefOf(object), 1), "towline-nobody", "deployments.apps/scale")
+	s.wantRefused(t, nobody.Scale(t.Context(), kube.RefOf(object), 1, kube.Guard{}), "towline-nobody", "deployments.apps/scale")
 	s.wantRefused(t, nobody.Delete(t.Context(), kube.RefOf(object), "x"), "towline-nobody", "may not delete deployments")
 }
 

@@ -17,7 +17,11 @@ func (s *suite) scale(t *testing.T) {
 		object.Object["spec"].(map[string]any)["paused"] = true // It needs no pods for this.
 		ref := kube.RefOf(s.mustApply(t, object))
 		for _, replicas := range []int64{3, 3, 0} {
-			if err := s.method.Scale(t.Context(), ref, int(replicas)); err != nil {
+			err := s.method.Scale(t.Context(), ref, int(replicas), kube.AsRead(s.live(t, object)))
+			for kube.IsStale(err) { // Its controller has written its status meanwhile.
+				err = s.method.Scale(t.Context(), ref, int(replicas), kube.AsRead(s.live(t, object)))
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 			found := s.live(t, object)
@@ -29,14 +33,32 @@ func (s *suite) scale(t *testing.T) {
 			}
 		}
 	})
+	t.Run("what has changed since it was read is left alone", func(t *testing.T) {
+		object := s.deployment(t, "changed")
+		object.Object["spec"].(map[string]any)["paused"] = true
+		read := s.mustApply(t, object)
+		object.SetLabels(map[string]string{"changed": "yes"})
+		s.mustApply(t, object)
+		s.wantStale(t, s.method.Scale(t.Context(), kube.RefOf(read), 0, kube.AsRead(read)))
+	})
+	t.Run("what was made anew since it was read is left alone", func(t *testing.T) {
+		object := s.deployment(t, "anew")
+		object.Object["spec"].(map[string]any)["paused"] = true
+		read := s.mustApply(t, object)
+		if err := s.method.Delete(t.Context(), kube.RefOf(read), read.GetUID()); err != nil {
+			t.Fatal(err)
+		}
+		s.mustApply(t, object)
+		s.wantStale(t, s.method.Scale(t.Context(), kube.RefOf(read), 0, kube.AsRead(read)))
+	})
 	t.Run("what is not there is not found", func(t *testing.T) {
-		if err := s.method.Scale(t.Context(), kube.RefOf(s.deployment(t, "nowhere")), 1); !kube.IsNotFound(err) {
+		if err := s.method.Scale(t.Context(), kube.RefOf(s.deployment(t, "nowhere")), 1, kube.Guard{}); !kube.IsNotFound(err) {
 			t.Error(err)
 		}
 	})
 	t.Run("what has no scale is refused", func(t *testing.T) {
 		object := s.mustApply(t, s.configMap(t, "scaleless", "one"))
-		if err := s.method.Scale(t.Context(), kube.RefOf(object), 1); !kube.Refused(err) {
+		if err := s.method.Scale(t.Context(), kube.RefOf(object), 1, kube.Guard{}); !kube.Refused(err) {
 			t.Error(err)
 		}
 	})
@@ -48,6 +70,14 @@ func (s *suite) scale(t *testing.T) {
 			}
 		}
 	})
+}
+
+// wantStale wants an error of an object that is not as it was read.
+func (s *suite) wantStale(t *testing.T, err error) {
+	t.Helper()
+	if !kube.IsStale(err) {
+		t.Errorf("error %T: %v, want one that says that the object has changed", err, err)
+	}
 }
 
 // ownsReplicas tells whether a manager owns spec.replicas.
