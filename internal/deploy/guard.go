@@ -22,12 +22,12 @@ func (r *run) guard(ctx context.Context) (guarded context.Context, stop func(), 
 	if r.settings.AsWritten && s.Strategy == plan.Rolling {
 		config.Propagation = 0 // The pods are to end as they were written.
 	}
-	for _, service := range plan.ServicesOf(s.Desired, served) {
+	services := plan.ServicesOf(s.Desired, served)
+	selected := manifest.Selected(services, served)
+	for i, service := range services {
 		target := invariant.Target{Name: service.GetName()}
-		for _, d := range served {
-			if manifest.Selects(service.Unstructured, d.Unstructured) {
-				target.Enough += r.enough(d)
-			}
+		for _, d := range selected[i] {
+			target.Enough += r.enough(served[d])
 		}
 		if service.GetNamespace() == s.Namespace {
 			config.Services = append(config.Services, target)

@@ -21,7 +21,7 @@ func (r *run) knobs(objects []manifest.Object) plan.Knobs {
 	knobs := plan.Knobs{
 		Union: s.Cutover == "union", Approval: s.Approval, ApprovalWait: waitOf(s.ApprovalWait, DefaultApprovalWait),
 		Propagation: r.propagation(objects), Analysis: waitOf(s.Analysis, DefaultAnalysis),
-		ScaleDownDelay: waitOf(s.ScaleDownDelay, DefaultScaleDownDelay), Drain: s.Drain, Checks: s.Checks, Prune: s.Prune,
+		ScaleDownDelay: waitOf(s.ScaleDownDelay, r.scaleDown), Drain: s.Drain, Checks: s.Checks, Prune: s.Prune,
 	}
 	if knobs.Drain == "" && r.record.Strategy != plan.Rolling { // Rolling has no moment before which to rehearse; it is done when asked for.
 		knobs.Drain = defaultDrain
@@ -34,10 +34,7 @@ func (r *run) knobs(objects []manifest.Object) plan.Knobs {
 func (r *run) propagation(objects []manifest.Object) time.Duration {
 	otherwise := r.Recipe.Detach
 	if otherwise == 0 {
-		otherwise = manifest.DefaultDetach
-		for _, d := range plan.Served(objects) {
-			otherwise = max(otherwise, manifest.DetachOf(objects, d))
-		}
+		otherwise = manifest.DetachOf(objects, plan.Served(objects)...)
 	}
 	return waitOf(r.settings.Propagation, otherwise)
 }

@@ -72,21 +72,26 @@ func (r *run) selectorChanged(ctx context.Context, objects []manifest.Object) (s
 // when there is neither.
 func unrollable(objects []manifest.Object, services map[string]*unstructured.Unstructured, running []unstructured.Unstructured) string {
 	served := plan.Served(objects)
+	desired := make(map[string]manifest.Object, len(served))
+	for _, o := range served {
+		desired[kube.RefOf(o.Unstructured).ID()] = o
+	}
+	var busy []*unstructured.Unstructured
 	for i := range running {
 		ref := kube.RefOf(&running[i])
-		for _, o := range served {
-			if kube.RefOf(o.Unstructured).Same(ref) && !maps.Equal(plan.MatchLabels(&running[i]), plan.MatchLabels(o.Unstructured)) {
-				return ref.String()
-			}
+		if o, ok := desired[ref.ID()]; ok && !maps.Equal(plan.MatchLabels(&running[i]), plan.MatchLabels(o.Unstructured)) {
+			return ref.String()
+		}
+		if plan.ReplicasOf(&running[i]) > 0 {
+			busy = append(busy, &running[i])
 		}
 	}
 	for _, o := range plan.ServicesOf(objects, served) {
 		ref, before, after := kube.RefOf(o.Unstructured), 0, 0
 		now := maps.Clone(plan.SelectorOf(services[ref.ID()]))
 		delete(now, plan.TemplateHash)
-		for i := range running {
-			d := &running[i]
-			if d.GetNamespace() != ref.Namespace || plan.ReplicasOf(d) == 0 || !plan.Matches(now, plan.PodLabels(d)) {
+		for _, d := range busy {
+			if d.GetNamespace() != ref.Namespace || !plan.Matches(now, plan.PodLabels(d)) {
 				continue
 			}
 			if before++; plan.Matches(plan.SelectorOf(o.Unstructured), plan.PodLabels(d)) {

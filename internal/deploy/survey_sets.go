@@ -28,22 +28,21 @@ func (r *run) observeSets(ctx context.Context, s *plan.Situation) error {
 		return err
 	}
 	s.Hashes, s.Floor = map[string]string{}, map[string]int{}
-	desired := map[string]bool{}
-	for _, o := range plan.Served(s.Desired) {
-		desired[kube.RefOf(o.Unstructured).ID()] = true
-	}
+	served := plan.Served(s.Desired)
+	desired, services := idsOf(served), plan.ServicesOf(s.Desired, served)
+	written := idsOf(s.Desired)
 	for i := range live {
 		d := &live[i]
 		ref, ours := kube.RefOf(d), d.GetLabels()[plan.PartOfLabel] == plan.ApplySetID(s.App, s.Namespace)
-		isSet := ours && (d.GetLabels()[plan.SetLabel] != "" || left(s, d))
-		if !desired[ref.ID()] && !isSet && !selectedByServices(s, d) {
+		isSet := ours && (d.GetLabels()[plan.SetLabel] != "" || plan.ReplicasOf(d) == 0 && !written[ref.ID()])
+		if !desired[ref.ID()] && !isSet && !selectedByServices(s, services, d) {
 			continue
 		}
 		hash, err := r.templateHash(ctx, d)
 		if err != nil {
 			return err
 		}
-		if desired[ref.ID()] || serves(s, plan.Set{Live: d, Hash: hash}) {
+		if desired[ref.ID()] || serves(s, services, plan.Set{Live: d, Hash: hash}) {
 			s.Floor[plan.WorkloadOf(d)] = max(s.Floor[plan.WorkloadOf(d)], bearing(s, d))
 		}
 		s.Live[ref.ID()] = d
@@ -59,20 +58,19 @@ func (r *run) observeSets(ctx context.Context, s *plan.Situation) error {
 	return nil
 }
 
-// left tells whether a Deployment of the application is what a change of
-// strategy has left: drained, and in the manifests no more.
-func left(s *plan.Situation, d *unstructured.Unstructured) bool {
-	ref := kube.RefOf(d)
-	return plan.ReplicasOf(d) == 0 && !slices.ContainsFunc(s.Desired, func(o manifest.Object) bool { return kube.RefOf(o.Unstructured).Same(ref) })
+// idsOf are the identities of objects, by kube.Ref.ID.
+func idsOf(objects []manifest.Object) map[string]bool {
+	ids := make(map[string]bool, len(objects))
+	for _, o := range objects {
+		ids[kube.RefOf(o.Unstructured).ID()] = true
+	}
+	return ids
 }
 
 // keptSets are the sets of the last good revision that has others than the
 // desired ones, by kube.Ref.ID: what a rollback goes back to.
 func (r *run) keptSets(s *plan.Situation) (map[string]bool, error) {
-	desired := map[string]bool{}
-	for _, o := range plan.Served(s.Desired) {
-		desired[kube.RefOf(o.Unstructured).ID()] = true
-	}
+	desired := idsOf(plan.Served(s.Desired))
 	for e := r.journal.GoodBefore(max(s.Revision, r.journal.Latest()+1)); e != nil; e = r.journal.GoodBefore(e.Revision()) {
 		objects, err := e.Objects()
 		if err != nil {
@@ -91,20 +89,20 @@ func (r *run) keptSets(s *plan.Situation) (map[string]bool, error) {
 	return nil, nil
 }
 
-// selectedByServices tells whether a desired Service, as it is in the cluster,
-// sends requests to a Deployment's pods.
-func selectedByServices(s *plan.Situation, d *unstructured.Unstructured) bool {
-	return slices.ContainsFunc(plan.ServicesOf(s.Desired, plan.Served(s.Desired)), func(o manifest.Object) bool {
+// selectedByServices tells whether one of the desired Services, as it is in the
+// cluster, sends requests to a Deployment's pods.
+func selectedByServices(s *plan.Situation, services []manifest.Object, d *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(services, func(o manifest.Object) bool {
 		selector := plan.SelectorOf(s.Live[kube.RefOf(o.Unstructured).ID()])
 		delete(selector, plan.TemplateHash)
 		return plan.Matches(selector, plan.PodLabels(d))
 	})
 }
 
-// serves tells whether a desired Service sends requests to a set now: one that
-// never got any says nothing about how many pods are needed.
-func serves(s *plan.Situation, set plan.Set) bool {
-	return slices.ContainsFunc(plan.ServicesOf(s.Desired, plan.Served(s.Desired)), func(o manifest.Object) bool {
+// serves tells whether one of the desired Services sends requests to a set now:
+// one that never got any says nothing about how many pods are needed.
+func serves(s *plan.Situation, services []manifest.Object, set plan.Set) bool {
+	return slices.ContainsFunc(services, func(o manifest.Object) bool {
 		return set.SelectedBy(plan.SelectorOf(s.Live[kube.RefOf(o.Unstructured).ID()]))
 	})
 }

@@ -101,16 +101,7 @@ func chooseProbe(objects []manifest.Object, verify pipeline.Verify) (*watchman, 
 
 // serving are the Services that send requests to a Deployment's pods.
 func serving(objects []manifest.Object) []manifest.Object {
-	var found []manifest.Object
-	for _, s := range manifest.Services(objects) {
-		for _, d := range manifest.OfKind(objects, "apps", "Deployment") {
-			if manifest.Selects(s.Unstructured, d.Unstructured) {
-				found = append(found, s)
-				break
-			}
-		}
-	}
-	return found
+	return manifest.Selecting(manifest.Services(objects), manifest.OfKind(objects, "apps", "Deployment"))
 }
 
 func (w *watchman) name() string {

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,8 +15,9 @@ import (
 // may end its pods. They are sorted out once, since asking every object about
 // every other one takes seconds when there are a thousand.
 type neighbours struct {
-	selecting map[string][]selectingService // by namespace, each in the order of the objects
-	running   map[string][]labelledWorkload
+	selecting map[oneLabel][]selectingService // by one label of the selector, each in the order of the objects
+	running   map[string][]labelledWorkload   // by namespace
+	having    map[oneLabel][]labelledWorkload // the same, by each label of their pods
 	budgets   map[string][]selectingBudget
 	scaling   map[ID][]Object // autoscalers by their target, whose group is left out
 	named     map[ID]bool     // Services that an Ingress or a route names
@@ -24,6 +26,16 @@ type neighbours struct {
 type selectingService struct {
 	Object
 	selector map[string]string
+	place    int // among the objects
+}
+
+// oneLabel is a label of the objects of a namespace.
+type oneLabel struct{ namespace, name, value string }
+
+// leastLabel is the label of a selector that its Service is looked up by.
+func leastLabel(namespace string, selector map[string]string) oneLabel {
+	name := slices.Min(slices.Collect(maps.Keys(selector)))
+	return oneLabel{namespace, name, selector[name]}
 }
 
 type labelledWorkload struct {
@@ -38,23 +50,23 @@ type selectingBudget struct {
 
 func neighboursOf(objs []Object) *neighbours {
 	n := &neighbours{
-		selecting: map[string][]selectingService{}, running: map[string][]labelledWorkload{}, budgets: map[string][]selectingBudget{},
+		selecting: map[oneLabel][]selectingService{}, running: map[string][]labelledWorkload{}, having: map[oneLabel][]labelledWorkload{}, budgets: map[string][]selectingBudget{},
 		scaling: map[ID][]Object{}, named: map[ID]bool{},
 	}
-	for _, o := range objs {
-		n.add(o)
+	for i, o := range objs {
+		n.add(o, i)
 	}
 	return n
 }
 
-func (n *neighbours) add(o Object) {
+func (n *neighbours) add(o Object, place int) {
 	namespace := o.GetNamespace()
 	gvk := o.GroupVersionKind()
 	switch {
 	case gvk.Group == "" && gvk.Kind == "Service":
-		selector := stringMapAt(o.Object, "spec", "selector")
-		if len(selector) > 0 && stringAt(o.Object, "spec", "type") != "ExternalName" {
-			n.selecting[namespace] = append(n.selecting[namespace], selectingService{o, selector})
+		if selector := endpointSelector(o.Unstructured); len(selector) > 0 {
+			at := leastLabel(namespace, selector)
+			n.selecting[at] = append(n.selecting[at], selectingService{o, selector, place})
 		}
 	case gvk.Group == "policy" && gvk.Kind == "PodDisruptionBudget":
 		if selector, ok := selectorOf(o); ok {
@@ -69,7 +81,12 @@ func (n *neighbours) add(o Object) {
 		n.addBackends(o.Object["spec"], namespace)
 	}
 	if _, ok := templatePath(o.Unstructured); ok {
-		n.running[namespace] = append(n.running[namespace], labelledWorkload{o, TemplateLabels(o.Unstructured)})
+		workload := labelledWorkload{o, TemplateLabels(o.Unstructured)}
+		n.running[namespace] = append(n.running[namespace], workload)
+		for name, value := range workload.labels {
+			at := oneLabel{namespace, name, value}
+			n.having[at] = append(n.having[at], workload)
+		}
 	}
 }
 
@@ -114,14 +131,33 @@ func (n *neighbours) addBackends(v any, namespace string) {
 	}
 }
 
+// selected are the workloads whose pods have all labels of a selector, which
+// is not empty.
+func (n *neighbours) selected(namespace string, selector map[string]string) []Object {
+	var found []Object
+	for _, w := range n.having[leastLabel(namespace, selector)] {
+		if holds(w.labels, selector) {
+			found = append(found, w.Object)
+		}
+	}
+	return found
+}
+
 // services are those that select the pods of the workload.
 func (n *neighbours) services(workload Object) []Object {
-	var found []Object
-	pods := TemplateLabels(workload.Unstructured)
-	for _, s := range n.selecting[workload.GetNamespace()] {
-		if holds(pods, s.selector) {
-			found = append(found, s.Object)
+	var selecting []selectingService
+	pods, namespace := TemplateLabels(workload.Unstructured), workload.GetNamespace()
+	for name, value := range pods {
+		for _, s := range n.selecting[oneLabel{namespace, name, value}] {
+			if holds(pods, s.selector) {
+				selecting = append(selecting, s)
+			}
 		}
+	}
+	slices.SortFunc(selecting, func(a, b selectingService) int { return cmp.Compare(a.place, b.place) })
+	var found []Object
+	for _, s := range selecting {
+		found = append(found, s.Object)
 	}
 	return found
 }

@@ -73,9 +73,14 @@ func RecipeFor(serverVersion string) (Recipe, error) {
 }
 
 // DetachOf is how long it may take until no request is sent any more to a pod
-// of the workload that has left its Services: DefaultOutsideDetach when a
-// Service of type LoadBalancer, an Ingress or a Gateway API route of objs leads
-// there, for these hear of it later than the nodes do, and else DefaultDetach.
-func DetachOf(objs []Object, workload Object) time.Duration {
-	return neighboursOf(objs).detach(workload)
+// of one of the workloads that has left its Services: DefaultOutsideDetach when
+// a Service of type LoadBalancer, an Ingress or a Gateway API route of objs
+// leads there, for these hear of it later than the nodes do, and else
+// DefaultDetach.
+func DetachOf(objs []Object, workloads ...Object) time.Duration {
+	longest, n := DefaultDetach, neighboursOf(objs)
+	for _, w := range workloads {
+		longest = max(longest, n.detach(w))
+	}
+	return longest
 }

@@ -102,14 +102,17 @@ func TemplateLabels(workload *unstructured.Unstructured) map[string]string {
 // Selects reports whether the pods of a workload are endpoints of a Service:
 // same namespace, and labels that hold all of a non-empty selector.
 func Selects(service, workload *unstructured.Unstructured) bool {
-	selector := stringMapAt(service.Object, "spec", "selector")
-	if len(selector) == 0 || !isKind(service, "", "Service") || service.GetNamespace() != workload.GetNamespace() {
-		return false
+	selector := endpointSelector(service)
+	return len(selector) > 0 && service.GetNamespace() == workload.GetNamespace() && holds(TemplateLabels(workload), selector)
+}
+
+// endpointSelector is what chooses the endpoints of a Service, empty when that
+// is not done by labels.
+func endpointSelector(service *unstructured.Unstructured) map[string]string {
+	if !isKind(service, "", "Service") || stringAt(service.Object, "spec", "type") == "ExternalName" {
+		return nil
 	}
-	if stringAt(service.Object, "spec", "type") == "ExternalName" {
-		return false
-	}
-	return holds(TemplateLabels(workload), selector)
+	return stringMapAt(service.Object, "spec", "selector")
 }
 
 func holds(labels, selector map[string]string) bool {

@@ -34,12 +34,7 @@ func serviceWarnings(near *neighbours, s Object) []Change {
 	if len(selector) == 0 || stringAt(s.Object, "spec", "type") == "ExternalName" {
 		return nil // its endpoints are somebody else's
 	}
-	var selected []Object
-	for _, o := range near.running[s.GetNamespace()] {
-		if holds(o.labels, selector) {
-			selected = append(selected, o.Object)
-		}
-	}
+	selected := near.selected(s.GetNamespace(), selector)
 	if len(selected) == 0 {
 		return []Change{warn(s, "spec.selector", selector, "no workload of these manifests has pods with these labels%s", nearLabels(near, s, selector))}
 	}

@@ -38,14 +38,14 @@ func PreviewName(service string) string { return service + "-preview" }
 // such Service gets a second one that will always show the newest set.
 // The objects are changed in place; it is idempotent.
 func SideBySide(objects []manifest.Object, preview bool) ([]manifest.Object, error) {
-	served := Served(objects)
 	renamed := map[string]string{}
-	for _, group := range groups(objects, served) {
-		hash, err := hashOf(group)
+	services := activeServices(objects)
+	for _, group := range groups(services, Served(objects)) {
+		hash, err := hashOf(group.deployments)
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range group {
+		for _, d := range group.deployments {
 			if d.GetLabels()[SetLabel] != "" {
 				continue
 			}
@@ -55,7 +55,8 @@ func SideBySide(objects []manifest.Object, preview bool) ([]manifest.Object, err
 			}
 			renamed[d.GetNamespace()+"/"+old] = d.GetName()
 		}
-		for _, service := range ServicesOf(objects, group) {
+		for _, i := range group.services {
+			service := services[i]
 			if err := unstructured.SetNestedField(service.Object, hash, "spec", "selector", SetLabel); err != nil {
 				return nil, fmt.Errorf("mark the selector of %s: %w", manifest.Ref(service.Unstructured), err)
 			}
@@ -72,14 +73,7 @@ func SideBySide(objects []manifest.Object, preview bool) ([]manifest.Object, err
 
 // Served are the Deployments that a Service of the objects sends requests to.
 func Served(objects []manifest.Object) []manifest.Object {
-	var found []manifest.Object
-	services := activeServices(objects)
-	for _, d := range manifest.OfKind(objects, "apps", "Deployment") {
-		if slices.ContainsFunc(services, func(s manifest.Object) bool { return manifest.Selects(s.Unstructured, d.Unstructured) }) {
-			found = append(found, d)
-		}
-	}
-	return found
+	return manifest.SelectedBy(activeServices(objects), manifest.OfKind(objects, "apps", "Deployment"))
 }
 
 // activeServices are the Services of the manifests, without those that show or
@@ -93,33 +87,58 @@ func activeServices(objects []manifest.Object) []manifest.Object {
 // ServicesOf are the Services, without previews, that select one of the
 // Deployments.
 func ServicesOf(objects, deployments []manifest.Object) []manifest.Object {
-	return slices.DeleteFunc(activeServices(objects), func(s manifest.Object) bool {
-		return !slices.ContainsFunc(deployments, func(d manifest.Object) bool { return manifest.Selects(s.Unstructured, d.Unstructured) })
-	})
+	return manifest.Selecting(activeServices(objects), deployments)
+}
+
+// group are Deployments that share Services, which are known by their index.
+type group struct {
+	deployments []manifest.Object
+	services    []int
 }
 
 // groups puts Deployments together that share a Service, directly or through
 // others. The order is that of the Deployments.
-func groups(objects, deployments []manifest.Object) [][]manifest.Object {
-	var found [][]manifest.Object
-	for _, d := range deployments {
-		group := []manifest.Object{d}
-		mine := ServicesOf(objects, group)
-		rest := found[:0]
-		for _, other := range found {
-			shared := slices.ContainsFunc(ServicesOf(objects, other), func(s manifest.Object) bool {
-				return slices.ContainsFunc(mine, func(m manifest.Object) bool { return m.Unstructured == s.Unstructured })
-			})
-			if shared {
-				group = append(other, group...)
+func groups(services, deployments []manifest.Object) []*group {
+	selecting := make([][]int, len(deployments))
+	for s, selected := range manifest.Selected(services, deployments) {
+		for _, d := range selected {
+			selecting[d] = append(selecting[d], s)
+		}
+	}
+	var found []*group
+	of := make([]*group, len(services))
+	for i, d := range deployments {
+		mine := &group{deployments: []manifest.Object{d}}
+		var shared []*group
+		for _, s := range selecting[i] {
+			if of[s] == nil {
+				mine.services = append(mine.services, s)
 			} else {
-				rest = append(rest, other)
+				shared = append(shared, of[s])
 			}
 		}
-		rest = append(rest, group)
-		found = rest
+		if len(shared) > 0 {
+			found = mine.absorb(found, shared)
+		}
+		for _, s := range mine.services {
+			of[s] = mine
+		}
+		found = append(found, mine)
 	}
 	return found
+}
+
+// absorb takes up some of the groups that were found and returns the others.
+func (g *group) absorb(found, some []*group) (rest []*group) {
+	for _, other := range found {
+		if !slices.Contains(some, other) {
+			rest = append(rest, other)
+			continue
+		}
+		g.deployments = append(slices.Clone(other.deployments), g.deployments...)
+		g.services = append(g.services, other.services...)
+	}
+	return rest
 }
 
 // hashOf is the mark of a group: of all that its pods are made from. A group
