@@ -49,10 +49,18 @@ func (c *Cluster) CreateSecret(ctx context.Context, secret *corev1.Secret) (*cor
 	return created, nil
 }
 
-// PatchSecret replaces some data keys of a Secret, provided that it still has
-// the resourceVersion given; otherwise see IsStale.
-func (c *Cluster) PatchSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte) (*corev1.Secret, error) {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": secret.ResourceVersion}, "data": data})
+// PatchSecret replaces some data keys and annotations of a Secret, provided
+// that it still has the resourceVersion given; otherwise see IsStale.
+func (c *Cluster) PatchSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte, annotations map[string]string) (*corev1.Secret, error) {
+	metadata := map[string]any{"resourceVersion": secret.ResourceVersion}
+	if len(annotations) > 0 {
+		metadata["annotations"] = annotations
+	}
+	changes := map[string]any{"metadata": metadata}
+	if len(data) > 0 { // null would delete all there is
+		changes["data"] = data
+	}
+	patch, err := json.Marshal(changes)
 	if err != nil {
 		return nil, fmt.Errorf("encode secret %s: %w", secret.Name, err)
 	}

@@ -292,6 +292,10 @@ func (j *Journal) Add(ctx context.Context, r Record, objects []manifest.Object) 
 	if err != nil {
 		return nil, fmt.Errorf("encode revision %d: %w", r.Deployment.Revision, err)
 	}
+	summary, err := summarize(r)
+	if err != nil {
+		return nil, err
+	}
 	// A journal that was deleted by hand may have left decisions on revisions
 	// of the same numbers.
 	if err := j.trimDecisions(ctx); err != nil {
@@ -300,7 +304,8 @@ func (j *Journal) Add(ctx context.Context, r Record, objects []manifest.Object) 
 	secret, err := j.cluster.CreateSecret(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: j.namespace, Name: nameOf(j.app, r.Deployment.Revision),
-			Labels: map[string]string{plan.AppLabel: j.app, plan.SequenceLabel: strconv.Itoa(r.Deployment.Revision), "app.kubernetes.io/managed-by": kube.FieldManager},
+			Labels:      map[string]string{plan.AppLabel: j.app, plan.SequenceLabel: strconv.Itoa(r.Deployment.Revision), "app.kubernetes.io/managed-by": kube.FieldManager},
+			Annotations: map[string]string{summaryAnnotation: summary},
 		},
 		Type: Type,
 		Data: map[string][]byte{recordKey: text, manifestsKey: packed},
@@ -342,8 +347,15 @@ func (j *Journal) Save(ctx context.Context, e *Entry) error {
 	if err != nil {
 		return fmt.Errorf("encode revision %d: %w", e.Revision(), err)
 	}
-	data := map[string][]byte{recordKey: text}
-	secret, err := j.cluster.PatchSecret(ctx, e.secret, data)
+	summary, err := summarize(e.Record)
+	if err != nil {
+		return err
+	}
+	annotations := map[string]string{summaryAnnotation: summary}
+	if e.secret.Annotations[summaryAnnotation] == summary {
+		annotations = nil
+	}
+	secret, err := j.cluster.PatchSecret(ctx, e.secret, map[string][]byte{recordKey: text}, annotations)
 	if kube.IsStale(err) {
 		// The answer to a write that went through may have been lost.
 		current, listErr := j.cluster.Secrets(ctx, j.namespace, plan.AppLabel+"="+j.app+","+plan.SequenceLabel+"="+strconv.Itoa(e.Revision()))
