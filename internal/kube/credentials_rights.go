@@ -39,7 +39,7 @@ func DeploymentRights() []Right {
 	var all []Right
 	for _, line := range []struct{ group, resources, verbs string }{
 		// The lease that keeps deployers apart, and the journal.
-		{"coordination.k8s.io", "leases", "get create update"},
+		{"coordination.k8s.io", "leases", "get create update delete"},
 		{"", "secrets configmaps services serviceaccounts persistentvolumeclaims", write},
 		{"apps", "deployments statefulsets daemonsets", write},
 		{"apps", "deployments/scale statefulsets/scale", "get update patch"},

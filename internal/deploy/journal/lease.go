@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,13 +15,13 @@ import (
 )
 
 // The timing of the lease. Somebody else may take one that was not renewed for
-// leaseDuration. The holder does not give up as early: while it cannot renew,
+// its duration, within which its holder tries renewals times. The holder does not give up as early: while it cannot renew,
 // the API server is away and it cannot write anything else either, and the
 // first renewal that gets through tells whether somebody has come in between.
 // What it writes until then is refused by the journal and the sequence.
 const (
 	leaseDuration = 30 * time.Second
-	leaseRenew    = 5 * time.Second
+	renewals      = 6
 	leaseAttempt  = 8 * time.Second
 	leaseGiveUp   = 5 * time.Minute
 	releaseWait   = 5 * time.Second
@@ -36,6 +37,7 @@ type Claim struct {
 	Key       string        // of the deployment: the same key may take its own lease over
 	Note      string        // what it is for, such as "deploying"
 	Wait      time.Duration // for another deployment of the same application to end
+	Duration  time.Duration // of the lease when nobody renews it; zero means 30 s
 }
 
 // Hold takes the application's lease and keeps it until release is called. The
@@ -43,8 +45,9 @@ type Claim struct {
 // holds is waited for, and is an error after Claim.Wait.
 func Hold(ctx context.Context, c Claim) (held context.Context, release func(), err error) {
 	name := plan.LeaseName(c.App)
+	c.Duration = cmp.Or(c.Duration, leaseDuration)
 	claim := kube.LeaseClaim{
-		Namespace: c.Namespace, Name: name, Holder: c.Holder, Key: c.Key, Duration: leaseDuration,
+		Namespace: c.Namespace, Name: name, Holder: c.Holder, Key: c.Key, Duration: c.Duration,
 		Note: c.Note + " " + c.App, Labels: map[string]string{plan.AppLabel: c.App, "applyset.kubernetes.io/id": plan.ApplySetID(c.App, c.Namespace)},
 		Annotations: map[string]string{"applyset.kubernetes.io/tooling": "towline/v1"},
 	}
@@ -65,10 +68,24 @@ func Hold(ctx context.Context, c Claim) (held context.Context, release func(), e
 		lose(nil)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWait)
 		defer cancel()
-		if err := lease.Release(ctx); err != nil {
-			c.Log.Line("lease   not given back, it ends by itself in %s: %s", leaseDuration, err)
+		if err := c.giveBack(ctx, lease); err != nil {
+			c.Log.Line("lease   not given back, it ends by itself in %s: %s", c.Duration, err)
 		}
 	}, nil
+}
+
+// giveBack frees the lease. The lease of an application without a revision
+// would be all that is left of a first deployment that was refused, so it is
+// deleted: only its holder adds revisions, and a lease that has found another
+// holder by then stays. Whoever may not delete leases leaves it there.
+func (c Claim) giveBack(ctx context.Context, lease *kube.Lease) error {
+	kept, err := c.Cluster.SecretsMetadata(ctx, kube.SecretQuery{
+		Namespace: c.Namespace, Selector: plan.AppLabel + "=" + c.App + "," + plan.SequenceLabel, Type: Type, Most: 1,
+	})
+	if err == nil && len(kept) == 0 && lease.Delete(ctx) == nil {
+		return nil
+	}
+	return lease.Release(ctx)
 }
 
 // acquire asks for the lease until it is free. Another holder's lease counts
@@ -108,7 +125,7 @@ func (c Claim) acquire(ctx context.Context, claim kube.LeaseClaim) (*kube.Lease,
 
 // keep renews the lease until stop is closed, and calls lose when it is lost.
 func (c Claim) keep(ctx context.Context, lease *kube.Lease, stop <-chan struct{}, lose func(error)) {
-	ticker := time.NewTicker(leaseRenew)
+	ticker := time.NewTicker(c.Duration / renewals)
 	defer ticker.Stop()
 	renewed := time.Now()
 	for {
