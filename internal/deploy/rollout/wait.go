@@ -107,22 +107,29 @@ func (w *Waiter) afterwards(ctx context.Context, ref kube.Ref) error {
 		return err
 	}
 	for _, gvk := range definedKinds(definition) {
-		for {
-			_, err := w.Cluster.Resource(gvk)
-			if err == nil {
-				break
-			}
-			if _, unknown := errors.AsType[*kube.UnknownKindError](err); !unknown {
-				return err
-			}
-			select {
-			case <-ctx.Done():
-				return refusal.New("%s: the API server does not serve its kind", ref)
-			case <-time.After(250 * time.Millisecond):
-			}
+		if err := w.served(ctx, ref, gvk); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// served returns when the API server serves the kind that a definition brings.
+func (w *Waiter) served(ctx context.Context, definition kube.Ref, gvk schema.GroupVersionKind) error {
+	for {
+		_, err := w.Cluster.Resource(gvk)
+		if err == nil {
+			return nil
+		}
+		if _, unknown := errors.AsType[*kube.UnknownKindError](err); !unknown {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return w.interrupted(ctx, definition, standing{Missing: "the API server does not serve its kind"})
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
 }
 
 // definedKinds are the kinds that a CustomResourceDefinition brings.
@@ -277,6 +284,12 @@ func (w *Waiter) lookoutHealth(ctx context.Context, ref kube.Ref, generation int
 		}
 		var own, stuck []*corev1.Pod
 		if pods != nil {
+			if err := pods.Err(); err != nil {
+				return standing{}, err
+			}
+			if !pods.Synced() { // That none crashes means nothing before they are known.
+				return standing{Missing: "the API server has not listed its pods"}, nil
+			}
 			own = currentPods(items[0], pods.Items())
 			stuck = stuckPods(items[0], pods.Items(), w.Reverting)
 		}
