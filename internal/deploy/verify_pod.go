@@ -124,7 +124,7 @@ func (p *podProber) begin(ctx context.Context, r *run, image string, task remote
 		return refusal.Or(err, "verify.from: the prober's pod is refused: %v. Set verify.from to proxy or direct to do without one", err)
 	}
 	r.log.Line("probe   pod %s with image %s   POST /api/v1/namespaces/%s/pods", p.place.Name, image, p.place.Namespace)
-	limited, cancel := context.WithTimeoutCause(ctx, proberStart, fmt.Errorf("it has not begun within %s", proberStart))
+	limited, cancel := context.WithTimeoutCause(ctx, proberStart, refusal.Deadline("it has not begun within %s", proberStart))
 	defer cancel()
 	if err := p.running(limited, r.Unschedulable); err != nil {
 		return err
@@ -183,17 +183,30 @@ func (p *podProber) running(ctx context.Context, unschedulable time.Duration) er
 		}
 		select {
 		case <-ctx.Done():
-			return refusal.New("verify.from: the prober's pod %s does not start: %v", p.place.Name, context.Cause(ctx))
+			return p.unheard(ctx, "does not start")
 		case <-changed:
 		case <-tick.C:
 		}
 	}
 }
 
+// unheard is that the pod was waited for until ctx ended. Whatever ended it but a
+// refusal, such as a shutdown, says nothing of the pod.
+func (p *podProber) unheard(ctx context.Context, what string) error {
+	cause := context.Cause(ctx)
+	if refusal.Is(cause) {
+		return refusal.New("verify.from: the prober's pod %s %s: %v", p.place.Name, what, cause)
+	}
+	return fmt.Errorf("wait for the prober's pod %s: %w", p.place.Name, cause)
+}
+
 // attach connects to the prober in the pod.
 func (p *podProber) attach(ctx context.Context, token string) error {
 	base, transport := p.cluster.PodProxy(p.place.Namespace, p.place.Name, proberPort)
 	attached, err := remote.Attach(ctx, remote.Config{URL: base, Transport: transport, Token: token})
+	if cause := context.Cause(ctx); err != nil && cause != nil && !refusal.Is(cause) {
+		return p.unheard(ctx, "does not answer")
+	}
 	if err != nil {
 		return refusal.New("verify.from: the prober's pod cannot be asked through the API server: %v. "+
 			"The account must get and create pods/proxy, and the API server must reach port %d of the pod", err, proberPort)
