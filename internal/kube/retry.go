@@ -57,7 +57,7 @@ func once(ctx context.Context, do func(context.Context) error) error {
 // Transient tells whether an error says nothing about the request, only about
 // the moment: the same request may be answered a little later.
 func Transient(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || unlikeSchema(err) {
 		return false
 	}
 	if apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err) ||
