@@ -88,7 +88,9 @@ func (r *run) revert(ctx context.Context, why error) error {
 			"The next deployment replaces them; `kubectl -n " + r.record.Namespace + " delete deployments,services -l " + plan.AppLabel + "=" + r.record.App + "` removes them."
 	} else {
 		r.log.Line("revert  to revision %d, within %s", back.Revision(), r.revertTimeout())
-		err = r.goBack(ctx, back)
+		if err = r.goBack(ctx, back); err != nil && ctx.Err() != nil {
+			return stopped(ctx, err)
+		}
 	}
 	if overtaken := invariant.Overtaken(err); overtaken != nil {
 		return r.giveUp(ctx, overtaken)

@@ -169,6 +169,7 @@ func (r *run) intend(ctx context.Context, objects []manifest.Object) (steps []pl
 // resume goes on where a process that has ended since has stopped.
 func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 	r.entry, r.record = e, e.Deployment
+	r.key = e.Key // by which its Jobs are found again
 	r.use(e.Settings)
 	if r.back, r.force = e.RollbackTo != 0, e.RollbackTo != 0; r.back {
 		r.goBackBy()
@@ -230,10 +231,22 @@ func (r *run) forward(ctx context.Context, steps []plan.Step) error {
 	switch overtaken := invariant.Overtaken(err); {
 	case err == nil:
 		return r.succeed(ctx)
+	case ctx.Err() != nil:
+		// The process is told to end, or has lost the lease: what failed then
+		// says nothing about the application, and whoever takes it up goes on.
+		return stopped(ctx, err)
 	case overtaken != nil:
 		return r.giveUp(ctx, overtaken)
 	case refusal.Is(err):
 		return r.revert(ctx, err)
+	}
+	return err
+}
+
+// stopped is the error of what ended because its context did. It is no refusal.
+func stopped(ctx context.Context, err error) error {
+	if refusal.Is(err) {
+		return fmt.Errorf("stopped: %w", context.Cause(ctx))
 	}
 	return err
 }
