@@ -147,10 +147,7 @@ func (r *run) approve(ctx context.Context, atMost time.Duration) error {
 	r.log.Line("        towline promote %s   lets the requests move to it", place)
 	r.log.Line("        towline abort %s     gives it up", place)
 	defer r.limit.pause()()
-	over := refusal.Deadline("nobody has promoted revision %d within %s", r.record.Revision, atMost)
-	limited, cancel := context.WithDeadlineCause(ctx, until, over)
-	defer cancel()
-	decision, err := r.journal.FollowDecision(limited, r.record.Revision)
+	decision, err := r.decision(ctx, until, refusal.Deadline("nobody has promoted revision %d within %s", r.record.Revision, atMost))
 	if err != nil {
 		return err
 	}
@@ -160,4 +157,21 @@ func (r *run) approve(ctx context.Context, atMost time.Duration) error {
 	r.log.Line("approve revision %d was %s", r.record.Revision, decision)
 	r.entry.Waiting = time.Time{}
 	return r.journal.Save(ctx, r.entry)
+}
+
+// decision waits for one until a time, and looks for it once more then: it may
+// have been written while nobody looked, since the process was away, or since
+// the cluster was.
+func (r *run) decision(ctx context.Context, until time.Time, over error) (journal.Decision, error) {
+	limited, cancel := context.WithDeadlineCause(ctx, until, over)
+	defer cancel()
+	decision, err := r.journal.FollowDecision(limited, r.record.Revision)
+	if err == nil || ctx.Err() != nil || limited.Err() == nil {
+		return decision, err
+	}
+	found, lookErr := r.journal.Decisions(ctx, r.record.Revision)
+	if lookErr != nil || len(found) == 0 {
+		return journal.Decision{}, errors.Join(err, lookErr)
+	}
+	return found[0], nil
 }
