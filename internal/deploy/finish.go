@@ -28,9 +28,6 @@ func (r *run) succeed(ctx context.Context) error {
 		return err
 	}
 	r.log.Line("done    revision %d of %s runs, in %.1f s%s", r.record.Revision, r.record.App, r.record.Seconds, verdictText(r.record.Verdict))
-	if err := r.journal.Trim(ctx); err != nil {
-		r.log.Line("journal not trimmed: %s", err)
-	}
 	// The Jobs of this revision stay for a look, those of earlier ones go.
 	if err := job.Sweep(ctx, job.Config{Cluster: r.Cluster, Method: r.method, Log: r.log, Now: r.Now}, r.record.Namespace, r.record.App, int64(r.record.Revision)); err != nil {
 		r.log.Line("        Jobs of earlier revisions not removed: %s", err)
@@ -52,6 +49,9 @@ func (r *run) end(ctx context.Context) error {
 	r.reached("end")
 	if err := r.journal.Save(ctx, r.entry); err != nil {
 		return err
+	}
+	if err := r.journal.Trim(ctx); err != nil {
+		r.log.Line("journal not trimmed: %s", err)
 	}
 	return nil
 }
@@ -81,6 +81,7 @@ func (r *run) revert(ctx context.Context, why error) error {
 		return err
 	}
 	r.reached("reverting")
+	r.stopJobsFor(ctx, stopPatience)
 	back := r.journal.GoodBefore(r.record.Revision)
 	var err error
 	if back == nil {

@@ -2,12 +2,14 @@ package deploy
 
 import (
 	"context"
+	"slices"
 
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/deploy/rehearsal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
+	"github.com/towline/towline/internal/pipeline"
 )
 
 // rehearseDrain sees on a spare pod of each Deployment how its pods end, and
@@ -39,7 +41,7 @@ func (r *run) rehearseDrain(ctx context.Context, s plan.Step) error {
 				return err
 			}
 		}
-		r.record.Drain = append(r.record.Drain, drain)
+		r.record.Drain = append(slices.DeleteFunc(r.record.Drain, func(d pipeline.Drain) bool { return d.Template == drain.Template }), drain)
 		r.entry.Deployment.Drain = r.record.Drain
 		proceed, message := rehearsal.Decide(r.situation.Knobs.Drain, drain)
 		r.log.Line("        %s", message)

@@ -37,7 +37,7 @@ func (r *run) walk(ctx context.Context, steps []plan.Step) error {
 			end++
 		}
 		done, err := r.wave(ctx, steps, i, end, generations)
-		r.entry.Done = append(r.entry.Done, done...) // also of a wave of which another step has failed
+		r.entry.Note(done...) // also of a wave of which another step has failed
 		if err != nil {
 			return err
 		}
@@ -210,15 +210,19 @@ func (r *run) settled(live *unstructured.Unstructured) bool {
 // applyFenced sends an object that carries the sequence. It goes with the
 // resourceVersion of the very read that showed no later one, so that nobody
 // comes in between: a writer that was away for a while cannot overwrite what a
-// newer deployment has written.
+// newer deployment has written. The first such read is the plan's own.
 func (r *run) applyFenced(ctx context.Context, s plan.Step) (*unstructured.Unstructured, error) {
 	for attempt := 0; ; attempt++ {
-		object := s.Object.DeepCopy()
-		live, err := r.Cluster.Get(ctx, s.Ref)
+		object, live := s.Object.DeepCopy(), s.Live
+		if attempt > 0 {
+			var err error
+			if live, err = r.Cluster.Get(ctx, s.Ref); err != nil && !kube.IsNotFound(err) {
+				return nil, err
+			}
+		}
 		switch {
-		case kube.IsNotFound(err):
-		case err != nil:
-			return nil, err
+		case live == nil:
+			object.SetResourceVersion(kube.Absent)
 		case plan.SequenceOf(live) > r.record.Revision:
 			return nil, r.overtaken(s.Ref, live)
 		default:
@@ -233,7 +237,7 @@ func (r *run) applyFenced(ctx context.Context, s plan.Step) (*unstructured.Unstr
 		}
 		applied, err := r.method.Apply(ctx, object, kube.ApplyOptions{Force: s.Force})
 		if kube.IsStale(err) && attempt < staleLimit {
-			continue // Its controller has written its status meanwhile.
+			continue // Its controller has written its status since the read, or somebody has made it.
 		}
 		if err != nil {
 			return nil, refusal.Or(err, "the API server refuses %v", err)

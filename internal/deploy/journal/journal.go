@@ -373,15 +373,24 @@ func (j *Journal) Save(ctx context.Context, e *Entry) error {
 }
 
 // Trim deletes the oldest revisions beyond those that are kept, but never the
-// last good one before the newest: it is what a rollback needs. The decisions
-// on a revision go with it.
+// last good one before the newest: it is what a rollback needs. A failed one
+// that may have left an object in the cluster of which no other one knows stays
+// as well, or nobody would prune that object. The decisions on a revision go
+// with it.
 func (j *Journal) Trim(ctx context.Context) error {
 	if len(j.Entries) <= Kept {
 		return nil
 	}
 	back, kept := j.GoodBefore(j.Latest()), slices.Clone(j.Entries[len(j.Entries)-Kept:])
 	for _, e := range slices.Backward(j.Entries[:len(j.Entries)-Kept]) {
-		if e == back || e.Phase != Ended {
+		needed := e == back || e.Phase != Ended
+		if left := !e.Good() && !e.Deployment.Reverted && (back == nil || e.Revision() > back.Revision()); left && !needed {
+			var err error
+			if needed, err = e.alone(kept); err != nil {
+				return err
+			}
+		}
+		if needed {
 			kept = slices.Insert(kept, 0, e)
 			continue
 		}
@@ -392,4 +401,23 @@ func (j *Journal) Trim(ctx context.Context) error {
 	}
 	j.Entries = kept
 	return j.trimDecisions(ctx)
+}
+
+// alone tells whether a revision has an object that none of the others has.
+func (e *Entry) alone(others []*Entry) (bool, error) {
+	known := map[string]bool{}
+	for _, other := range others {
+		refs, err := other.Made()
+		if err != nil {
+			return false, err
+		}
+		for _, ref := range refs {
+			known[ref.ID()] = true
+		}
+	}
+	refs, err := e.Made()
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(refs, func(ref kube.Ref) bool { return !known[ref.ID()] }), nil
 }
