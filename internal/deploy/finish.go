@@ -82,6 +82,7 @@ func (r *run) revert(ctx context.Context, why error) error {
 	}
 	r.reached("reverting")
 	r.stopJobsFor(ctx, stopPatience)
+	r.stopJobsFor(ctx, stopPatience)
 	back := r.journal.GoodBefore(r.record.Revision)
 	var err error
 	if back == nil {

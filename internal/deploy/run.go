@@ -306,6 +306,9 @@ func (r *run) closeInterrupted(ctx context.Context) error {
 			continue
 		}
 		r.log.Line("journal revision %d was interrupted and is closed as failed", e.Revision())
+		if err := r.stopJobs(ctx, e); err != nil {
+			return err
+		}
 		e.Phase, e.Deployment.Outcome = journal.Ended, pipeline.Failed
 		e.Deployment.Message = "interrupted: its process ended in the middle and it was not resumed before the next deployment"
 		if err := r.journal.Save(ctx, e); err != nil {
