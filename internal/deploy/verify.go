@@ -49,6 +49,10 @@ type watchman struct {
 type prober interface {
 	Snapshot() pipeline.Verdict
 	Mark(text string)
+	// rest lets few requests go out until wake is called; see probe.Prober.Rest.
+	// Both return once it is so, or why it could not be brought about.
+	rest(ctx context.Context) error
+	wake(ctx context.Context) error
 	// stop ends the requests and returns what they came to. What the counts
 	// leave out is in its Partial.
 	stop() pipeline.Verdict
@@ -62,6 +66,16 @@ type here struct{ *probe.Prober }
 
 func (h here) stop() pipeline.Verdict { return h.Stop() }
 func (h here) leave()                 { h.Stop() }
+
+func (h here) rest(context.Context) error {
+	h.Rest()
+	return nil
+}
+
+func (h here) wake(context.Context) error {
+	h.Wake()
+	return nil
+}
 
 var _ prober = here{}
 

@@ -305,6 +305,12 @@ func lastReport(ctx context.Context, cluster *kube.Cluster, place kube.Ref) (rem
 // leave implements prober.
 func (p *podProber) leave() { p.Detach() }
 
+// rest implements prober.
+func (p *podProber) rest(ctx context.Context) error { return p.Rest(ctx) }
+
+// wake implements prober.
+func (p *podProber) wake(ctx context.Context) error { return p.Wake(ctx) }
+
 // remove deletes the pod and its Secret. What cannot be deleted now, the next
 // deployment deletes.
 func (p *podProber) remove() {

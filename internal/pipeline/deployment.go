@@ -40,7 +40,7 @@ type Verdict struct {
 	P95Ms        float64        `json:"p95Ms,omitempty"`
 	P99Ms        float64        `json:"p99Ms"`
 	MaxMs        float64        `json:"maxMs,omitempty"`
-	Rate         float64        `json:"rate"` // requests per second really sent
+	Rate         float64        `json:"rate"` // requests per second really sent, but for the time at rest (see probe.Prober.Rest)
 	Target       string         `json:"target"`
 	Via          string         `json:"via,omitempty"`       // the way of the requests, such as "node port 30080 of node1"
 	Fresh        Lane           `json:"fresh"`               // each request on a new connection

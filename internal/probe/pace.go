@@ -11,36 +11,48 @@ import (
 // a healthy application.
 const maxLate = time.Second
 
-// pace starts requests at the configured rate until ctx ends. Whether request
+// pace starts requests at the configured rate, or the one of a rest, until ctx ends. Whether request
 // n is due depends on the time since the start alone, so that neither slow
 // answers nor late ticks slow down the rate.
 func (p *Prober) pace(ctx context.Context) {
-	interval := time.Second / time.Duration(p.cfg.Rate)
-	tick := time.NewTicker(min(max(interval, 2*time.Millisecond), maxLate/10)) // often enough that a slow pace is not late by itself
-	defer tick.Stop()
+	ticker := time.NewTicker(tick(p.cfg.Rate))
+	defer ticker.Stop()
+	started, rate, resting := p.started, p.cfg.Rate, false
 	for n := 0; ; {
 		select {
 		case <-ctx.Done():
 			p.tally.stopAt(time.Now())
 			return
-		case <-tick.C:
+		case <-ticker.C:
 		}
-		since := time.Since(p.started)
-		for ; p.due(n) <= since; n++ {
-			p.launch(n, since-p.due(n))
+		if now := p.resting.Load(); now != resting {
+			resting, started, rate, n = now, time.Now(), p.cfg.Rate, 0
+			if resting {
+				rate = min(rate, restRate)
+			}
+			p.tally.rest(resting, started)
+			ticker.Reset(tick(rate))
+		}
+		since := time.Since(started)
+		for ; due(n, rate) <= since; n++ {
+			taken := lane(n % 2)
+			if resting {
+				taken = fresh
+			}
+			p.launch(taken, since-due(n, rate))
 		}
 	}
 }
 
-// due is when request n is to be sent, counted from the start.
-func (p *Prober) due(n int) time.Duration {
-	return time.Duration(float64(n) / float64(p.cfg.Rate) * float64(time.Second))
+// due is when request n is to be sent, counted from the start of that rate.
+func due(n, rate int) time.Duration {
+	return time.Duration(float64(n) / float64(rate) * float64(time.Second))
 }
 
-// launch starts request n, which is late by that much, or counts it as not
-// sent when it is too late or too many are in flight. Even ones take the fresh
-// lane, odd ones the kept connections.
-func (p *Prober) launch(n int, late time.Duration) {
+// launch starts a request, which is late by that much, or counts it as not
+// sent when it is too late or too many are in flight. Every other one takes the
+// fresh lane, the others the kept connections.
+func (p *Prober) launch(lane lane, late time.Duration) {
 	if late > maxLate {
 		p.tally.miss()
 		return
@@ -51,7 +63,6 @@ func (p *Prober) launch(n int, late time.Duration) {
 		p.tally.miss()
 		return
 	}
-	lane := lane(n % 2)
 	p.tally.launch(lane)
 	p.flying.Go(func() {
 		defer func() { <-p.slots }()

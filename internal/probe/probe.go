@@ -27,6 +27,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/towline/towline/internal/pipeline"
@@ -88,6 +89,7 @@ type Prober struct {
 	slots   chan struct{} // one for each request in flight
 	tally   *tally
 	started time.Time
+	resting atomic.Bool
 
 	cancel context.CancelFunc // ends the pace
 	paced  chan struct{}      // closed when no more requests will start

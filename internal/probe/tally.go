@@ -42,6 +42,11 @@ type tally struct {
 	latency  histogram // of answered requests
 	line     timeline
 	marks    []pipeline.Mark
+
+	restSince    time.Time // zero while the prober does not rest
+	restFrom     int       // requests that were counted by then
+	rested       time.Duration
+	restRequests int
 }
 
 // laneTally is what is counted of one lane.
@@ -58,11 +63,11 @@ type gaps struct {
 	longest time.Duration
 }
 
-// answered notes an answer and returns the gap that it ends. The time before
-// the first answer is none.
-func (g *gaps) answered(now time.Time) (gap time.Duration) {
+// answered notes an answer and returns the gap that it ends, without what of it
+// is the pause of a slow pace. The time before the first answer is none.
+func (g *gaps) answered(now time.Time, pause time.Duration) (gap time.Duration) {
 	if g.any {
-		gap = max(now.Sub(g.last), 0)
+		gap = max(now.Sub(g.last)-pause, 0)
 		g.longest = max(g.longest, gap)
 	}
 	if now.After(g.last) {
@@ -74,7 +79,9 @@ func (g *gaps) answered(now time.Time) (gap time.Duration) {
 
 // until is the longest gap, counting the time since the last answer as one, so
 // that an application that never comes back is seen.
-func (g *gaps) until(now time.Time) int64 { return max(g.longest, now.Sub(g.last)).Milliseconds() }
+func (g *gaps) until(now time.Time, pause time.Duration) int64 {
+	return max(g.longest, now.Sub(g.last)-pause).Milliseconds()
+}
 
 func newTally() *tally {
 	t := &tally{losses: map[string]int{}, statuses: map[int]int{}}
@@ -142,8 +149,9 @@ func (t *tally) record(l lane, a answer, now time.Time) (first bool) {
 	}
 	t.latency.add(a.latency)
 	t.lanes[l].requests++
-	t.lanes[l].gaps.answered(now)
-	gap := t.both.answered(now)
+	pause := t.pause()
+	t.lanes[l].gaps.answered(now, pause)
+	gap := t.both.answered(now, pause)
 	t.marks[len(t.marks)-1].Requests++
 	bucket := t.line.at(now.Sub(t.started))
 	bucket.requests++
@@ -216,21 +224,26 @@ func (t *tally) verdict(until time.Time) pipeline.Verdict { return fit(t.counts(
 func (t *tally) counts(until time.Time) (pipeline.Verdict, *timeline) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	kept := until
+	if !t.restSince.IsZero() { // It is asked nothing since then.
+		kept = t.restSince
+	}
 	v := pipeline.Verdict{
 		NotSent:      t.notSent,
-		LongestGapMs: t.both.until(until),
+		LongestGapMs: t.both.until(until, t.pause()),
 		P50Ms:        milliseconds(t.latency.quantile(0.50)),
 		P90Ms:        milliseconds(t.latency.quantile(0.90)),
 		P95Ms:        milliseconds(t.latency.quantile(0.95)),
 		P99Ms:        milliseconds(t.latency.quantile(0.99)),
 		MaxMs:        milliseconds(t.latency.longest),
-		Fresh:        t.lanes[fresh].lane(until),
-		KeepAlive:    t.lanes[keepAlive].lane(until),
+		Fresh:        t.lanes[fresh].lane(until, t.pause()),
+		KeepAlive:    t.lanes[keepAlive].lane(kept, 0),
 		Marks:        append([]pipeline.Mark(nil), t.marks...),
 	}
 	v.Requests, v.Lost = v.Fresh.Requests+v.KeepAlive.Requests, v.Fresh.Lost+v.KeepAlive.Lost
-	if s := until.Sub(t.started).Seconds(); s > 0 {
-		v.Rate = float64(v.Requests) / s
+	rested, requests := t.atRest(until)
+	if s := (until.Sub(t.started) - rested).Seconds(); s > 0 {
+		v.Rate = float64(v.Requests-requests) / s
 	}
 	if len(t.losses) > 0 {
 		v.Losses = maps.Clone(t.losses)
@@ -248,8 +261,8 @@ func (t *tally) counts(until time.Time) (pipeline.Verdict, *timeline) {
 	return v, t.line.clone()
 }
 
-func (t *laneTally) lane(until time.Time) pipeline.Lane {
-	l := pipeline.Lane{Requests: t.requests, Lost: t.lost, LongestGapMs: t.gaps.until(until)}
+func (t *laneTally) lane(until time.Time, pause time.Duration) pipeline.Lane {
+	l := pipeline.Lane{Requests: t.requests, Lost: t.lost, LongestGapMs: t.gaps.until(until, pause)}
 	if len(t.losses) > 0 {
 		l.Losses = maps.Clone(t.losses)
 	}

@@ -99,6 +99,21 @@ func (r *Remote) queue(p pending) {
 	}
 }
 
+// Rest lets the prober there send but one request per second until Wake; see
+// probe.Prober.Rest. It asks until it is answered or ctx ends.
+func (r *Remote) Rest(ctx context.Context) error { return r.tell(ctx, "/rest") }
+
+// Wake ends a Rest.
+func (r *Remote) Wake(ctx context.Context) error { return r.tell(ctx, "/wake") }
+
+func (r *Remote) tell(ctx context.Context, path string) error {
+	report, err := r.insist(ctx, http.MethodPost, path, nil)
+	if err == nil {
+		r.hear(report)
+	}
+	return err
+}
+
 // Stop ends the requests there and returns the final verdict. It asks until
 // ctx ends, and then returns what was heard last and why there is no more.
 func (r *Remote) Stop(ctx context.Context) (pipeline.Verdict, error) {

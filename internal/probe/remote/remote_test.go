@@ -177,6 +177,29 @@ func TestNothingCountedIsLostWithTheConnection(t *testing.T) {
 	}
 }
 
+func TestItRestsUntilItIsWoken(t *testing.T) {
+	t.Parallel()
+	x := serve(t, nil)
+	r := x.attach(t, x.url)
+	waittest.Until(t, "requests", func() bool { return r.Snapshot().Requests > 50 })
+	if err := r.Rest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waittest.Until(t, "a moment with hardly a request", func() bool {
+		before := x.received.Load()
+		<-time.After(300 * time.Millisecond) // 60 requests at the full rate
+		return x.received.Load()-before <= 2
+	})
+	if err := r.Wake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := x.received.Load()
+	waittest.Until(t, "requests after the rest", func() bool { return x.received.Load() > before+50 })
+	if v, err := r.Stop(t.Context()); err != nil || v.Lost != 0 || v.Requests != int(x.received.Load()) {
+		t.Errorf("the application received %d requests: %+v, %v", x.received.Load(), v, err)
+	}
+}
+
 func TestWhoeverAttachesAgainFindsAllCounts(t *testing.T) {
 	t.Parallel()
 	x := serve(t, nil)

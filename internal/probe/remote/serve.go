@@ -63,6 +63,8 @@ type server struct {
 //	GET  /report   the counts so far, with marks and timeline
 //	GET  /follow   the counts without these, line by line
 //	POST /mark     {"id": ..., "text": ..., "agoMs": ...}
+//	POST /rest     sends but one request per second until
+//	POST /wake
 //	POST /stop     ends the requests and answers with the final report
 func Serve(ctx context.Context, cfg ServeConfig) error {
 	if cfg.Idle <= 0 {
@@ -174,6 +176,8 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /report", func(w http.ResponseWriter, _ *http.Request) { s.answer(w) })
 	mux.HandleFunc("GET /follow", s.follow)
 	mux.HandleFunc("POST /mark", s.mark)
+	mux.HandleFunc("POST /rest", func(w http.ResponseWriter, _ *http.Request) { s.prober.Rest(); s.answer(w) })
+	mux.HandleFunc("POST /wake", func(w http.ResponseWriter, _ *http.Request) { s.prober.Wake(); s.answer(w) })
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) { s.stop(); s.answer(w) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get(tokenHeader)), []byte(s.Task.Token)) != 1 {

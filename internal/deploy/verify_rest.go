@@ -1,0 +1,40 @@
+package deploy
+
+import (
+	"context"
+	"time"
+)
+
+// How long a prober elsewhere is asked to rest, and to wake up again, before the
+// deployment goes on: a cut-over that is hardly measured is worth the wait.
+const (
+	restPatience = 10 * time.Second
+	wakePatience = time.Minute
+)
+
+// rest lets the prober send little while a person is waited for, which may take
+// hours, and returns what lets it send all again. The timeline says both. The
+// counts are none the worse: nothing is cut over meanwhile.
+func (w *watchman) rest(ctx context.Context, r *run) (wake func()) {
+	p := w.current()
+	if p == nil {
+		return func() {}
+	}
+	limited, cancel := context.WithTimeout(ctx, restPatience)
+	defer cancel()
+	if err := p.rest(limited); err != nil {
+		r.log.Line("probe   goes on at its full rate: %s", err)
+		return func() {}
+	}
+	p.Mark("waits for a decision, 1 request/s")
+	r.log.Line("probe   sends 1 request/s until somebody decides")
+	return func() {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakePatience)
+		defer cancel()
+		if err := p.wake(limited); err != nil {
+			r.log.Line("probe   cannot be told to send %d requests/s again: %s", w.rate(), err)
+			return
+		}
+		p.Mark("decided")
+	}
+}
