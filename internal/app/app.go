@@ -37,8 +37,8 @@ const stopWithin = 20 * time.Second
 type Nodes interface {
 	// HostAddress is this machine's address on the cluster's network.
 	HostAddress() (string, error)
-	// TrustRegistry makes the nodes pull images named host/... from url with
-	// that Authorization header.
+	// TrustRegistry makes the nodes pull images named host/... from url, with
+	// that Authorization header when it is not "".
 	TrustRegistry(ctx context.Context, host, url, authorization string) error
 }
 

@@ -79,7 +79,8 @@ func DefaultData() string {
 type Tokens struct {
 	// Admin may do everything.
 	Admin string `json:"admin"`
-	// Pull may only pull images; a cluster's nodes get it.
+	// Pull may only pull images, and all of them: for machines that are told by
+	// hand. Pods get passwords of their own.
 	Pull string `json:"pull"`
 }
 

@@ -105,25 +105,26 @@ func unrollable(objects []manifest.Object, services map[string]*unstructured.Uns
 	return ""
 }
 
-// equip gives the pods what they need of the deployer: a secret to pull their
-// images with, and the draining proxy when it is wanted.
+// equip gives the pods what they need of the deployer: the draining proxy when
+// it is wanted, and a secret to pull their images with, the proxy's among them.
 func (r *run) equip(ctx context.Context, objects []manifest.Object) ([]manifest.Object, error) {
 	var changes []manifest.Change
+	if r.settings.Drain == rehearsal.PolicyProxy {
+		var err error
+		if changes, err = r.drainProxy(ctx, objects); err != nil {
+			return nil, err
+		}
+	}
 	if r.settings.PullSecret != "off" {
 		config, err := r.pulling(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if objects, changes, err = pullsecret.Add(objects, config); err != nil {
+		var added []manifest.Change
+		if objects, added, err = pullsecret.Add(objects, config); err != nil {
 			return nil, err
 		}
-	}
-	if r.settings.Drain == rehearsal.PolicyProxy {
-		proxied, err := r.drainProxy(ctx, objects)
-		if err != nil {
-			return nil, err
-		}
-		changes = append(changes, proxied...)
+		changes = append(changes, added...)
 	}
 	r.note(changes)
 	return objects, nil
