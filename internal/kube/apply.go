@@ -26,6 +26,11 @@ type ApplyOptions struct {
 	Subresource string
 }
 
+// Absent as the resourceVersion of an object that is applied says that there is
+// to be none yet: the apply makes one, and a live object, whose version is
+// always a later one, is refused as stale.
+const Absent = "1"
+
 // Apply sends the object as a server-side apply and returns it as the cluster
 // then has it. When the object carries a resourceVersion, a live object with
 // another one is refused (see IsStale). A field that another manager owns is a

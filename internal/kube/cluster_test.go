@@ -80,6 +80,22 @@ func TestApply(t *testing.T) {
 			t.Errorf("error %v, want it stale", err)
 		}
 	})
+	t.Run("what is to be absent is made, and refused once it is there", func(t *testing.T) {
+		for _, options := range []kube.ApplyOptions{{DryRun: true}, {}} {
+			first := configMap(namespace, "absent", "1")
+			first.SetResourceVersion(kube.Absent)
+			if _, err := c.Apply(ctx, first, options); err != nil {
+				t.Fatalf("with %+v: %v", options, err)
+			}
+		}
+		for _, options := range []kube.ApplyOptions{{}, {Force: true}, {DryRun: true}} {
+			second := configMap(namespace, "absent", "2")
+			second.SetResourceVersion(kube.Absent)
+			if _, err := c.Apply(ctx, second, options); !kube.IsStale(err) {
+				t.Errorf("with %+v: error %v, want it stale", options, err)
+			}
+		}
+	})
 	t.Run("an unknown kind says how to mend it", func(t *testing.T) {
 		o := configMap(namespace, "x", "1")
 		o.SetAPIVersion("example.com/v1")
