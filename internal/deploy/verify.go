@@ -120,7 +120,7 @@ func serving(objects []manifest.Object) []manifest.Object {
 
 func (w *watchman) name() string {
 	if w.verify.URL != "" {
-		return withoutPassword(w.verify.URL)
+		return shownURL(w.verify.URL)
 	}
 	return "Service " + w.service
 }
@@ -387,5 +387,5 @@ func (w *watchman) url() string {
 	if w.public != "" || w.verify.URL == "" {
 		return w.public
 	}
-	return withoutPassword(w.verify.URL)
+	return strings.TrimSuffix(shownURL(w.verify.URL), "?...")
 }

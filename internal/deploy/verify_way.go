@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -71,7 +70,7 @@ func (w *watchman) start(ctx context.Context, r *run, patience time.Duration) er
 	w.swap(started)
 	v := started.Snapshot()
 	r.log.Line("probe   %s %s by %s, %d requests/s, half of them on new connections",
-		strings.ToUpper(cmp.Or(w.verify.Method, http.MethodGet)), withoutPassword(target), v.Via, w.rate())
+		strings.ToUpper(cmp.Or(w.verify.Method, http.MethodGet)), shownURL(target), v.Via, w.rate())
 	return nil
 }
 
@@ -149,12 +148,11 @@ func (w *watchman) route(ctx context.Context, r *run, patience time.Duration) (k
 	}
 }
 
-// withoutPassword is a URL as it may be shown. One that cannot be read is not
-// shown at all: nobody knows which part of it is the password.
-func withoutPassword(text string) string {
-	parsed, err := url.Parse(text)
+// shownURL is a URL as anybody may see it; see probe.Shown.
+func shownURL(text string) string {
+	parsed, err := probe.ParseURL(text)
 	if err != nil {
 		return "the URL of verify.url"
 	}
-	return parsed.Redacted()
+	return probe.Shown(parsed)
 }

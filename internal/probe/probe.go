@@ -18,7 +18,6 @@ package probe
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -126,18 +125,18 @@ func (c Config) Validate() error {
 }
 
 func newProber(cfg Config) (*Prober, error) {
-	target, err := parseURL(cfg.URL)
+	target, err := ParseURL(cfg.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the URL to probe: %w", err)
 	}
 	if cfg.Rate < 0 || cfg.Rate > MaxRate {
-		return nil, fmt.Errorf("probe %s: rate %d is not between 1 and %d", target.Redacted(), cfg.Rate, MaxRate)
+		return nil, fmt.Errorf("probe %s: rate %d is not between 1 and %d", Shown(target), cfg.Rate, MaxRate)
 	}
 	cfg = cfg.withDefaults()
 	p := &Prober{
 		cfg:    cfg,
 		target: target,
-		log:    cfg.Logger.With("target", target.Redacted()),
+		log:    cfg.Logger.With("target", Shown(target)),
 		slots:  make(chan struct{}, maxInFlight(cfg)),
 		tally:  newTally(),
 		paced:  make(chan struct{}),
@@ -152,21 +151,6 @@ func newProber(cfg Config) (*Prober, error) {
 		}
 	}
 	return p, nil
-}
-
-// parseURL reads the URL to probe. Its errors do not show a password in it.
-func parseURL(text string) (*url.URL, error) {
-	target, err := url.Parse(text)
-	if bad, ok := errors.AsType[*url.Error](err); ok {
-		err = bad.Err
-	}
-	if err != nil {
-		return nil, fmt.Errorf("parse the URL to probe: %w", err)
-	}
-	if (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
-		return nil, fmt.Errorf("probe %q: want an absolute http or https URL", target.Redacted())
-	}
-	return target, nil
 }
 
 func (c Config) withDefaults() Config {
@@ -263,6 +247,6 @@ func (p *Prober) await() {
 
 func (p *Prober) verdict(until time.Time) pipeline.Verdict {
 	v := p.tally.verdict(until)
-	v.Target, v.Via = p.target.Redacted(), p.cfg.Via
+	v.Target, v.Via = Shown(p.target), p.cfg.Via
 	return v
 }

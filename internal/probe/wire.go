@@ -73,7 +73,7 @@ func newWire(request *http.Request, keep int) (*wire, error) {
 	request.Close = keep == 0
 	var text bytes.Buffer
 	if err := request.Write(&text); err != nil {
-		return nil, fmt.Errorf("put the request to %s: %w", request.URL.Redacted(), err)
+		return nil, fmt.Errorf("put the request to %s: %w", Shown(request.URL), err)
 	}
 	return &wire{
 		target: target, method: &http.Request{Method: request.Method}, request: text.Bytes(), want: keep,
@@ -214,7 +214,7 @@ func newTarget(u *url.URL) (target, error) {
 		t.tls = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
 	}
 	if u.Hostname() == "" {
-		return t, fmt.Errorf("%s names no host", u.Redacted())
+		return t, fmt.Errorf("%s names no host", Shown(u))
 	}
 	return t, nil
 }

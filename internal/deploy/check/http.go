@@ -11,6 +11,7 @@ import (
 
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/probe"
 )
 
 const (
@@ -28,7 +29,7 @@ func (c Config) http(check pipeline.Check) (question, error) {
 		if err != nil {
 			return q, fmt.Errorf("url: %w", err)
 		}
-		q.asked = "GET " + shown(target)
+		q.asked = "GET " + probe.Shown(target)
 		site := site{base: target}
 		q.ask = func(ctx context.Context) answer { return site.get(ctx, target.String(), h) }
 		return q, nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/probe"
 )
 
 // shownSamples is how many samples beyond the limits are named.
@@ -31,7 +32,7 @@ func (c Config) prometheus(check pipeline.Check) (question, error) {
 	if err != nil {
 		return q, err
 	}
-	q.asked = fmt.Sprintf("%s of Prometheus at %s", query, shown(address))
+	q.asked = fmt.Sprintf("%s of Prometheus at %s", query, probe.Shown(address))
 	server := &site{base: address}
 	q.ask = func(ctx context.Context) answer {
 		r, err := server.query(ctx, query)

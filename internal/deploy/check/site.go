@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/towline/towline/internal/probe"
 )
 
 // maxRedirects is how many redirections one request may take.
@@ -99,25 +101,11 @@ func (s site) redact(text string) string {
 	return text
 }
 
-// shown is a URL as it may be shown: without what may be a password in it.
-func shown(u *url.URL) string {
-	clean := *u
-	clean.User = nil
-	if clean.RawQuery != "" {
-		clean.RawQuery = ""
-		return clean.String() + "?..."
-	}
-	return clean.String()
-}
-
 // parseAddress reads an absolute http or https URL. Its errors do not show it.
 func parseAddress(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
+	u, err := probe.ParseURL(text)
 	if err != nil {
-		return nil, plainly(err)
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, errors.New("write it as http://HOST[:PORT]/PATH, or with https")
+		return nil, err
 	}
 	u.Fragment = ""
 	return u, nil
