@@ -48,6 +48,9 @@ type Config struct {
 	// Workloads are what is behind the Services, old and new, and whatever else
 	// carries the sequence. Each takes a watch; one may come later.
 	Workloads []Workload
+	// OthersOnly leaves I1 to I3 aside, as for a deployment that goes back: there
+	// is nothing left to go back to.
+	OthersOnly bool
 	// Now is the clock, default time.Now.
 	Now func() time.Time
 }
@@ -145,33 +148,6 @@ func (h *Handle) Watches(service string) bool {
 	return h.tracker.services[service] != nil
 }
 
-// SetFloor says that so many ready endpoints of a Service are enough from now
-// on, as Target.Enough does. It never makes more necessary than there were at
-// the beginning.
-func (h *Handle) SetFloor(service string, enough int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if s := h.tracker.services[service]; s != nil {
-		s.enough = enough
-	}
-}
-
-// Detached is since when no pod that a selector means has been an endpoint of
-// a watched Service, by the very clock by which I2 is judged; not ok while one
-// is. Who waits for the propagation from then on cannot breach I2.
-func (h *Handle) Detached(selector map[string]string) (since time.Time, ok bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.tracker.detached(selector)
-}
-
-// Breach is what was found, nil while all is well.
-func (h *Handle) Breach() *Breach {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.found
-}
-
 // Stop ends the watch, and the context that Watch returned. It returns when no
 // more is written to the log.
 func (h *Handle) Stop() {
@@ -221,7 +197,9 @@ func (h *Handle) look() {
 		return
 	}
 	view := h.tracker.see(held)
-	base := Baseline{Revision: h.config.Revision, DetachFirst: h.config.Strategy != plan.Rolling, Propagation: h.config.Propagation}
+	base := Baseline{
+		Revision: h.config.Revision, DetachFirst: h.config.Strategy != plan.Rolling, Propagation: h.config.Propagation, OthersOnly: h.config.OthersOnly,
+	}
 	for _, notice := range Notices(view, base) {
 		if !h.said[notice] {
 			h.said[notice] = true

@@ -12,9 +12,12 @@ import (
 // watch of its own, so what happened at one moment may be seen at several.
 const (
 	skew = time.Second
-	// grace is how long a new pod that has failed by itself may be missed: one
-	// bad answer to a readiness probe is no failed revision.
+	// grace is how long a new pod that has failed by itself may be missed.
 	grace = 2 * time.Second
+	// longestFlap is how long at most one may be missed that works and whose
+	// readiness probe fails: one bad answer on a machine without time is no
+	// failed revision, but the next answer comes a whole period later.
+	longestFlap = 30 * time.Second
 )
 
 // Breach is an invariant that does not hold.
@@ -45,6 +48,9 @@ func Judge(v View, b Baseline) *Breach {
 		}
 	}
 	checks := []func(View, Service) *Breach{selectsNothing, movedByOthers, switchedToFewer, tooFewReady}
+	if b.OthersOnly {
+		checks = []func(View, Service) *Breach{movedByOthers}
+	}
 	for _, check := range checks {
 		for _, s := range v.Services {
 			if found := check(v, s); found != nil {
@@ -53,7 +59,7 @@ func Judge(v View, b Baseline) *Breach {
 		}
 	}
 	for _, p := range v.Pods {
-		if found := endedTooSoon(p, b); found != nil {
+		if found := endedTooSoon(p, b); found != nil && !b.OthersOnly {
 			return found
 		}
 	}
@@ -107,7 +113,8 @@ func switchedToFewer(v View, s Service) *Breach {
 //     is what it must never do, so it is a breach once it is no mere
 //     difference between two watches.
 //   - New pods fail by themselves: the new revision does not hold. That is a
-//     breach when it lasts; one bad probe is not.
+//     breach when it lasts; one bad probe is not. While other pods serve, one
+//     that works is given the time in which its probe may find it ready again.
 //   - Old pods fail by themselves: a crash, a node that is lost, an eviction.
 //     To go back would bring nothing but the same old pods, and often the new
 //     ones are the cure; the deployment goes on and says so. Only when several
@@ -128,7 +135,7 @@ func tooFewReady(v View, s Service) *Breach {
 	switch {
 	case missing > old+fresh && lasted > skew:
 		return breach("I1", "%s: this deployment has taken pods away before others stood in for them%s", numbers, named(lost.ours))
-	case missing > old && missing <= old+fresh && lasted > grace:
+	case missing > old && missing <= old+fresh && lasted > patience(s, lost):
 		return breach("I1", "%s: new pods do not stay ready%s", numbers, named(lost.fresh))
 	case missing <= old && s.Ready == 0 && old > 1 && lasted > grace:
 		return breach("I1", "%s: all old pods have failed since this deployment began%s", numbers, named(lost.old))
@@ -136,8 +143,19 @@ func tooFewReady(v View, s Service) *Breach {
 	return nil
 }
 
+// patience is how long new pods may be missed that fail by themselves.
+func patience(s Service, lost losses) time.Duration {
+	if s.Ready == 0 {
+		return grace
+	}
+	return max(grace, lost.flap)
+}
+
 // losses are the pods that a Service misses, by whose doing it is.
-type losses struct{ ours, fresh, old []string }
+type losses struct {
+	ours, fresh, old []string
+	flap             time.Duration // the shortest of the new ones
+}
 
 func lossesOf(v View, s Service) losses {
 	var l losses
@@ -152,6 +170,9 @@ func lossesOf(v View, s Service) losses {
 		case p.Old:
 			l.old = append(l.old, p.Name)
 		default:
+			if len(l.fresh) == 0 || p.Flap < l.flap {
+				l.flap = p.Flap
+			}
 			l.fresh = append(l.fresh, p.Name)
 		}
 	}
@@ -195,6 +216,9 @@ func slack(propagation time.Duration) time.Duration { return max(skew, propagati
 // Notices is pure as well: what is worth a line in the log and no breach.
 func Notices(v View, b Baseline) []string {
 	var lines []string
+	for _, s := range v.Scaled {
+		lines = append(lines, fmt.Sprintf("%s was scaled from %d to %d by %s, not by this deployment: fewer ready endpoints are enough from now on", s.Ref, s.From, s.To, s.By))
+	}
 	for _, s := range v.Services {
 		if s.Short.IsZero() || v.Now.Sub(s.Short) <= skew {
 			continue

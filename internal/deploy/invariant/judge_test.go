@@ -51,6 +51,7 @@ func taken1(p *Pod) {
 func removed(p *Pod)  { p.Deleted = p.Left }
 func detached(p *Pod) { p.Selected = false }
 func vanished(*Pod)   {}
+func flapping(p *Pod) { p.Ready, p.Flap = false, 21*time.Second }
 func fresh(change func(*Pod)) func(*Pod) {
 	return func(p *Pod) { p.Old = false; change(p) }
 }
@@ -78,6 +79,9 @@ func TestJudgeReadyEndpoints(t *testing.T) {
 		{"all old pods crashed, for a moment", []loss{{crashed, grace}, {crashed, grace}, {crashed, grace}}, ""},
 		{"all old pods crashed for good", []loss{{crashed, 3 * time.Second}, {crashed, 3 * time.Second}, {crashed, 3 * time.Second}}, "I1 0 of 3: all old pods have failed since this deployment began (a, b, c)"},
 		{"a new pod that fails for a moment", []loss{{fresh(crashed), grace}}, ""},
+		{"a new pod whose probe may pass again", []loss{{fresh(flapping), 15 * time.Second}}, ""},
+		{"a new pod whose probe has failed again and again", []loss{{fresh(flapping), 22 * time.Second}}, "I1 2 of 3: new pods do not stay ready (a)"},
+		{"all new pods are given no time", []loss{{fresh(flapping), 3 * time.Second}, {fresh(flapping), 3 * time.Second}, {fresh(flapping), 3 * time.Second}}, "I1 0 of 3: new pods do not stay ready (a, b, c)"},
 		{"a new pod that fails for good", []loss{{fresh(crashed), 3 * time.Second}}, "I1 2 of 3: new pods do not stay ready (a)"},
 		{"an old pod crashed, and another was taken", []loss{{crashed, 1500 * time.Millisecond}, {taken1, 1500 * time.Millisecond}}, "I1 1 of 3: this deployment has taken pods away before others stood in for them (b)"},
 		{"an old pod crashed, and a new one does not hold", []loss{{crashed, 3 * time.Second}, {fresh(crashed), 3 * time.Second}}, "I1 1 of 3: new pods do not stay ready (b)"},
@@ -187,6 +191,22 @@ func TestJudgePodsThatEnd(t *testing.T) {
 			wantBreach(t, Judge(v, Baseline{Revision: 7, Propagation: 10 * s}), c.rolls, "I2")
 		})
 	}
+}
+
+func TestOnlyOthersAreJudgedOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	base := Baseline{Revision: 7, OthersOnly: true}
+	v := calm()
+	miss(&v, time.Minute, taken1)
+	wantBreach(t, Judge(v, base), "", "")
+	v.Services[0].Gone = true
+	wantBreach(t, Judge(v, base), "", "")
+	v = calm()
+	v.Services[0].Foreign = "anna"
+	wantBreach(t, Judge(v, base), "it was not this deployment that set it but anna", "I4")
+	v = calm()
+	v.Fenced[0].Sequence = 8
+	wantBreach(t, Judge(v, base), "carries revision 8", "I4")
 }
 
 func TestNotices(t *testing.T) {

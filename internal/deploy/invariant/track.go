@@ -33,6 +33,7 @@ type tracker struct {
 	services  map[string]*serviceTrack
 	pods      map[string]*podTrack // by UID
 	workloads map[string]*workloadTrack
+	scaled    []Scaled
 	begun     bool
 }
 
@@ -99,7 +100,7 @@ func (t *tracker) see(h holding) View {
 			v.Pods = append(v.Pods, t.podView(p))
 		}
 	}
-	v.Fenced = t.fenced(h)
+	v.Fenced, v.Scaled = t.fenced(h), t.scaled
 	t.forget(h.now)
 	return v
 }
@@ -121,22 +122,27 @@ func (t *tracker) seeWorkloads(h holding) {
 		}
 		w.changed = w.changed || !equality.Semantic.DeepEqual(template, w.template)
 		w.sequence = plan.SequenceOf(object)
-		t.lower(w, replicas)
+		t.lower(w, replicas, plan.ScaledBy(object))
 		w.replicas, w.most = replicas, max(w.most, replicas)
 	}
 }
 
-// lower lets an autoscaler that wants fewer pods lower what is enough, where
-// the Service sends its requests to that workload.
-func (t *tracker) lower(w *workloadTrack, replicas int64) {
+// lower lets an autoscaler, or a person, that wants fewer pods lower what is
+// enough, where the Service sends its requests to that workload. Who has
+// written the number tells whose wish it is.
+func (t *tracker) lower(w *workloadTrack, replicas int64, by string) {
 	fewer := int(w.replicas - replicas)
-	if !w.autoscaled || fewer <= 0 {
+	ours := by == "" || by == kube.FieldManager
+	if fewer <= 0 || ours && !w.autoscaled {
 		return
+	}
+	if !w.autoscaled {
+		t.scaled = append(t.scaled, Scaled{Ref: w.ref, From: w.replicas, To: replicas, By: by})
 	}
 	for _, s := range t.services {
 		if t.sends(s, w) {
 			s.floor = max(0, s.floor-fewer)
-			w.most = replicas // The pods that go are the autoscaler's to take.
+			w.most = replicas // The pods that go are theirs to take.
 		}
 	}
 }
@@ -354,26 +360,14 @@ func (t *tracker) forget(now time.Time) {
 	})
 }
 
-// detached is since when no pod that a selector means has been an endpoint,
-// not ok while one is.
-func (t *tracker) detached(selector map[string]string) (since time.Time, ok bool) {
-	for _, p := range t.pods {
-		switch {
-		case !p.ever || !means(selector, p.pod):
-		case p.serving:
-			return time.Time{}, false
-		case p.left.After(since):
-			since = p.left
-		}
-	}
-	return since, t.begun
-}
-
 func (t *tracker) podView(p *podTrack) Pod {
 	view := Pod{
 		Name: p.pod.Name, Old: p.old, Serving: p.serving, Ready: !p.gone && isReady(p.pod), Services: slices.Sorted(maps.Keys(p.served)),
 		Unwanted: p.unwanted, Left: p.left, Deleted: p.deleted, PreStop: preStopOf(p.pod),
 		Ended: p.pod.Status.Phase == corev1.PodFailed || p.pod.Status.Phase == corev1.PodSucceeded,
+	}
+	if !p.gone {
+		view.Flap = flapOf(p.pod)
 	}
 	for _, s := range t.services {
 		view.Selected = view.Selected || means(s.current, p.pod)

@@ -3,6 +3,7 @@ package invariant
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,14 @@ spec:
   replicas: %[2]d
   selector: {matchLabels: {app: web, towline.dev/set: %[1]s}}
   template: {metadata: {labels: {app: web, towline.dev/set: %[1]s}}}`, set, replicas))
+}
+
+// owned says who has scaled a set.
+func (p *play) owned(set, manager string) {
+	p.h.workloads[deploymentRef("web-"+set).ID()].SetManagedFields([]metav1.ManagedFieldsEntry{
+		{Manager: "towline", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:template":{}}}`)},
+		{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "scale", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)},
+	})
 }
 
 func (p *play) start(set string, n int) {
@@ -143,6 +152,21 @@ func parse(t testing.TB, text string) *unstructured.Unstructured {
 	return &object
 }
 
+// detached is since when no pod that a selector means has been an endpoint,
+// not ok while one is.
+func (t *tracker) detached(selector map[string]string) (since time.Time, ok bool) {
+	for _, p := range t.pods {
+		switch {
+		case !p.ever || !means(selector, p.pod):
+		case p.serving:
+			return time.Time{}, false
+		case p.left.After(since):
+			since = p.left
+		}
+	}
+	return since, t.begun
+}
+
 func TestTrackerOfACutOver(t *testing.T) {
 	t.Parallel()
 	// whole is the way there: green is whole and has the requests.
@@ -222,6 +246,32 @@ func TestTrackerOfACutOver(t *testing.T) {
 		p.serve("green")
 		wantBreach(t, p.after(time.Hour), "", "")
 	})
+	t.Run("a pod of the new set that works fails its probe, and another one", func(t *testing.T) {
+		t.Parallel()
+		p := whole(t)
+		p.change("web-green-1", func(pod *corev1.Pod) {
+			unready(pod)
+			pod.Status.Phase = corev1.PodRunning
+			pod.Spec.Containers = []corev1.Container{{Name: "web", ReadinessProbe: &corev1.Probe{PeriodSeconds: 5, TimeoutSeconds: 1}}}
+		})
+		p.serve("green")
+		wantBreach(t, p.after(time.Second), "", "")
+		wantBreach(t, p.after(10*time.Second), "", "")
+		wantBreach(t, p.after(2*time.Second), "new pods do not stay ready (web-green-1)", "I1")
+	})
+	t.Run("a pod of the new set whose container has ended is not waited for", func(t *testing.T) {
+		t.Parallel()
+		p := whole(t)
+		p.change("web-green-1", func(pod *corev1.Pod) {
+			unready(pod)
+			pod.Status.Phase = corev1.PodRunning
+			pod.Spec.Containers = []corev1.Container{{Name: "web", ReadinessProbe: &corev1.Probe{PeriodSeconds: 5}}}
+			pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "web", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+		})
+		p.serve("green")
+		p.look()
+		wantBreach(t, p.after(3*time.Second), "new pods do not stay ready (web-green-1)", "I1")
+	})
 	t.Run("the selector moves while the new set is not whole", func(t *testing.T) {
 		t.Parallel()
 		p := newPlay(t, Target{Enough: All}, false)
@@ -299,6 +349,29 @@ func TestTrackerOfTheFloor(t *testing.T) {
 		lose(p, 2)
 		p.base.DetachFirst = false // So that it is not I2 that says no.
 		wantBreach(t, p.after(time.Second), "", "")
+		wantBreach(t, p.after(2*time.Second), "this deployment has taken pods away", "I1")
+	})
+	t.Run("a person may, and the log says so", func(t *testing.T) {
+		t.Parallel()
+		p := newPlay(t, Target{Enough: All}, false)
+		lose(p, 2)
+		p.owned("blue", "kubectl")
+		wantBreach(t, p.after(time.Second), "", "")
+		wantBreach(t, p.after(time.Hour), "", "")
+		if floor := p.view.Services[0].Floor; floor != 2 {
+			t.Errorf("floor %d, want 2", floor)
+		}
+		if got, want := strings.Join(Notices(p.view, p.base), "\n"), "Deployment web-blue was scaled from 3 to 2 by kubectl, not by this deployment"; !strings.Contains(got, want) {
+			t.Errorf("notices %q, want %q", got, want)
+		}
+	})
+	t.Run("this deployment may not, by whichever method", func(t *testing.T) {
+		t.Parallel()
+		p := newPlay(t, Target{Enough: All}, false)
+		lose(p, 2)
+		p.owned("blue", kube.FieldManager)
+		p.base.DetachFirst = false
+		p.look()
 		wantBreach(t, p.after(2*time.Second), "this deployment has taken pods away", "I1")
 	})
 	t.Run("no more than are enough are wanted", func(t *testing.T) {

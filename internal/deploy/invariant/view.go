@@ -13,6 +13,7 @@ type Baseline struct {
 	// end (immutable, blue-green), and not while they are (rolling).
 	DetachFirst bool
 	Propagation time.Duration
+	OthersOnly  bool // only I4 is judged
 }
 
 // View is one moment of what the invariants are about.
@@ -21,6 +22,7 @@ type View struct {
 	Services []Service
 	Pods     []Pod
 	Fenced   []Fenced
+	Scaled   []Scaled
 }
 
 // Service is an active Service at one moment.
@@ -65,10 +67,20 @@ type Pod struct {
 	Left      time.Time     // when the last Service lost it as an endpoint; zero while one has it
 	Deleted   time.Time     // when its deletion was seen; zero while it stays
 	PreStop   time.Duration // for how long it works on before it is told to end
+	// Flap is how long it may be unready though it works, by its readiness probe:
+	// a machine without time may fail a probe and pass the next.
+	Flap time.Duration
 }
 
 // Fenced is an object that carries a sequence.
 type Fenced struct {
 	Ref      kube.Ref
 	Sequence int // 0 when it has none
+}
+
+// Scaled is a workload that somebody else has made smaller since the watch began.
+type Scaled struct {
+	Ref      kube.Ref
+	From, To int64
+	By       string // as the workload's managed fields name them
 }
