@@ -168,15 +168,14 @@ func (b *bundle) ensureNamespace(t *testing.T) {
 // TestBlueGreenAdoptsADeploymentThatServes takes the requests over from pods
 // that somebody else has brought, and gives them back.
 func TestBlueGreenAdoptsADeploymentThatServes(t *testing.T) {
-	b := setup(t)
+	b := setupMeasured(t)
 	b.ensureNamespace(t)
 	image := webImage(t)
 	b.kubectlApplies(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready)
 	b.kubectlApplies(t, webService)
 	b.serves(t, "web")
 	b.write(t, web(image, 2, "VERSION=2", "MODE=graceful")+ready, webService)
-	request := b.request()
-	request.Strategy, request.Propagation, request.ScaleDownDelay, request.Drain = "blue-green", "2s", "1s", "off"
+	request := b.measured(plan.BlueGreen)
 	d := b.deployWell(t, request)
 	if d.Revision != 2 || d.Previous != 1 || d.Verdict == nil || d.Verdict.Lost > 0 {
 		t.Errorf("%+v, verdict %s", d, d.Verdict)

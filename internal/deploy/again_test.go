@@ -14,17 +14,12 @@ func TestADrainedDeploymentComesForwardAgain(t *testing.T) {
 	b := setup(t)
 	image := webImage(t)
 	version := func(v string) {
-		b.write(t, web(image, 2, "VERSION="+v, "MODE=graceful")+ready, webService)
+		b.write(t, web(image, 2, "VERSION="+v)+ready, webService)
 	}
 	deploy := func(v, strategy string) {
 		t.Helper()
 		version(v)
-		request := b.cutover(strategy)
-		request.Verify.Budget = 1 << 20 // What is lost on a busy machine is another test's matter.
-		if strategy == plan.Rolling {
-			request.Propagation, request.Analysis, request.ScaleDownDelay, request.Drain = "", "", "", ""
-		}
-		b.deployWell(t, request)
+		b.deployWell(t, b.unmeasured(strategy))
 	}
 	deploy("1", plan.Rolling)
 	deploy("2", plan.BlueGreen)
@@ -33,7 +28,7 @@ func TestADrainedDeploymentComesForwardAgain(t *testing.T) {
 	// And so is the Deployment of the first revision, whose manifest now leaves
 	// the number of pods to others: it must not stay at none.
 	version = func(v string) {
-		b.write(t, strings.Replace(web(image, 2, "VERSION="+v, "MODE=graceful"), "  replicas: 2\n", "", 1)+ready, webService)
+		b.write(t, strings.Replace(web(image, 2, "VERSION="+v), "  replicas: 2\n", "", 1)+ready, webService)
 	}
 	deploy("4", plan.Rolling)
 	if sets := b.sets(t); len(sets) != 1 || sets["web"] != 2 {
@@ -42,15 +37,13 @@ func TestADrainedDeploymentComesForwardAgain(t *testing.T) {
 }
 
 func TestAServiceIsNotLeftWithoutPods(t *testing.T) {
-	b := setup(t)
+	b := setupMeasured(t)
 	image := webImage(t)
 	b.write(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready, webService)
 	b.deployFirst(t)
 	labelled := strings.Replace(web(image, 2, "VERSION=2", "MODE=graceful"), "metadata: {labels: {app: web}}", "metadata: {labels: {app: web, tier: front}}", 1)
 	b.write(t, labelled+ready, strings.Replace(webService, "selector: {app: web}", "selector: {app: web, tier: front}", 1))
-	request := b.cutover(plan.Rolling)
-	request.Propagation, request.Analysis, request.ScaleDownDelay, request.Drain = "", "", "", ""
-	d := b.deployWell(t, request)
+	d := b.deployWell(t, b.measured(plan.Rolling))
 	if d.Strategy != plan.Immutable {
 		t.Errorf("strategy %s: a rolling update would have left the Service without pods", d.Strategy)
 	}

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,10 +92,6 @@ var chaosSample = []chaosCase{
 	{plan.BlueGreen, "deploying run Job migrate-2-1", kubetest.Dropped},
 }
 
-// chaosAtOnce is how many cases run at the same time. With more of them the
-// load alone would lose requests.
-const chaosAtOnce = 3
-
 // TestChaos kills deployers at points of the protocol while the API server
 // misbehaves, and looks at what is left: one end state, nothing done twice, no
 // request lost.
@@ -115,16 +109,14 @@ func TestChaos(t *testing.T) {
 		cases = chaosMatrix(t, whole)
 	}
 	report := &chaosTable{seed: seed, results: map[chaosCase]bool{}}
-	places := make(chan struct{}, chaosAtOnce)
 	for _, c := range cases {
 		t.Run(c.String(), func(t *testing.T) {
-			if c.Fault != killed { // which befalls everybody
-				t.Parallel()
-				places <- struct{}{}
-				defer func() { <-places }()
-			}
 			defer func() { report.add(t, c) }()
-			c.run(t, seed)
+			if c.Fault == killed { // which befalls everybody
+				c.run(t, setupAlone(t), seed)
+			} else {
+				c.run(t, setupMeasured(t), seed)
+			}
 		})
 	}
 }
@@ -175,8 +167,8 @@ func (b *bundle) chaosFirst(t *testing.T, strategy, propagation string) Request 
 	return request
 }
 
-func (c chaosCase) run(t *testing.T, seed uint64) {
-	b := setupAlone(t)
+func (c chaosCase) run(t *testing.T, b *bundle, seed uint64) {
+	b.config.Recipe = safeRecipe
 	propagation := ""
 	if c.Fault == killed {
 		// The default, and not what a test makes do with: nodes look for an API
@@ -213,14 +205,9 @@ func (c chaosCase) run(t *testing.T, seed uint64) {
 // followed by the next one with the same key, as the engine does it.
 func (b *bundle) chaosKill(t *testing.T, request Request, point string, proxy *kubetest.Proxy) {
 	t.Helper()
-	request.Log = nil
-	text, err := json.Marshal(request)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for range chaosAttempts {
-		child := exec.CommandContext(t.Context(), os.Args[0])
-		child.Env = append(os.Environ(), childPoint+"="+point, childRequest+"="+string(text), "KUBECONFIG="+proxy.Kubeconfig)
+		child := b.child(t, request, point)
+		child.Env = append(child.Env, "KUBECONFIG="+proxy.Kubeconfig)
 		out, err := child.CombinedOutput()
 		fmt.Fprintf(b.log, "--- the process that is killed at %q:\n%s", point, out)
 		status, ok := child.ProcessState.Sys().(syscall.WaitStatus)
@@ -298,7 +285,7 @@ func (b *bundle) chaosWatch(t *testing.T) *chaosEyes {
 			}
 		}
 	}()
-	if e.prober, err = probe.Start(ctx, probe.Config{URL: route.URL + "/", Rate: 40, Timeout: 20 * time.Second}); err != nil {
+	if e.prober, err = probe.Start(ctx, probe.Config{URL: route.URL + "/", Rate: measuredRate, Timeout: 20 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	return e

@@ -230,12 +230,11 @@ func (b *bundle) serving(t *testing.T) (set, config string) {
 }
 
 func TestTheStrategyMayChangeWithEachRevision(t *testing.T) {
-	b := setupAlone(t)
+	b := setupMeasured(t)
 	image := webImage(t)
 	for i, strategy := range []string{plan.Rolling, plan.BlueGreen, plan.Rolling, plan.Immutable, plan.BlueGreen} {
 		b.write(t, web(image, 2, fmt.Sprint("VERSION=", i), "MODE=graceful")+ready, webService)
-		request := b.unmeasured(strategy)
-		request.Verify.Off = false
+		request := b.measured(strategy)
 		d := b.deployWell(t, request)
 		t.Logf("%s: %s in %.1f s", strategy, d.Verdict, d.Seconds)
 		b.wantNoLoss(t, d)

@@ -16,23 +16,35 @@ import (
 // cutover is a request with the waits of a cluster of one machine.
 func (b *bundle) cutover(strategy string) Request {
 	request := b.request()
-	request.Strategy, request.Propagation, request.Analysis, request.ScaleDownDelay, request.Drain = strategy, "2s", "1s", "1s", "off"
+	request.Strategy, request.Propagation, request.Analysis, request.ScaleDownDelay, request.Drain = strategy, "1s", "1s", "1s", "off"
+	return request
+}
+
+// measured is a cut-over whose losses are looked at while other tests run.
+func (b *bundle) measured(strategy string) Request {
+	request := b.request()
+	if strategy != plan.Rolling {
+		request = b.cutover(strategy)
+	}
+	request.Strategy, request.Propagation, request.Verify.Rate = strategy, safeRecipe.Detach.String(), measuredRate
 	return request
 }
 
 func TestASecondSetTakesOverWithoutLoss(t *testing.T) {
+	t.Parallel()
 	for _, strategy := range []string{plan.Immutable, plan.BlueGreen} {
 		t.Run(strategy, func(t *testing.T) {
-			b := setupAlone(t)
+			b := setupMeasured(t)
 			image := webImage(t)
+			request := b.measured(strategy)
 			version := func(v string) {
 				b.write(t, web(image, 3, "VERSION="+v, "MODE=graceful", "WORK=10ms")+ready, webService)
 			}
 			version("1")
-			b.deployWell(t, b.cutover(strategy))
+			b.deployFirst(t, request)
 			first := b.sets(t)
 			version("2")
-			d := b.deployWell(t, b.cutover(strategy))
+			d := b.deployWell(t, request)
 			t.Logf("verdict: %s in %.1f s", d.Verdict, d.Seconds)
 			b.wantNoLoss(t, d)
 			second := b.sets(t)
@@ -48,7 +60,7 @@ func TestASecondSetTakesOverWithoutLoss(t *testing.T) {
 					t.Errorf("set %s has %d replicas, want %d", name, replicas, want)
 				}
 			}
-			d = b.deployWell(t, b.cutover(strategy))
+			d = b.deployWell(t, request)
 			if strings.Contains(b.log.String()[strings.LastIndex(b.log.String(), "plan    revision 3"):], "switch") {
 				t.Error("a deployment that changes nothing has switched")
 			}
@@ -68,10 +80,10 @@ func TestASecondSetTakesOverWithoutLoss(t *testing.T) {
 }
 
 func TestGreenGetsNoRequestBeforeItIsPromoted(t *testing.T) {
-	b := setupAlone(t)
+	b := setup(t)
 	image := webImage(t)
 	b.write(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready, webService)
-	b.deployWell(t, b.request()) // rolling: its Service selects whatever is app=web
+	b.deployFirst(t) // rolling: its Service selects whatever is app=web
 	b.write(t, web(image, 2, "VERSION=2", "MODE=broken")+ready, webService)
 	d := b.deploy(t, b.cutover(plan.BlueGreen))
 	if d.Outcome != pipeline.Failed || !d.Reverted {

@@ -82,6 +82,11 @@ type Config struct {
 	// Now is the clock, default time.Now.
 	Now func() time.Time
 
+	// lease and scaleDown are shorter in tests than for users: how long the
+	// lease holds unrenewed, and how long an old set stays when the request does
+	// not say it.
+	lease, scaleDown time.Duration
+
 	// reached, when it is set, hears the name of each point of the protocol as
 	// it is reached. The tests of resuming kill the process there.
 	reached func(point string)
@@ -112,6 +117,7 @@ func New(config Config) *Deployer {
 	config.LeaseWait = cmp.Or(config.LeaseWait, DefaultLeaseWait)
 	config.Unschedulable = cmp.Or(config.Unschedulable, DefaultUnschedulable)
 	config.Revert = cmp.Or(config.Revert, DefaultRevert)
+	config.scaleDown = cmp.Or(config.scaleDown, DefaultScaleDownDelay)
 	if config.Now == nil {
 		config.Now = time.Now
 	}

@@ -232,7 +232,7 @@ func TestARevertThatCannotEndSaysSoAndFreesTheLease(t *testing.T) {
 	for _, strategy := range []string{plan.Rolling, plan.BlueGreen} {
 		t.Run(strategy, func(t *testing.T) {
 			b := setup(t)
-			b.config.Revert, b.config.LeaseWait = 15*time.Second, time.Second
+			b.config.Revert, b.config.LeaseWait = 8*time.Second, time.Second
 			image := webImage(t)
 			request := b.unmeasured(strategy)
 			request.Timeout = "5m"
@@ -241,13 +241,13 @@ func TestARevertThatCannotEndSaysSoAndFreesTheLease(t *testing.T) {
 			// A pod that somebody holds on to never goes.
 			held := strings.Replace(web(image, 1, "MODE=crash")+ready, "metadata: {labels: {app: web}}", "metadata: {labels: {app: web}, finalizers: [towline.dev/held]}", 1)
 			b.write(t, held, webService)
-			request.Timeout = "10s"
+			request.Timeout = "8s"
 			d := b.deploy(t, request)
 			t.Cleanup(func() { b.letGo(t) })
 			if d.Outcome != pipeline.Failed || d.Reverted {
 				t.Fatalf("outcome %s, reverted %t: %s", d.Outcome, d.Reverted, d.Message)
 			}
-			for _, want := range []string{"The revert to revision 1 failed as well", "the revert took longer than 15s", "still there", "towline rollback web --namespace " + b.namespace + " --to 1`"} {
+			for _, want := range []string{"The revert to revision 1 failed as well", "the revert took longer than 8s", "still there", "towline rollback web --namespace " + b.namespace + " --to 1`"} {
 				if !strings.Contains(d.Message, want) {
 					t.Errorf("message lacks %q:\n%s", want, d.Message)
 				}

@@ -26,12 +26,12 @@ spec: {replicas: 0, selector: {matchLabels: {app: web}}, template: {metadata: {l
 `
 
 func TestRollbackBringsManifestsAndConfigurationBack(t *testing.T) {
-	b := setup(t)
+	b := setupMeasured(t)
 	image := webImage(t)
-	b.write(t, web(image, 1, "VERSION=1")+ready, webService, fmt.Sprintf(settings, "hello"), extra)
+	b.write(t, web(image, 1, "VERSION=1", "MODE=graceful")+ready, webService, fmt.Sprintf(settings, "hello"), extra)
 	b.deployFirst(t)
-	b.write(t, web(image, 1, "VERSION=2")+ready, webService, fmt.Sprintf(settings, "bonjour"))
-	b.deployWell(t, b.request())
+	b.write(t, web(image, 1, "VERSION=2", "MODE=graceful")+ready, webService, fmt.Sprintf(settings, "bonjour"))
+	b.deployWell(t, b.measured(plan.Rolling))
 	b.wantGone(t, b.ref("v1", "ConfigMap", "extra"))
 
 	rollback := RollbackRequest{App: "web", Namespace: b.namespace, Log: b.log}
@@ -292,11 +292,11 @@ spec:
 	b.write(t, web(image, 2, "VERSION=1")+ready, webService)
 	b.deployFirst(t)
 	b.write(t, web(image, 2, "VERSION=2")+ready, webService, hpa)
-	b.deployWell(t, b.request())
+	b.deployWell(t, b.unmeasured(plan.Rolling))
 	b.wantReplicas(t, 2) // Not 1, though the field was ours and has been left out.
 	b.applyAs(t, "scaler", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 3}\n")
 	b.write(t, web(image, 2, "VERSION=3")+ready, webService, hpa)
-	b.deployWell(t, b.request())
+	b.deployWell(t, b.unmeasured(plan.Rolling))
 	b.wantReplicas(t, 3)
 }
 

@@ -11,9 +11,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -23,11 +25,31 @@ const (
 	childRequest = "TOWLINE_TEST_REQUEST"
 )
 
+// childOrder is what a deployer is to do that is killed.
+type childOrder struct {
+	Request Request
+	Recipe  manifest.Recipe
+}
+
+// child is the process that deploys and is killed at a point. What it holds of
+// the lease is over soon after it.
+func (b *bundle) child(t *testing.T, request Request, point string) *exec.Cmd {
+	t.Helper()
+	request.Log = nil
+	text, err := json.Marshal(childOrder{request, b.config.Recipe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), childPoint+"="+point, childRequest+"="+string(text))
+	return child
+}
+
 // runChild deploys and kills its own process with SIGKILL when it reaches a
 // point of the protocol.
 func runChild(point string) int {
-	var request Request
-	if err := json.Unmarshal([]byte(os.Getenv(childRequest)), &request); err != nil {
+	var order childOrder
+	if err := json.Unmarshal([]byte(os.Getenv(childRequest)), &order); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
@@ -36,13 +58,13 @@ func runChild(point string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	request.Log = os.Stdout
-	config := Config{Cluster: cluster, Recipe: quickRecipe, reached: func(reached string) {
+	order.Request.Log = os.Stdout
+	config := Config{Cluster: cluster, Recipe: order.Recipe, lease: 3 * time.Second, scaleDown: time.Second, reached: func(reached string) {
 		if unmarked(reached) == point {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 	}}
-	d, err := New(config).Deploy(context.Background(), request)
+	d, err := New(config).Deploy(context.Background(), order.Request)
 	fmt.Println("not killed:", d.Outcome, d.Message, err)
 	return 3
 }
@@ -55,13 +77,7 @@ func unmarked(point string) string { return mark.ReplaceAllString(point, "") }
 // deployKilled deploys in a process of its own, which is killed at a point.
 func (b *bundle) deployKilled(t *testing.T, request Request, point string) {
 	t.Helper()
-	request.Log = nil
-	text, err := json.Marshal(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), childPoint+"="+point, childRequest+"="+string(text))
+	child := b.child(t, request, point)
 	out, err := child.CombinedOutput()
 	fmt.Fprintf(b.log, "--- the process that is killed at %q:\n%s", point, out)
 	if child.ProcessState == nil || child.ProcessState.ExitCode() != -1 {

@@ -21,12 +21,12 @@ spec:
 // A gateway that does late what it has said that it does must lose nothing, on
 // the way forward and back.
 func TestARouteMovesTheRequestsWithoutLoss(t *testing.T) {
-	b := setupAlone(t)
+	b := setupMeasured(t)
 	image := webImage(t)
 	g := b.serveRoute(t)
-	request := b.cutover(plan.BlueGreen)
+	request := b.measured(plan.BlueGreen)
 	request.Route = "web"
-	request.Verify = pipeline.Verify{URL: g.url, Method: "POST"}
+	request.Verify = pipeline.Verify{URL: g.url, Method: "POST", Rate: measuredRate}
 	deploy := func(version string) pipeline.Deployment {
 		b.write(t, web(image, 2, "VERSION="+version, "MODE=graceful", "WORK=5ms")+ready, webService, webRoute)
 		d := b.deploy(t, request)

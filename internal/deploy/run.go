@@ -83,7 +83,7 @@ func (r *run) underLease(ctx context.Context, note string, do func(context.Conte
 	r.reached("namespace")
 	held, release, err := journal.Hold(ctx, journal.Claim{
 		Cluster: r.Cluster, Log: r.log, App: r.record.App, Namespace: r.record.Namespace,
-		Holder: r.Holder + " " + r.nonce, Key: r.key, Note: note, Wait: r.LeaseWait,
+		Holder: r.Holder + " " + r.nonce, Key: r.key, Note: note, Wait: r.LeaseWait, Duration: r.lease,
 	})
 	if err != nil {
 		return err

@@ -4,8 +4,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,9 +23,10 @@ func TestMain(m *testing.M) {
 	if point := os.Getenv(childPoint); point != "" {
 		os.Exit(runChild(point))
 	}
-	// The tests wait for pods, not for the processor.
+	// How many tests run is decided by places and measuring: one that waits for
+	// a place does nothing, and must not keep another one from running.
 	flag.Parse()
-	if err := flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0)))); err != nil {
+	if err := flag.Set("test.parallel", "1000"); err != nil {
 		panic(err)
 	}
 	code := m.Run()
@@ -44,19 +43,31 @@ type bundle struct {
 	config    Config
 }
 
+// places are for the tests that run at the same time. They are more than
+// processors, for tests wait for pods most of the time.
+var places = make(chan struct{}, 10)
+
+// setup is for all tests but those that count losses.
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	t.Parallel()
+	take(t, places)
 	return setupAlone(t)
 }
 
-// setupAlone is for tests that measure losses: they run before the parallel
-// ones, whose load would be measured as well.
+// take takes a place until the end of the test.
+func take(t *testing.T, places chan struct{}) {
+	places <- struct{}{}
+	t.Cleanup(func() { <-places })
+}
+
+// setupAlone is for the test that measures the full rate: it runs before the
+// parallel ones, whose load would be measured as well.
 func setupAlone(t *testing.T) *bundle {
 	t.Helper()
 	cluster := kubetest.Connect(t)
 	b := &bundle{cluster: cluster, namespace: kubetest.Name(t), root: t.TempDir(), log: &waittest.Log{}}
-	b.config = Config{Cluster: cluster, Recipe: quickRecipe}
+	b.config = Config{Cluster: cluster, Recipe: quickRecipe, scaleDown: time.Second}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the runbook:\n%s", b.log)
@@ -65,8 +76,30 @@ func setupAlone(t *testing.T) *bundle {
 	return b
 }
 
-// quickRecipe is the zero-loss recipe for a cluster of one machine.
-var quickRecipe = manifest.Recipe{Detach: 2 * time.Second, LongestRequest: 2 * time.Second}
+// quickRecipe is for deployments whose losses are not looked at.
+var quickRecipe = manifest.Recipe{Detach: time.Second, LongestRequest: time.Second}
+
+// safeRecipe loses no request on a cluster of one machine, also when that has
+// much else to do.
+var safeRecipe = manifest.Recipe{Detach: 3 * time.Second, LongestRequest: 2 * time.Second}
+
+// measuring are the places for tests that count losses beside others. With more
+// of them the load alone would lose requests.
+var measuring = make(chan struct{}, 4)
+
+// measuredRate is what such a test sends in a second.
+const measuredRate = 40
+
+// setupMeasured is for tests that count losses: few of them run at a time.
+func setupMeasured(t *testing.T) *bundle {
+	t.Helper()
+	t.Parallel()
+	take(t, measuring)
+	take(t, places)
+	b := setupAlone(t)
+	b.config.Recipe = safeRecipe
+	return b
+}
 
 // write replaces the manifests.
 func (b *bundle) write(t testing.TB, documents ...string) {
@@ -102,10 +135,14 @@ func (b *bundle) deployWell(t testing.TB, request Request) pipeline.Deployment {
 	return d
 }
 
-// deployFirst makes the revision that a test begins with. It is not measured.
-func (b *bundle) deployFirst(t testing.TB) {
+// deployFirst makes the revision that a test begins with, as the request has it
+// or by a rolling update. It is not measured.
+func (b *bundle) deployFirst(t testing.TB, requests ...Request) {
 	t.Helper()
 	request := b.request()
+	if len(requests) > 0 {
+		request = requests[0]
+	}
 	request.Verify.Off = true
 	b.deployWell(t, request)
 }
@@ -115,9 +152,9 @@ func (b *bundle) ref(apiVersion, kind, name string) kube.Ref {
 }
 
 // web is the test application's Deployment. Further lines of env are
-// NAME=VALUE.
+// NAME=VALUE. Its pods count a little sooner than the recipe has it.
 func web(image string, replicas int, env ...string) string {
-	return webtest.Deployment(image, replicas, append([]string{"KEPT=yes"}, env...)...)
+	return strings.Replace(webtest.Deployment(image, replicas, append([]string{"KEPT=yes"}, env...)...), "\nspec:\n", "\nspec:\n  minReadySeconds: 1\n", 1)
 }
 
 // ready is the readiness probe that an application should have.

@@ -39,6 +39,7 @@ type target struct {
 // so many on one connection, when that is not 0.
 func serveTarget(t *testing.T, cluster *kube.Cluster, hangUp int, want func(*http.Request, string) bool) *target {
 	t.Helper()
+	take(t, places)
 	straight := kubetest.Connect(t) // cluster may be a way with faults
 	server, err := url.Parse(straight.Server)
 	if err != nil {

@@ -1,7 +1,7 @@
 // web is the application that the tests deploy. MODE says how it behaves:
 //
-//	graceful  when it is told to end, asks its clients to close their
-//	          connections for a second, and answers what is in flight
+//	          (nothing) when it is told to end, answers what is in flight
+//	graceful  besides asks its clients to close their connections, for a second
 //	naive     exits at once when it is told to end
 //	crash     says why and exits with 1 at once
 //	done      exits with 0 at once
@@ -59,10 +59,12 @@ func main() {
 		if mode == "naive" {
 			os.Exit(0)
 		}
-		// Shutdown closes idle connections at once, and a request that is on
-		// its way on one of them would be lost.
-		ending.Store(true)
-		time.Sleep(time.Second)
+		if mode == "graceful" {
+			// Shutdown closes idle connections at once, and a request that is on
+			// its way on one of them would be lost.
+			ending.Store(true)
+			time.Sleep(time.Second)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		_ = server.Shutdown(ctx)
