@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -144,9 +145,10 @@ func (all *clients) early(noticed time.Time) time.Time {
 // awaitEnd waits until the cluster says that the application has ended, and
 // returns when it did and the exit code.
 func (r *rehearsal) awaitEnd(ctx context.Context) (at time.Time, code int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, r.spare.own+goneTime)
+	atMost := r.spare.own + goneTime
+	limited, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
-	err = r.Cluster.WatchPod(ctx, r.Namespace, r.spare.pod.Name, func(pod *corev1.Pod, gone bool) {
+	err = r.Cluster.WatchPod(limited, r.Namespace, r.spare.pod.Name, func(pod *corev1.Pod, gone bool) {
 		ended := gone
 		for _, status := range pod.Status.ContainerStatuses {
 			if status.Name == r.spare.container && status.State.Terminated != nil {
@@ -160,6 +162,9 @@ func (r *rehearsal) awaitEnd(ctx context.Context) (at time.Time, code int, err e
 	})
 	if !at.IsZero() {
 		return at, code, nil
+	}
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = &unmeasured{fmt.Sprintf("the cluster does not say within %s that the spare pod has ended: its node may be away", atMost)}
 	}
 	return at, 0, err
 }

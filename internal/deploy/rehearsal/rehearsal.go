@@ -42,6 +42,8 @@ const Label = "towline.dev/rehearsal"
 const (
 	// readyTime is how long the spare pod may take to become ready.
 	readyTime = 5 * time.Minute
+	// wayTime is how long the way to the spare pod may take to open.
+	wayTime = 30 * time.Second
 	// warmTime is how long the clients send before the pod is deleted.
 	warmTime = 300 * time.Millisecond
 	// goneTime is how long the cluster may take to notice an end.
@@ -83,9 +85,10 @@ type Config struct {
 }
 
 // Run rehearses the end of a pod. What stands in the way of a measurement and
-// lies with the application or the cluster's rules (a pod that does not become
-// ready, a quota, a port that does not speak HTTP) is in Drain.Unmeasured; an
-// error means that the cluster could not be asked. The spare pod is removed in
+// lies with the application, the cluster's rules or the way to the pod (a pod
+// that does not become ready, a quota, a port that does not speak HTTP, no right
+// to forward ports) is in Drain.Unmeasured; an error means that the cluster
+// could not be asked for the pod, or that ctx has ended. The spare pod is removed in
 // any case; see Sweep for what a killed process leaves.
 func Run(ctx context.Context, config Config) (pipeline.Drain, error) {
 	r := &rehearsal{Config: config, began: time.Now()}
@@ -145,16 +148,27 @@ func (r *rehearsal) run(ctx context.Context) (pipeline.Drain, error) {
 	if err := r.ready(ctx); err != nil {
 		return pipeline.Drain{}, err
 	}
-	closeWay, err := r.way(ctx, pod)
-	if err != nil {
-		return pipeline.Drain{}, err
-	}
-	defer closeWay()
-	o, err := r.observe(ctx, pod)
+	o, err := r.measure(ctx, pod)
 	if err != nil {
 		return pipeline.Drain{}, err
 	}
 	return Judge(o), nil
+}
+
+// measure opens the way to the pod and observes its end. What goes wrong there,
+// such as a proxy that lets no connection through or a node that dies, says
+// nothing of the application and is no reason to give a deployment up: unless
+// ctx has ended, every error is an *unmeasured.
+func (r *rehearsal) measure(ctx context.Context, pod *corev1.Pod) (o Observation, err error) {
+	closeWay, err := r.way(ctx, pod)
+	if err == nil {
+		defer closeWay()
+		o, err = r.observe(ctx, pod)
+	}
+	if _, known := errors.AsType[*unmeasured](err); err == nil || known || ctx.Err() != nil {
+		return o, err
+	}
+	return Observation{}, &unmeasured{err.Error()}
 }
 
 // create makes the spare pod. What the cluster's rules refuse says nothing of
@@ -233,6 +247,8 @@ func (r *rehearsal) way(ctx context.Context, pod *corev1.Pod) (closeWay func(), 
 		r.dial = func(ctx context.Context) (net.Conn, error) { return r.Dial(ctx, pod, r.Port.Number) }
 		return func() {}, nil
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, wayTime, fmt.Errorf("nothing answers within %s", wayTime))
+	defer cancel()
 	forward, err := r.Cluster.Forward(ctx, r.Namespace, pod.Name)
 	if err != nil {
 		return nil, err

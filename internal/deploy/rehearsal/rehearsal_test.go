@@ -14,7 +14,7 @@ import (
 )
 
 func TestARehearsalTellsHowAnApplicationEnds(t *testing.T) {
-	s := setup(t)
+	t.Parallel()
 	for _, tt := range []struct {
 		name, mode, spec string
 		proxied          bool
@@ -37,6 +37,8 @@ func TestARehearsalTellsHowAnApplicationEnds(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t)
 			objs := s.objects(t, tt.mode, 1, tt.spec)
 			if tt.proxied {
 				s.proxied(t, objs)
@@ -56,6 +58,7 @@ func TestARehearsalTellsHowAnApplicationEnds(t *testing.T) {
 }
 
 func TestNoServiceSelectsTheSparePod(t *testing.T) {
+	t.Parallel()
 	s := setup(t)
 	objs := s.objects(t, "graceful", 1, "")
 	s.apply(t, objs[1:])
@@ -78,6 +81,7 @@ func TestNoServiceSelectsTheSparePod(t *testing.T) {
 }
 
 func TestWhatAKilledRehearsalLeftIsRemoved(t *testing.T) {
+	t.Parallel()
 	s := setup(t)
 	objs := s.objects(t, "graceful", 1, "")
 	// A rehearsal whose process is killed while the pod starts.
@@ -107,8 +111,7 @@ func TestWhatAKilledRehearsalLeftIsRemoved(t *testing.T) {
 }
 
 func TestWhatCannotBeMeasuredIsSaid(t *testing.T) {
-	s := setup(t)
-	objs := s.objects(t, "graceful", 1, "")
+	t.Parallel()
 	for _, tt := range []struct {
 		name, want string
 		change     func(*Config)
@@ -122,7 +125,9 @@ func TestWhatCannotBeMeasuredIsSaid(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			config := s.config(t, objs)
+			t.Parallel()
+			s := setup(t)
+			config := s.config(t, s.objects(t, "graceful", 1, ""))
 			tt.change(&config)
 			d, err := Run(t.Context(), config)
 			if err != nil || !strings.Contains(d.Unmeasured, tt.want) || !strings.Contains(d.Sentence, tt.want) || d.Clean {
@@ -134,6 +139,7 @@ func TestWhatCannotBeMeasuredIsSaid(t *testing.T) {
 }
 
 func TestARehearsalThatIsStoppedRemovesItsPod(t *testing.T) {
+	t.Parallel()
 	s := setup(t)
 	ctx, stop := context.WithCancel(t.Context())
 	config := s.config(t, s.objects(t, "graceful", 1, ""))

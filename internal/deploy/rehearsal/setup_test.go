@@ -24,6 +24,8 @@ type stage struct {
 	image     string
 }
 
+// setup is for tests of one rehearsal, which run side by side. The one that
+// counts the losses of a rollout runs before them, alone.
 func setup(t *testing.T) *stage {
 	t.Helper()
 	cluster := kubetest.Connect(t)
