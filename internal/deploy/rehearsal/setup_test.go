@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -16,6 +17,15 @@ import (
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/manifest"
 )
+
+// The tests wait for pods, not for the processor.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
 
 // stage is a namespace with the test application's image at hand.
 type stage struct {
