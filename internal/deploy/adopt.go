@@ -63,13 +63,15 @@ func (r *run) migrate(ctx context.Context, s plan.Situation) error {
 
 // dryRun asks what an apply of an object would make of it, once its fields are
 // claimed.
-func (r *run) dryRun(ctx context.Context, object *unstructured.Unstructured, force bool) (*unstructured.Unstructured, error) {
-	applied, err := r.Cluster.Apply(ctx, object, kube.ApplyOptions{DryRun: true, Force: force})
+func (r *run) dryRun(ctx context.Context, object *unstructured.Unstructured, options kube.ApplyOptions) (*unstructured.Unstructured, error) {
+	options.DryRun = true
+	applied, err := r.Cluster.Apply(ctx, object, options)
 	if r.claimed[kube.RefOf(object).ID()] == nil {
 		return applied, err
 	}
 	if conflict, ok := errors.AsType[*kube.ConflictError](err); ok && conflict.OnlyClientSide() {
-		applied, err = r.Cluster.Apply(ctx, object, kube.ApplyOptions{DryRun: true, Force: true})
+		options.Force = true
+		applied, err = r.Cluster.Apply(ctx, object, options)
 	}
 	if err != nil {
 		return nil, err

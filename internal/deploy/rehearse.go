@@ -41,7 +41,8 @@ func (r *run) rehearse(ctx context.Context, s plan.Situation) (map[string]*unstr
 			continue
 		}
 		group.Go(func() error {
-			result, err := r.dryRun(ctx, object, s.Force)
+			// What becomes of a new object is of interest to a preview only.
+			result, err := r.dryRun(ctx, object, kube.ApplyOptions{Force: s.Force, Brief: live == nil && !r.previews})
 			if err != nil && kube.Refused(err) {
 				refusals[i] = plan.At(o) + err.Error()
 				return nil

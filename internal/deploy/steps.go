@@ -36,6 +36,13 @@ func (r *run) walk(ctx context.Context, steps []plan.Step) error {
 		for end < len(steps) && steps[end].Verb == steps[i].Verb && steps[end].Wave == steps[i].Wave && steps[i].Wave > 0 {
 			end++
 		}
+		if steps[i].Verb == plan.VerbPrune {
+			// What is deleted carries no later revision when that has found it
+			// as it should be. The journal knows whether there is one.
+			if err := r.journal.Save(ctx, r.entry); err != nil {
+				return err
+			}
+		}
 		done, err := r.wave(ctx, steps, i, end, generations)
 		r.entry.Note(done...) // also of a wave of which another step has failed
 		if err != nil {
@@ -107,10 +114,8 @@ func (r *run) step(ctx context.Context, s plan.Step, place string, g *generation
 			return journal.DoneStep{}, err
 		}
 	case plan.VerbPrune:
-		if s.UID != "" {
-			if err := r.method.Delete(ctx, s.Ref, types.UID(s.UID)); err != nil {
-				return journal.DoneStep{}, err
-			}
+		if err := r.prune(ctx, s); err != nil {
+			return journal.DoneStep{}, err
 		}
 		done.UID = s.UID
 	case plan.VerbRun, plan.VerbServe, plan.VerbMatch, plan.VerbSwitch, plan.VerbAnalyse, plan.VerbKeep, plan.VerbDrain, plan.VerbApprove, plan.VerbCheck, plan.VerbRehearse:
@@ -130,6 +135,20 @@ func (r *run) step(ctx context.Context, s plan.Step, place string, g *generation
 	}
 	r.log.Line("%s   %s: done in %s", place, text, time.Since(begin).Round(time.Millisecond))
 	return done, nil
+}
+
+// prune deletes an object that the manifests have no more. Another one that has
+// its name by now is somebody else's and stays.
+func (r *run) prune(ctx context.Context, s plan.Step) error {
+	if s.UID == "" {
+		return nil
+	}
+	err := r.method.Delete(ctx, s.Ref, types.UID(s.UID))
+	if kube.IsStale(err) {
+		r.log.Line("        %s is another one by now: it stays", s.Ref)
+		return nil
+	}
+	return refusal.Or(err, "the API server refuses %v", err)
 }
 
 // long tells whether a step may take so long that its beginning is worth a line
@@ -186,10 +205,7 @@ func (r *run) apply(ctx context.Context, s plan.Step) (*unstructured.Unstructure
 	if plan.Fenced(s.Ref) {
 		return r.applyFenced(ctx, s)
 	}
-	if s.Mark != "" {
-		r.mark(s.Mark)
-	}
-	applied, err := r.method.Apply(ctx, s.Object, kube.ApplyOptions{Force: s.Force})
+	applied, err := r.method.Apply(ctx, s.Object, kube.ApplyOptions{Force: s.Force, Brief: true})
 	if err != nil {
 		return nil, refusal.Or(err, "the API server refuses %v", err)
 	}
@@ -212,6 +228,9 @@ func (r *run) settled(live *unstructured.Unstructured) bool {
 // comes in between: a writer that was away for a while cannot overwrite what a
 // newer deployment has written. The first such read is the plan's own.
 func (r *run) applyFenced(ctx context.Context, s plan.Step) (*unstructured.Unstructured, error) {
+	if s.Mark != "" {
+		r.mark(s.Mark)
+	}
 	for attempt := 0; ; attempt++ {
 		object, live := s.Object.DeepCopy(), s.Live
 		if attempt > 0 {
@@ -235,7 +254,7 @@ func (r *run) applyFenced(ctx context.Context, s plan.Step) (*unstructured.Unstr
 				return nil, err
 			}
 		}
-		applied, err := r.method.Apply(ctx, object, kube.ApplyOptions{Force: s.Force})
+		applied, err := r.method.Apply(ctx, object, kube.ApplyOptions{Force: s.Force, Brief: true})
 		if kube.IsStale(err) && attempt < staleLimit {
 			continue // Its controller has written its status since the read, or somebody has made it.
 		}

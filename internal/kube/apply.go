@@ -24,6 +24,9 @@ type ApplyOptions struct {
 	// Subresource is what is sent to instead of the object itself, such as
 	// status. It must be there already.
 	Subresource string
+	// Brief says that the answer may be the object's metadata only: who applies
+	// many objects and asks for their versions alone spares both sides the rest.
+	Brief bool
 }
 
 // Absent as the resourceVersion of an object that is applied says that there is
@@ -36,7 +39,7 @@ const Absent = "1"
 // another one is refused (see IsStale). A field that another manager owns is a
 // *ConflictError, unless Force is set.
 func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, options ApplyOptions) (*unstructured.Unstructured, error) {
-	resource, err := c.resource(RefOf(obj))
+	send, err := c.patcher(RefOf(obj), options.Brief)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", RefOf(obj), err)
 	}
@@ -55,7 +58,7 @@ func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, opt
 	var applied *unstructured.Unstructured
 	for attempt := 1; ; attempt++ {
 		err = retry(ctx, func(ctx context.Context) (err error) {
-			applied, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, patch, below...)
+			applied, err = send(ctx, obj.GetName(), types.ApplyPatchType, body, patch, below...)
 			return err
 		})
 		if err == nil {

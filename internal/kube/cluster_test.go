@@ -96,6 +96,22 @@ func TestApply(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a brief answer names the versions", func(t *testing.T) {
+		brief, err := c.Apply(ctx, configMap(namespace, "brief", "1"), kube.ApplyOptions{Brief: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := c.Apply(ctx, configMap(namespace, "brief", "1"), kube.ApplyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kube.RefOf(brief) != kube.RefOf(whole) || brief.GetUID() != whole.GetUID() || brief.GetResourceVersion() != whole.GetResourceVersion() || brief.GetUID() == "" {
+			t.Errorf("brief %v, whole %v", brief.Object, whole.Object)
+		}
+		if _, err := c.Apply(ctx, configMap(namespace, "Brief", "1"), kube.ApplyOptions{Brief: true, DryRun: true}); !kube.Refused(err) {
+			t.Errorf("error %v, want it refused", err)
+		}
+	})
 	t.Run("an unknown kind says how to mend it", func(t *testing.T) {
 		o := configMap(namespace, "x", "1")
 		o.SetAPIVersion("example.com/v1")

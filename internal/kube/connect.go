@@ -17,6 +17,7 @@ import (
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
@@ -130,6 +131,8 @@ func newCluster(s settings) (*Cluster, error) {
 	disco, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
 	errs := []error{err}
 	c.dynamic, err = dynamic.NewForConfigAndClient(config, client)
+	errs = append(errs, err)
+	c.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(config), client)
 	errs = append(errs, err)
 	c.core, err = corev1.NewForConfigAndClient(config, client)
 	errs = append(errs, err)

@@ -18,6 +18,7 @@ import (
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 )
@@ -36,16 +37,17 @@ type Cluster struct {
 	Server    string // URL of the API server
 	Namespace string // default namespace of the context, "default" when unset
 
-	origin  origin // where the credentials were read
-	stored  bool   // its credential is not of a kubeconfig
-	config  *rest.Config
-	http    *http.Client
-	dynamic dynamic.Interface
-	mapper  *restmapper.DeferredDiscoveryRESTMapper
-	core    corev1.CoreV1Interface
-	apps    appsv1.AppsV1Interface
-	slices  discoveryv1.DiscoveryV1Interface
-	leases  coordinationv1.CoordinationV1Interface
+	origin   origin // where the credentials were read
+	stored   bool   // its credential is not of a kubeconfig
+	config   *rest.Config
+	http     *http.Client
+	dynamic  dynamic.Interface
+	metadata metadata.Interface
+	mapper   *restmapper.DeferredDiscoveryRESTMapper
+	core     corev1.CoreV1Interface
+	apps     appsv1.AppsV1Interface
+	slices   discoveryv1.DiscoveryV1Interface
+	leases   coordinationv1.CoordinationV1Interface
 
 	mu        sync.Mutex
 	forgotten time.Time // when the kinds were last asked for afresh
