@@ -12,6 +12,7 @@ import (
 
 	"github.com/towline/towline/internal/deploy/invariant"
 	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -70,10 +71,10 @@ func (r *run) shrink(ctx context.Context, s plan.Step, replicas int) error {
 		err = r.method.Scale(ctx, s.Ref, replicas, kube.AsRead(live))
 		switch {
 		case kube.IsStale(err) && attempt < staleLimit: // Its controller has written its status meanwhile.
-		case kube.IsNotFound(err):
+		case err == nil, kube.IsNotFound(err):
 			return nil
 		default:
-			return err
+			return refusal.Or(err, "the API server refuses %v", err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
 )
 
@@ -40,7 +41,7 @@ func (r *run) enlarge(ctx context.Context, ref kube.Ref) error {
 			continue // Its controller has written its status meanwhile.
 		}
 		if err != nil {
-			return err
+			return refusal.Or(err, "the API server refuses %v", err)
 		}
 		return r.waiter().Wait(ctx, ref, set.GetGeneration()+1)
 	}

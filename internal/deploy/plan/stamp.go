@@ -23,8 +23,9 @@ const (
 
 // Stamp returns a copy of an object with the marks of its application, which
 // lives in namespace, whatever namespace the object is in. The revision is
-// written where a later writer must be recognised: on workloads and Services.
-// Elsewhere it would only make an unchanged object look changed.
+// written where a later writer must be recognised: on workloads and on what
+// sends them requests. Elsewhere it would only make an unchanged object look
+// changed.
 func Stamp(o *unstructured.Unstructured, app, namespace string, revision int) *unstructured.Unstructured {
 	o = o.DeepCopy()
 	labels := o.GetLabels()
@@ -42,7 +43,7 @@ func Stamp(o *unstructured.Unstructured, app, namespace string, revision int) *u
 // Fenced tells whether objects of a kind carry the sequence.
 func Fenced(ref kube.Ref) bool {
 	switch ref.GVK().GroupKind().String() {
-	case "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "Service":
+	case "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "Service", "HTTPRoute.gateway.networking.k8s.io":
 		return true
 	}
 	return false
