@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,10 +58,11 @@ func (r *run) end(ctx context.Context) error {
 }
 
 // giveUp ends the revision as failed and leaves the cluster as it is: what this
-// deployment would bring back belongs to somebody else by now.
-func (r *run) giveUp(ctx context.Context, why error) error {
+// deployment would bring back belongs to somebody else by now. What is left is
+// said in a sentence.
+func (r *run) giveUp(ctx context.Context, why error, left string) error {
 	r.log.Line("failed  %s", why)
-	r.record.Outcome, r.record.Message = pipeline.Failed, why.Error()+"\nNothing was brought back."
+	r.record.Outcome, r.record.Message = pipeline.Failed, why.Error()+"\n"+left
 	if r.record.Previous > 0 {
 		r.record.Message += fmt.Sprintf(" If nobody else sees to it, `towline rollback %s --namespace %s --to %d` does.", r.record.App, r.record.Namespace, r.record.Previous)
 	}
@@ -82,7 +84,6 @@ func (r *run) revert(ctx context.Context, why error) error {
 	}
 	r.reached("reverting")
 	r.stopJobsFor(ctx, stopPatience)
-	r.stopJobsFor(ctx, stopPatience)
 	back := r.journal.GoodBefore(r.record.Revision)
 	var err error
 	if back == nil {
@@ -95,7 +96,8 @@ func (r *run) revert(ctx context.Context, why error) error {
 		}
 	}
 	if overtaken := invariant.Overtaken(err); overtaken != nil {
-		return r.giveUp(ctx, overtaken)
+		r.record.Message += "\nThe revert has met somebody else: " + overtaken.Error()
+		return r.giveUp(ctx, errors.New(r.record.Message), "What the revert has brought back so far stays, and the rest is left as it is.")
 	}
 	if err != nil && !refusal.Is(err) {
 		return err // Whoever takes the revert up finds the prober still counting.
@@ -152,7 +154,12 @@ func (r *run) goBack(ctx context.Context, back *journal.Entry) error {
 	if err != nil {
 		return err
 	}
-	err = r.walk(limited, steps)
+	guarded, stop := r.guardBack(limited)
+	defer stop()
+	err = r.walk(guarded, steps)
+	if overtaken := invariant.Overtaken(context.Cause(guarded)); err != nil && overtaken != nil {
+		return overtaken
+	}
 	if cause := context.Cause(limited); err != nil && cause != nil && ctx.Err() == nil {
 		err = refusal.Because(err, cause)
 	}

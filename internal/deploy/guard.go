@@ -2,7 +2,8 @@ package deploy
 
 import (
 	"context"
-	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/towline/towline/internal/deploy/invariant"
 	"github.com/towline/towline/internal/deploy/plan"
@@ -11,36 +12,26 @@ import (
 )
 
 // guard watches the invariants while a new revision is carried out. The context
-// that it returns ends on a breach. Going back is not watched: there is nothing
-// left to go back to, and each write looks for a later revision by itself.
+// that it returns ends on a breach.
 func (r *run) guard(ctx context.Context) (guarded context.Context, stop func(), err error) {
-	s := r.situation
-	served := slices.DeleteFunc(plan.Served(s.Desired), func(o manifest.Object) bool { return plan.Idle(s, o) })
-	config := invariant.Config{
-		Cluster: r.Cluster, Log: r.log, Namespace: s.Namespace, Revision: r.record.Revision, Strategy: s.Strategy, Propagation: s.Knobs.Propagation, Now: r.Now,
+	return r.watch(ctx, r.watched())
+}
+
+// guardBack watches while an earlier revision is brought back, and only for what
+// others do: there is nothing left to go back to, but what somebody else has
+// moved meanwhile must be left alone.
+func (r *run) guardBack(ctx context.Context) (guarded context.Context, stop func()) {
+	config := r.watched()
+	config.OthersOnly = true
+	guarded, stop, err := r.watch(ctx, config)
+	if err != nil {
+		r.log.Line("        what others do meanwhile is not watched: %s", err)
+		return ctx, func() {}
 	}
-	if r.settings.AsWritten && s.Strategy == plan.Rolling {
-		config.Propagation = 0 // The pods are to end as they were written.
-	}
-	services := plan.ServicesOf(s.Desired, served)
-	selected := manifest.Selected(services, served)
-	for i, service := range services {
-		target := invariant.Target{Name: service.GetName()}
-		for _, d := range selected[i] {
-			target.Enough += r.enough(served[d])
-		}
-		if service.GetNamespace() == s.Namespace {
-			config.Services = append(config.Services, target)
-		}
-	}
-	for _, o := range s.Desired {
-		if ref := kube.RefOf(o.Unstructured); ref.Namespace == s.Namespace && isWorkload(ref) && !plan.Idle(s, o) {
-			config.Workloads = append(config.Workloads, invariant.Workload{Ref: ref, Autoscaled: s.Scaled[ref.ID()] != ""})
-		}
-	}
-	for _, set := range s.Sets {
-		config.Workloads = append(config.Workloads, invariant.Workload{Ref: set.Ref(), Autoscaled: s.Scaled[set.Ref().ID()] != ""})
-	}
+	return guarded, stop
+}
+
+func (r *run) watch(ctx context.Context, config invariant.Config) (guarded context.Context, stop func(), err error) {
 	if len(config.Services) == 0 {
 		return ctx, func() {}, nil
 	}
@@ -54,13 +45,57 @@ func (r *run) guard(ctx context.Context) (guarded context.Context, stop func(), 
 	}, nil
 }
 
-// enough is how many ready pods of a Deployment are enough. What an autoscaler
-// sets is not in the manifest; then it is what runs now, or more.
-func (r *run) enough(d manifest.Object) int {
-	if r.situation.Scaled[kube.RefOf(d.Unstructured).ID()] != "" {
-		return max(1, r.situation.Floor[plan.WorkloadOf(d.Unstructured)])
+// watched is what the invariants are about: the Services that send requests to a
+// workload of the manifests, whatever its kind, and the workloads.
+func (r *run) watched() invariant.Config {
+	s := r.situation
+	config := invariant.Config{
+		Cluster: r.Cluster, Log: r.log, Namespace: s.Namespace, Revision: r.record.Revision, Strategy: s.Strategy, Propagation: s.Knobs.Propagation, Now: r.Now,
 	}
-	return invariant.EnoughOf(d.Unstructured)
+	if r.settings.AsWritten && s.Strategy == plan.Rolling {
+		config.Propagation = 0 // The pods are to end as they were written.
+	}
+	var workloads []manifest.Object
+	for _, o := range s.Desired {
+		if ref := kube.RefOf(o.Unstructured); ref.Namespace == s.Namespace && isWorkload(ref) && !plan.Idle(s, o) {
+			workloads = append(workloads, o)
+			config.Workloads = append(config.Workloads, invariant.Workload{Ref: ref, Autoscaled: s.Scaled[ref.ID()] != ""})
+		}
+	}
+	services := plan.ServicesOf(s.Desired, workloads)
+	selected := manifest.Selected(services, workloads)
+	for i, service := range services {
+		target := invariant.Target{Name: service.GetName()}
+		for _, w := range selected[i] {
+			target.Enough += r.enough(workloads[w])
+		}
+		if service.GetNamespace() == s.Namespace {
+			config.Services = append(config.Services, target)
+		}
+	}
+	for _, set := range s.Sets {
+		config.Workloads = append(config.Workloads, invariant.Workload{Ref: set.Ref(), Autoscaled: s.Scaled[set.Ref().ID()] != ""})
+	}
+	return config
+}
+
+// enough is how many ready pods of a workload are enough. What an autoscaler
+// sets is not in the manifest; then it is what runs now, or more. How many pods
+// a DaemonSet has, the nodes decide.
+func (r *run) enough(w manifest.Object) int {
+	ref := kube.RefOf(w.Unstructured)
+	live := r.situation.Live[ref.ID()]
+	switch {
+	case r.situation.Scaled[ref.ID()] != "" && ref.Kind == "Deployment":
+		return max(1, r.situation.Floor[plan.WorkloadOf(w.Unstructured)])
+	case r.situation.Scaled[ref.ID()] != "" && live != nil: // with the strategy of the manifest
+		w.Unstructured = w.DeepCopy()
+		_ = unstructured.SetNestedField(w.Object, int64(plan.ReplicasOf(live)), "spec", "replicas") // a workload has a spec
+	case ref.Kind == "DaemonSet" && live != nil:
+		w.Unstructured = w.DeepCopy()
+		w.Object["status"] = live.Object["status"]
+	}
+	return invariant.EnoughOf(w.Unstructured)
 }
 
 func isWorkload(ref kube.Ref) bool {

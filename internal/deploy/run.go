@@ -236,7 +236,7 @@ func (r *run) forward(ctx context.Context, steps []plan.Step) error {
 		// says nothing about the application, and whoever takes it up goes on.
 		return stopped(ctx, err)
 	case overtaken != nil:
-		return r.giveUp(ctx, overtaken)
+		return r.giveUp(ctx, overtaken, "Nothing was brought back.")
 	case refusal.Is(err):
 		return r.revert(ctx, err)
 	}

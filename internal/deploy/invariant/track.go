@@ -153,12 +153,16 @@ func (t *tracker) sends(s *serviceTrack, w *workloadTrack) bool {
 	return selects(s.current, template)
 }
 
-// rolling tells whether a Deployment is in the middle of replacing its pods
+// rolling tells whether a workload is in the middle of replacing its pods
 // already: another process has begun what this one goes on with.
 func rolling(object *unstructured.Unstructured) bool {
-	all, _, _ := unstructured.NestedInt64(object.Object, "status", "replicas") // none are 0
-	updated, _, _ := unstructured.NestedInt64(object.Object, "status", "updatedReplicas")
-	return object.GetKind() == "Deployment" && all > updated
+	have, changed := "replicas", "updatedReplicas"
+	if object.GetKind() == "DaemonSet" {
+		have, changed = "currentNumberScheduled", "updatedNumberScheduled"
+	}
+	all, _, _ := unstructured.NestedInt64(object.Object, "status", have) // none are 0
+	updated, _, _ := unstructured.NestedInt64(object.Object, "status", changed)
+	return all > updated
 }
 
 func selectorOf(object *unstructured.Unstructured) labels.Selector {
