@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -70,7 +71,11 @@ func (w *watchman) fromPod(ctx context.Context, r *run) (prober, string, error) 
 	}
 	target := w.verify.URL
 	if target == "" {
-		if target, err = r.Cluster.ClusterURL(ctx, r.record.Namespace, w.service); err != nil {
+		target, err = r.Cluster.ClusterURL(ctx, r.record.Namespace, w.service)
+		if _, none := errors.AsType[*kube.NoWayError](err); none {
+			return nil, "", refusal.New("verify.from: not from a pod: %v. Set verify.from to proxy, or verify.url", err)
+		}
+		if err != nil {
 			return nil, "", refusal.Or(err, "verify: %v", err)
 		}
 		if route, err := r.Cluster.ServiceURL(ctx, r.record.Namespace, w.service); err == nil && route.Public {

@@ -92,6 +92,9 @@ func (w *watchman) open(ctx context.Context, r *run, patience time.Duration) (pr
 	if err != nil {
 		return nil, "", refusal.Or(err, "verify: %v", err)
 	}
+	if route.Aside != "" {
+		r.log.Line("probe   %s is asked %s", w.name(), route.Aside)
+	}
 	if route.Public {
 		w.public = route.URL + "/"
 	}
@@ -101,8 +104,8 @@ func (w *watchman) open(ctx context.Context, r *run, patience time.Duration) (pr
 		return send(ctx, config)
 	}
 	if from == fromDirect {
-		return nil, "", refusal.New("verify.from: no way leads straight to %s from here: it has no load balancer and no node port that this machine reaches. "+
-			"Set verify.from to pod or proxy, or verify.url", w.name())
+		return nil, "", refusal.New("verify.from: no way leads straight to %s from here: it has no load balancer and no node port that this machine reaches%s. "+
+			"Set verify.from to pod or proxy, or verify.url", w.name(), aside(route))
 	}
 	if from == fromAuto && r.AgentImage != nil {
 		started, target, err := w.fromPod(ctx, r)
@@ -120,6 +123,14 @@ func (w *watchman) open(ctx context.Context, r *run, patience time.Duration) (pr
 	config.Transport = proxied(route)
 	config.Via = viaProxy
 	return send(ctx, config)
+}
+
+// aside are the ways that are not taken, as the end of a message.
+func aside(route kube.Route) string {
+	if route.Aside == "" {
+		return ""
+	}
+	return " (" + route.Aside + ")"
 }
 
 // send sends from this process.

@@ -32,6 +32,9 @@ type Route struct {
 	Exposed bool
 	// Via says in a few words which way it is, such as "node port 30080 of node1".
 	Via string
+	// Aside says which ways of the Service were not tried and why, for people;
+	// empty when none was left aside.
+	Aside string
 	// TLS and Authorize, when they are set, belong to requests that go through
 	// the API server: the TLS configuration of their transport, and what adds
 	// the cluster's credentials around it.
@@ -68,7 +71,7 @@ func (c *Cluster) EndpointSlices(ctx context.Context, namespace, service string)
 // ServiceURL finds how to reach a Service from here: its load balancer, its
 // node port on a node that accepts a connection, its cluster address when this
 // process runs inside the cluster's network, else the API server's service
-// proxy. Ask when the Service has ready endpoints: without them no address
+// proxy; see waysTo for those that are left aside. Ask when the Service has ready endpoints: without them no address
 // accepts a connection and only the proxy is left.
 func (c *Cluster) ServiceURL(ctx context.Context, namespace, name string) (Route, error) {
 	var service *corev1.Service
@@ -83,23 +86,63 @@ func (c *Cluster) ServiceURL(ctx context.Context, namespace, name string) (Route
 	if !ok {
 		return Route{}, fmt.Errorf("service %s/%s has no TCP port to send requests to", namespace, name)
 	}
-	candidates := balancers(service, port)
+	var nodes []corev1.Node
 	if port.NodePort != 0 {
-		nodes, err := c.core.Nodes().List(ctx, metav1.ListOptions{Limit: 100})
+		list, err := c.core.Nodes().List(ctx, metav1.ListOptions{Limit: 100})
 		if err == nil { // Whoever may not list nodes can still use the other ways.
-			candidates = append(candidates, nodePorts(nodes.Items, port)...)
+			nodes = list.Items
 		}
 	}
-	if ip := service.Spec.ClusterIP; inPod() && ip != "" && ip != corev1.ClusterIPNone {
-		candidates = append(candidates, candidate{net.JoinHostPort(ip, strconv.Itoa(int(port.Port))), "cluster address", false})
-	}
-	exposed := port.NodePort != 0
-	if found, ok := firstReachable(ctx, candidates); ok {
-		return Route{URL: scheme(port) + "://" + found.address, Public: found.public, Exposed: exposed, Via: found.via}, nil
+	ways := waysTo(service, port, nodes, inPod())
+	if found, ok := firstReachable(ctx, ways.candidates); ok {
+		return Route{URL: scheme(port) + "://" + found.address, Public: found.public, Exposed: ways.exposed, Via: found.via, Aside: ways.aside}, nil
 	}
 	route, err := c.proxyRoute(service, port)
-	route.Exposed = exposed
+	route.Exposed, route.Aside = ways.exposed, ways.aside
 	return route, err
+}
+
+// ways are how a Service may be reached without the API server.
+type ways struct {
+	candidates []candidate // the best first
+	exposed    bool        // as Route.Exposed
+	aside      string      // as Route.Aside
+}
+
+// waysTo is pure. Addresses that lead only to the pods of the node that is
+// asked are left aside: while pods come and go they drop requests that another
+// node answers, though the application loses none.
+func waysTo(service *corev1.Service, port corev1.ServicePort, nodes []corev1.Node, inside bool) ways {
+	w := ways{candidates: balancers(service, port)}
+	var aside []string
+	switch {
+	case port.NodePort == 0:
+	case service.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal:
+		w.exposed = len(w.candidates) > 0
+		aside = append(aside, "its node ports, since externalTrafficPolicy is Local")
+	default:
+		w.exposed = true
+		w.candidates = append(w.candidates, nodePorts(nodes, port)...)
+	}
+	ip := service.Spec.ClusterIP
+	switch {
+	case !inside || ip == "" || ip == corev1.ClusterIPNone:
+	case localOnly(service):
+		aside = append(aside, "its cluster address, since internalTrafficPolicy is Local")
+	default:
+		w.candidates = append(w.candidates, candidate{net.JoinHostPort(ip, strconv.Itoa(int(port.Port))), "cluster address", false})
+	}
+	if len(aside) > 0 {
+		w.aside = "not by " + strings.Join(aside, ", nor by ") + ": a node without a pod of it drops requests"
+	}
+	return w
+}
+
+// localOnly tells whether the cluster address of a Service leads only to the
+// pods of the node that it is asked from.
+func localOnly(service *corev1.Service) bool {
+	policy := service.Spec.InternalTrafficPolicy
+	return policy != nil && *policy == corev1.ServiceInternalTrafficPolicyLocal
 }
 
 // httpPort chooses the port that most likely speaks HTTP.

@@ -25,12 +25,23 @@ func (c *Cluster) ServiceProxy(ctx context.Context, namespace, name string) (Rou
 	return route, err
 }
 
+// NoWayError says that a Service is not to be reached in some way, whoever asks.
+type NoWayError struct{ Text string }
+
+// Error is the text.
+func (e *NoWayError) Error() string { return e.Text }
+
 // ClusterURL is where a Service answers inside the cluster, without a path: its
-// cluster address, or its name when it has none.
+// cluster address, or its name when it has none. One whose cluster address leads
+// only to the pods of the node that asks is a *NoWayError.
 func (c *Cluster) ClusterURL(ctx context.Context, namespace, name string) (string, error) {
 	service, port, err := c.service(ctx, namespace, name)
 	if err != nil {
 		return "", err
+	}
+	if localOnly(service) {
+		return "", &NoWayError{fmt.Sprintf("service %s/%s answers on the nodes of its pods only, since its internalTrafficPolicy is Local: "+
+			"requests from one other pod are dropped while its pods change their nodes", namespace, name)}
 	}
 	host := service.Spec.ClusterIP
 	if host == "" || host == corev1.ClusterIPNone {
