@@ -3,6 +3,7 @@ package kube
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,49 +22,64 @@ import (
 // The live object must have its managedFields. Labels named in ignore may
 // differ in their value.
 func Unchanged(live, object *unstructured.Unstructured, ignore ...string) bool {
-	var ours *metav1.ManagedFieldsEntry
-	for _, entry := range live.GetManagedFields() {
-		if entry.Manager != FieldManager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.Subresource != "" {
+	version := object.GetAPIVersion()
+	if live.GetAPIVersion() != version || live.GetKind() != object.GetKind() || live.GetDeletionTimestamp() != nil {
+		return false
+	}
+	owned, ok := ownedFields(live, version)
+	return ok && owned.same(live.Object, essentials(object, live, ignore))
+}
+
+// ownedFields are the fields that we own by apply, not ok when we have not
+// applied exactly once and by that version of the API.
+func ownedFields(live *unstructured.Unstructured, version string) (fields *ownership, ok bool) {
+	metadata, _ := live.Object["metadata"].(map[string]any)
+	entries, _ := metadata["managedFields"].([]any)
+	var ours map[string]any
+	for _, e := range entries {
+		entry, _ := e.(map[string]any)
+		if entry["manager"] != FieldManager || entry["operation"] != string(metav1.ManagedFieldsOperationApply) || entry["subresource"] != nil {
 			continue
 		}
 		if ours != nil {
-			return false
+			return nil, false
 		}
-		ours = &entry
+		ours = entry
 	}
-	if ours == nil || ours.FieldsV1 == nil || ours.APIVersion != object.GetAPIVersion() || live.GetDeletionTimestamp() != nil ||
-		live.GetAPIVersion() != object.GetAPIVersion() || live.GetKind() != object.GetKind() {
-		return false
+	written, _ := ours["fieldsV1"].(map[string]any)
+	if written == nil || ours["apiVersion"] != version {
+		return nil, false
 	}
-	owned, err := parseOwnership(ours.FieldsV1.GetRawBytes())
-	if err != nil {
-		return false
-	}
-	return owned.same(live.Object, essentials(object, live, ignore))
+	return ownershipOf(written), true
 }
 
 // essentials is an object without its identity, which nobody owns, and with
-// the live values of the labels to ignore.
+// the live values of the labels to ignore. It shares with the object what is the
+// same.
 func essentials(object, live *unstructured.Unstructured, ignore []string) map[string]any {
-	object = object.DeepCopy()
-	for _, label := range ignore {
-		labels, now := object.GetLabels(), live.GetLabels()
-		if _, ok := labels[label]; ok {
-			labels[label] = now[label]
-			object.SetLabels(labels)
-		}
+	essence := maps.Clone(object.Object)
+	delete(essence, "apiVersion")
+	delete(essence, "kind")
+	metadata, ok := essence["metadata"].(map[string]any)
+	if !ok {
+		return essence
 	}
-	delete(object.Object, "apiVersion")
-	delete(object.Object, "kind")
-	if metadata, ok := object.Object["metadata"].(map[string]any); ok {
-		for _, field := range []string{"name", "namespace"} {
-			delete(metadata, field)
+	metadata = maps.Clone(metadata)
+	delete(metadata, "name")
+	delete(metadata, "namespace")
+	if labels, ok := metadata["labels"].(map[string]any); ok {
+		labels, now := maps.Clone(labels), live.GetLabels()
+		for _, label := range ignore {
+			if _, ok := labels[label]; ok {
+				labels[label] = now[label]
+			}
 		}
-		if len(metadata) == 0 {
-			delete(object.Object, "metadata")
-		}
+		metadata["labels"] = labels
 	}
-	return object.Object
+	if essence["metadata"] = metadata; len(metadata) == 0 {
+		delete(essence, "metadata")
+	}
+	return essence
 }
 
 // ownership is a tree of owned fields as managedFields writes it: "f:NAME" is a
@@ -73,23 +89,16 @@ type ownership struct {
 	children map[string]*ownership
 }
 
-func parseOwnership(text []byte) (*ownership, error) {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return nil, err
-	}
-	f := &ownership{children: make(map[string]*ownership, len(raw))}
-	for key, value := range raw {
+func ownershipOf(fields map[string]any) *ownership {
+	f := &ownership{children: make(map[string]*ownership, len(fields))}
+	for key, value := range fields {
 		if key == "." { // The field itself, beside its children.
 			continue
 		}
-		child, err := parseOwnership(value)
-		if err != nil {
-			return nil, err
-		}
-		f.children[key] = child
+		below, _ := value.(map[string]any)
+		f.children[key] = ownershipOf(below)
 	}
-	return f, nil
+	return f
 }
 
 // same tells whether the owned part of a live value is what is desired, and
@@ -213,6 +222,14 @@ func decode(text string, into any) error {
 // equalJSON compares values by their JSON, in which a number is the same
 // whatever type it was read as.
 func equalJSON(a, b any) bool {
+	switch left := a.(type) {
+	case string:
+		right, ok := b.(string)
+		return ok && left == right
+	case bool:
+		right, ok := b.(bool)
+		return ok && left == right
+	}
 	left, err := json.Marshal(a)
 	if err != nil {
 		return false

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -270,14 +271,21 @@ func changeOf(live, merged *unstructured.Unstructured, grown bool) Change {
 		return Create
 	case merged == nil || !ours(live) || grown:
 		return Update
-	case equality.Semantic.DeepEqual(essence(live), essence(merged)):
+	case merged == live, equality.Semantic.DeepEqual(essence(live), essence(merged)):
 		return Unchanged
 	}
 	return Update
 }
 
+// ours tells whether we have applied an object. It reads managedFields as they
+// are: to decode all that everybody owns takes far longer.
 func ours(live *unstructured.Unstructured) bool {
-	return slices.ContainsFunc(live.GetManagedFields(), isOurs)
+	metadata, _ := live.Object["metadata"].(map[string]any)
+	entries, _ := metadata["managedFields"].([]any)
+	return slices.ContainsFunc(entries, func(e any) bool {
+		entry, _ := e.(map[string]any)
+		return entry["manager"] == kube.FieldManager && entry["operation"] == string(metav1.ManagedFieldsOperationApply) && entry["subresource"] == nil
+	})
 }
 
 // essence is an object without what changes by itself.
