@@ -60,6 +60,8 @@ func (e usageError) Unwrap() error { return e.error }
 // Main runs one command line and returns the exit code.
 func Main(ctx context.Context, in Invocation) int {
 	kube.SilenceLibraries()
+	out := &written{to: in.Out}
+	in.Out = out
 	c := &command{Invocation: in}
 	root := c.root()
 	root.SetArgs(in.Args)
@@ -67,6 +69,9 @@ func Main(ctx context.Context, in Invocation) int {
 	root.SetOut(in.Out)
 	root.SetErr(in.Err)
 	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("print the result: %w. What was asked for has been done", out.err)
+	}
 	var code exitCode
 	switch {
 	case err == nil:

@@ -28,6 +28,9 @@ func (c *command) table(header []string, rows [][]string) error {
 
 // terminal reports whether w is one, and how wide.
 func terminal(w io.Writer) (width int, ok bool) {
+	if out, ok := w.(*written); ok {
+		w = out.to
+	}
 	f, isFile := w.(*os.File)
 	if !isFile || !term.IsTerminal(int(f.Fd())) {
 		return 0, false
