@@ -4,9 +4,11 @@
 //
 //	go run ./bench/apply -rounds 3
 //
-// Each round takes two new namespaces and applies the files to each twice: when
-// all is new and when nothing has changed. The last line is "ratio X": how many
-// times as long kubectl took when all was new, by the medians of the rounds.
+// Each round takes new namespaces and applies the files to each twice: when all
+// is new and when nothing has changed. Beside the two programs it measures the
+// floor: the bare server-side applies, at once and with nothing around them. The
+// last line is "ratio X": how many times as long kubectl took when all was new,
+// by the medians of the rounds.
 package main
 
 import (
@@ -21,8 +23,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,8 +58,13 @@ func main() {
 	}
 }
 
-// times are the measured seconds of one way of applying, one for each round.
-type times struct{ fresh, unchanged []float64 }
+// way is one way of applying the files to a namespace, and what was measured of
+// it.
+type way struct {
+	name             string
+	apply            func(ctx context.Context, namespace string) (sample, error)
+	fresh, unchanged []sample
+}
 
 func run(ctx context.Context, s settings) error {
 	cluster, err := kube.Connect("", "")
@@ -80,51 +85,29 @@ func run(ctx context.Context, s settings) error {
 	if err := writeObjects(filepath.Join(dir, "k8s", "objects.yaml"), s.objects); err != nil {
 		return err
 	}
-	ways := map[string]func(namespace string) *exec.Cmd{
-		"kubectl": func(namespace string) *exec.Cmd {
-			return exec.CommandContext(ctx, s.kubectl, "apply", "--server-side", "-n", namespace, "-f", filepath.Join(dir, "k8s"))
-		},
-		"towline": func(namespace string) *exec.Cmd {
+	m := newMeter(ctx, cluster)
+	ways := []*way{
+		{name: "kubectl", apply: func(ctx context.Context, namespace string) (sample, error) {
+			return m.command(exec.CommandContext(ctx, s.kubectl, "apply", "--server-side", "-n", namespace, "-f", filepath.Join(dir, "k8s")))
+		}},
+		{name: "towline", apply: func(ctx context.Context, namespace string) (sample, error) {
 			cmd := exec.CommandContext(ctx, s.towline, "deploy", "--app", "bench", "--namespace", namespace, "-f", "k8s", "--no-verify")
 			cmd.Dir = dir // of no repository: the revision has no commit
-			return cmd
-		},
+			return m.command(cmd)
+		}},
+		{name: "floor", apply: func(ctx context.Context, namespace string) (sample, error) {
+			return floor(ctx, m, cluster, dir, namespace)
+		}},
 	}
-	measured := map[string]*times{"kubectl": {}, "towline": {}}
 	for round := range s.rounds {
-		for _, way := range []string{"kubectl", "towline"} {
-			if err := measure(ctx, cluster, s, ways[way], measured[way]); err != nil {
-				return fmt.Errorf("%s: %w", way, err)
+		for _, w := range ways {
+			if err := measure(ctx, cluster, s, w); err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
 			}
-			t := measured[way]
-			fmt.Printf("round %d  %-8s %d new objects %6.2f s   unchanged %6.2f s\n", round+1, way, s.objects, t.fresh[round], t.unchanged[round])
+			fmt.Printf("round %d  %-8s %d new objects %6.2f s   unchanged %6.2f s\n", round+1, w.name, s.objects, w.fresh[round].seconds, w.unchanged[round].seconds)
 		}
 	}
-	return report(s, measured["kubectl"], measured["towline"])
-}
-
-// report prints the medians and their ratios, and writes them down.
-func report(s settings, kubectl, towline *times) error {
-	lines := []struct {
-		name             string
-		kubectl, towline float64
-	}{{"unchanged", median(kubectl.unchanged), median(towline.unchanged)}, {"new", median(kubectl.fresh), median(towline.fresh)}}
-	var text strings.Builder
-	fmt.Fprintf(&text, "# Applying %d objects\n%s, %d cores, median of %d rounds in one run: half of the objects are ConfigMaps, a quarter Services, a quarter Deployments at 0 replicas.\n"+
-		"`towline deploy --no-verify` (dry-run of every object, journal, lease) against `kubectl apply --server-side` of the same files (`make bench-apply`).\n\n"+
-		"| | kubectl | towline | times as fast |\n|---|--:|--:|--:|\n", s.objects, time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), s.rounds)
-	for _, line := range lines {
-		fmt.Printf("%s: kubectl %.2f s, towline %.2f s, %.2f times as fast\n", line.name, line.kubectl, line.towline, line.kubectl/line.towline)
-		fmt.Fprintf(&text, "| %s | %.2f s | %.2f s | %.2f |\n", line.name, line.kubectl, line.towline, line.kubectl/line.towline)
-	}
-	fmt.Printf("ratio %.2f\n", median(kubectl.fresh)/median(towline.fresh))
-	if s.out == "" {
-		return nil
-	}
-	if err := os.WriteFile(s.out, []byte(text.String()), 0o600); err != nil {
-		return fmt.Errorf("write the result: %w", err)
-	}
-	return nil
+	return report(s, m.load, ways)
 }
 
 // kubectlOf is a kubectl of the cluster's own version when it is a local one,
@@ -142,7 +125,7 @@ func kubectlOf(cluster *kube.Cluster) string {
 }
 
 // measure applies the objects twice to a namespace of its own.
-func measure(ctx context.Context, cluster *kube.Cluster, s settings, command func(namespace string) *exec.Cmd, to *times) (err error) {
+func measure(ctx context.Context, cluster *kube.Cluster, s settings, w *way) (err error) {
 	namespace := "bench-apply-" + strings.ToLower(rand.Text()[:6])
 	if _, err := cluster.EnsureNamespace(ctx, namespace); err != nil {
 		return err
@@ -150,12 +133,12 @@ func measure(ctx context.Context, cluster *kube.Cluster, s settings, command fun
 	if !s.keep {
 		defer func() { err = errors.Join(err, remove(ctx, cluster, namespace)) }()
 	}
-	for _, list := range []*[]float64{&to.fresh, &to.unchanged} {
-		began := time.Now()
-		if out, err := command(namespace).CombinedOutput(); err != nil {
-			return fmt.Errorf("%w\n%s", err, out)
+	for _, list := range []*[]sample{&w.fresh, &w.unchanged} {
+		measured, err := w.apply(ctx, namespace)
+		if err != nil {
+			return err
 		}
-		*list = append(*list, time.Since(began).Seconds())
+		*list = append(*list, measured)
 	}
 	return nil
 }
@@ -231,9 +214,4 @@ spec:
         resources: {requests: {cpu: 50m, memory: 64Mi}}
 ---
 `, i)
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
 }
