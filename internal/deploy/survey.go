@@ -35,6 +35,7 @@ func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...ku
 		return s, err
 	}
 	s.Owned = append(s.Owned, owned...)
+	s.Resumed = r.resumed(before)
 	if err := r.observe(ctx, &s); err != nil {
 		return s, err
 	}

@@ -403,7 +403,7 @@ func (c *cutover) inPlace() []Step {
 	c.grow(0)
 	c.whole()
 	c.shift()
-	first := c.first() && !c.moved()
+	first := c.first() && (!c.moved() || c.Resumed.First)
 	for _, o := range c.services {
 		if first {
 			c.turn(o, c.liveSelector(o), SelectorOf(o.Unstructured), "to the first set")

@@ -126,14 +126,15 @@ type Situation struct {
 	Rate      int                                   // requests per second
 	Force     bool                                  // fields of other managers are taken over
 
-	Sets   []Set             // live Deployments that give way to the desired ones
-	Hashes map[string]string // pod-template-hash of live desired Deployments by kube.Ref.ID, while all their pods have the one
-	Floor  map[string]int    // how many pods a set needs at least, by WorkloadOf: what runs and what autoscalers want
-	Knobs  Knobs
-	Before []manifest.Object // hook Jobs to run before any workload is touched
-	After  []manifest.Object // and once the new pods serve
-	Checks []manifest.Object // Jobs that checks may run
-	Back   bool              // an earlier revision is brought back: nothing is asked, rehearsed or waited for but the data plane
+	Sets    []Set             // live Deployments that give way to the desired ones
+	Hashes  map[string]string // pod-template-hash of live desired Deployments by kube.Ref.ID, while all their pods have the one
+	Floor   map[string]int    // how many pods a set needs at least, by WorkloadOf: what runs and what autoscalers want
+	Knobs   Knobs
+	Before  []manifest.Object // hook Jobs to run before any workload is touched
+	After   []manifest.Object // and once the new pods serve
+	Checks  []manifest.Object // Jobs that checks may run
+	Resumed Resumed           // how far the revision has got already
+	Back    bool              // an earlier revision is brought back: nothing is asked, rehearsed or waited for but the data plane
 }
 
 // Commands say what carries a write out, so that a person can repeat it by
