@@ -20,9 +20,16 @@ func planBlueGreen(s Situation) ([]Step, error) {
 	if s.Back {
 		return c.back(), nil
 	}
+	if err := oneNamespace(s); err != nil {
+		return nil, err
+	}
 	from := map[string]map[string]string{} // what each Service selects when green is made
 	staying := c.staying()
 	for _, o := range staying {
+		if c.shared(o) {
+			from[manifest.Ref(o.Unstructured)] = c.liveSelector(o)
+			continue
+		}
 		selector, ok := c.pinned(o)
 		if !ok && !c.first() && !c.moved() {
 			return nil, refusal.New("%s%s selects the pods of the new set as well (%s), and the old ones have no label that tells them apart: they would get requests before they are promoted. "+

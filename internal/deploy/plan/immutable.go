@@ -19,6 +19,9 @@ func planImmutable(s Situation) ([]Step, error) {
 	if s.Back {
 		return c.back(), nil
 	}
+	if err := oneNamespace(s); err != nil {
+		return nil, err
+	}
 	c.begin()
 	if c.moved() || c.first() {
 		return c.inPlace(), nil

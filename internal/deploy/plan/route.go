@@ -43,6 +43,9 @@ func ByRoute(objects []manifest.Object, name string) ([]manifest.Object, error) 
 			}
 		})
 		if used {
+			if err := nameable(service, backend.GetName(), "the route"); err != nil {
+				return nil, err
+			}
 			named = true
 			objects = append(objects, manifest.Object{Unstructured: backend, Source: service.Source})
 		}

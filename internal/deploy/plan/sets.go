@@ -49,6 +49,9 @@ func SideBySide(objects []manifest.Object, preview bool) ([]manifest.Object, err
 			if d.GetLabels()[SetLabel] != "" {
 				continue
 			}
+			if err := markable(d); err != nil {
+				return nil, err
+			}
 			old := d.GetName()
 			if err := mark(d.Unstructured, hash); err != nil {
 				return nil, err
@@ -216,6 +219,9 @@ func scaleTarget(o *unstructured.Unstructured) string {
 func withPreviews(objects []manifest.Object) ([]manifest.Object, error) {
 	for _, service := range ServicesOf(objects, Served(objects)) {
 		name := PreviewName(service.GetName())
+		if err := nameable(service, name, BlueGreen); err != nil {
+			return nil, err
+		}
 		at := slices.IndexFunc(objects, func(o manifest.Object) bool {
 			return o.GetKind() == "Service" && o.GetName() == name && o.GetNamespace() == service.GetNamespace()
 		})
