@@ -8,8 +8,8 @@
 // they are not what a person would repeat. It knows no plan, no strategy and no
 // revision.
 //
-// Objects go to kubectl's standard input and credentials into a file, never
-// into its arguments, which every user of the machine may read.
+// Objects go to kubectl's standard input and credentials into a file without a
+// name, never into its arguments, which every user of the machine may read.
 //
 // Beyond what the API requests of the method api need, the credentials must
 // allow to get the scale subresource of what is scaled: kubectl reads before it
@@ -67,6 +67,7 @@ func New(ctx context.Context, config Config) (*Method, error) {
 	if err := checkVersion(ctx, path); err != nil {
 		return nil, err
 	}
+	sweep()
 	return &Method{cluster: config.Cluster, path: path}, nil
 }
 

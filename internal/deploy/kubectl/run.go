@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -34,12 +33,13 @@ type invocation struct {
 // run carries a command out once and returns what it printed. The API server's
 // answers are errors like client-go's; see fault.
 func (m *Method) run(ctx context.Context, i invocation) ([]byte, error) {
-	access, remove, err := m.access()
+	access, err := m.access()
 	if err != nil {
 		return nil, err
 	}
-	defer remove()
-	command := prepare(ctx, m.path, append(access, i.args...)...)
+	defer access.drop()
+	command := prepare(ctx, m.path, append(access.args, i.args...)...)
+	command.ExtraFiles = access.files
 	command.Stdin = bytes.NewReader(i.body)
 	out, said := &capped{limit: maxOutput}, &capped{limit: maxErrors}
 	command.Stdout, command.Stderr = out, said
@@ -96,34 +96,6 @@ func prepare(ctx context.Context, path string, args ...string) *exec.Cmd {
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = patience
 	return command
-}
-
-// access are the arguments that say which cluster is meant, and as whom: the
-// user's own kubeconfig when the cluster came from one, else a private file of
-// this command, which remove removes.
-func (m *Method) access() (args []string, remove func(), err error) {
-	if file, name, ok := m.cluster.KubeconfigContext(); ok {
-		args = []string{"--context", name}
-		if file != "" {
-			args = append([]string{"--kubeconfig", file}, args...)
-		}
-		return args, func() {}, nil
-	}
-	text, err := m.cluster.Kubeconfig()
-	if err != nil {
-		return nil, nil, fmt.Errorf("use kubectl: %w; deploy with the method api", err)
-	}
-	dir, err := os.MkdirTemp("", "towline-kubectl-") // for its owner only
-	if err != nil {
-		return nil, nil, fmt.Errorf("write a kubeconfig for kubectl: %w", err)
-	}
-	remove = func() { _ = os.RemoveAll(dir) }
-	file := filepath.Join(dir, "config")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		remove()
-		return nil, nil, fmt.Errorf("write a kubeconfig for kubectl: %w", err)
-	}
-	return []string{"--kubeconfig", file, "--context", m.cluster.Context}, remove, nil
 }
 
 // capped keeps the beginning of what is written to it.
