@@ -31,12 +31,7 @@ func (r *run) drain(ctx context.Context, s plan.Step) error {
 	if live == nil || err != nil {
 		return err
 	}
-	if drain, known := r.rehearsed(live); known {
-		r.leaving = &drain
-	}
-	if r.probe != nil && (r.leaving == nil || !r.leaving.Clean) {
-		r.probe.forgive()
-	}
+	defer r.forgiveSet(live)()
 	left := plan.ReplicasOf(live)
 	batch := (left + drainBatches - 1) / drainBatches
 	for left > 0 {

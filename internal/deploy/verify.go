@@ -41,7 +41,7 @@ type watchman struct {
 	public   string
 	armed    bool   // losses are the deployment's from now on
 	deferred string // why no request was sent through the rollout
-	draining *int   // losses on kept connections when the old set began to go; nil before, and when they count
+	pardon   pardon // the losses that the budget leaves aside
 	resumed  bool   // what another process has counted before is lost
 }
 

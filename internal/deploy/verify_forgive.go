@@ -1,18 +1,82 @@
 package deploy
 
-import "github.com/towline/towline/internal/pipeline"
+import (
+	"time"
 
-// forgive leaves the losses on kept connections aside from now on, when an old
-// set goes whose application cuts them: its rehearsal has said so, or nobody has
-// rehearsed it. To go back would cut the connections to the new set as well, and
-// would keep people from ever shipping the mend. The verdict counts these losses
-// as it counts all others, and names their cause.
-func (w *watchman) forgive() {
-	lost := w.snapshot().KeepAlive.Lost
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/probe"
+)
+
+// pardon counts the losses that the budget leaves aside: connections that an old
+// set cuts when it ends, in the time from its first pod's end until the last
+// one's, and for the time of one request longer. It is pure.
+type pardon struct {
+	over  int       // of the windows that are over
+	sets  int       // that are going now
+	open  bool      // a window is
+	base  int       // cut connections when it was opened
+	until time.Time // when it ends; zero while a set is going
+}
+
+// begin opens a window, when none is open.
+func (p *pardon) begin(cut int, now time.Time) {
+	p.settle(cut, now)
+	if !p.open {
+		p.open, p.base = true, cut
+	}
+	p.sets++
+	p.until = time.Time{}
+}
+
+// end lets the window end a while after the last set has gone.
+func (p *pardon) end(now time.Time) {
+	if p.sets--; p.sets == 0 {
+		p.until = now.Add(probe.DefaultTimeout)
+	}
+}
+
+// of is how many of the cut connections are left aside.
+func (p *pardon) of(cut int, now time.Time) int {
+	p.settle(cut, now)
+	if p.open {
+		return p.over + max(cut-p.base, 0)
+	}
+	return p.over
+}
+
+func (p *pardon) settle(cut int, now time.Time) {
+	if p.open && !p.until.IsZero() && now.After(p.until) {
+		p.over, p.open = p.over+max(cut-p.base, 0), false
+	}
+}
+
+// cutKept is how many requests on kept connections were lost because the other
+// side closed or reset the connection.
+func cutKept(v pipeline.Verdict) (cut int) {
+	for cause, n := range v.KeepAlive.Losses {
+		if probe.Cut(cause) {
+			cut += n
+		}
+	}
+	return cut
+}
+
+// forgive leaves the connections that a set cuts when it ends outside the
+// budget, until the function that it returns is called when its pods have gone.
+// To go back would cut the connections to the new set as well, and would keep
+// people from ever shipping the mend. The verdict counts these losses as it
+// counts all others, and names their cause.
+func (w *watchman) forgive() (gone func()) {
+	cut := cutKept(w.snapshot())
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.draining == nil {
-		w.draining = &lost
+	w.pardon.begin(cut, time.Now())
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.pardon.end(time.Now())
 	}
 }
 
@@ -20,8 +84,19 @@ func (w *watchman) forgive() {
 func (w *watchman) forgiven(v pipeline.Verdict) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.draining == nil {
-		return 0
+	return w.pardon.of(cutKept(v), time.Now())
+}
+
+// forgiveSet forgives what a set cuts whose application does so: its rehearsal
+// has said it, or nobody has rehearsed it. The function that it returns is to be
+// called when the set has gone.
+func (r *run) forgiveSet(live *unstructured.Unstructured) (gone func()) {
+	found, known := r.rehearsed(live)
+	if known && (r.leaving == nil || !found.Clean) { // The hint of the verdict names the one that explains losses.
+		r.leaving = &found
 	}
-	return v.KeepAlive.Lost - *w.draining
+	if r.probe == nil || known && found.Clean {
+		return func() {}
+	}
+	return r.probe.forgive()
 }

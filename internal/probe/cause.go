@@ -63,6 +63,16 @@ func cause(err error) string {
 	return clip(innermost(err).Error(), maxText)
 }
 
+// Cut tells whether requests lost by this cause, as a verdict names it, had a
+// connection that the other side closed or reset.
+func Cut(cause string) bool {
+	switch cause {
+	case closed, "connection reset", "EOF", "unexpected EOF":
+		return true
+	}
+	return false
+}
+
 // exhausted says that this machine had no descriptor, port or buffer left for
 // the request: the prober's fault, not the application's.
 func exhausted(err error) bool {

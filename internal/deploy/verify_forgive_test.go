@@ -1,0 +1,106 @@
+package deploy
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/towline/towline/internal/deploy/journal"
+	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/probe"
+)
+
+func TestPardon(t *testing.T) {
+	t.Parallel()
+	at := func(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
+	after := int(probe.DefaultTimeout/time.Second) + 1
+	var p pardon
+	want := func(what string, cut, now, aside int) {
+		t.Helper()
+		if got := p.of(cut, at(now)); got != aside {
+			t.Errorf("%s: %d are left aside, want %d", what, got, aside)
+		}
+	}
+	want("before any set goes", 2, 0, 0)
+	p.begin(2, at(10))
+	want("while it goes", 5, 20, 3)
+	p.end(at(30))
+	want("just after it has gone", 6, 31, 4)
+	want("when its time is over", 6, 30+after, 4)
+	want("much later", 9, 100, 4)
+	p.begin(9, at(110)) // the next set
+	p.begin(10, at(111))
+	p.end(at(120))
+	want("while one of two is going", 12, 120+after, 7)
+	p.end(at(200))
+	want("when both have gone", 12, 200+after, 7)
+	want("after both", 20, 300, 7)
+	p.begin(20, at(400))
+	p.end(at(401))
+	p.begin(21, at(500)) // nobody has looked in between
+	want("in a third window", 23, 501, 10)
+}
+
+// Only connections that are cut are forgiven, and only those of the set that
+// goes: what the new set answers badly counts as it always does.
+func TestTheBudgetLeavesAsideOnlyWhatAnOldSetCuts(t *testing.T) {
+	t.Parallel()
+	verdict := func(causes map[string]int) pipeline.Verdict {
+		v := pipeline.Verdict{Losses: causes, KeepAlive: pipeline.Lane{Losses: causes}}
+		for _, n := range causes {
+			v.Lost += n
+			v.KeepAlive.Lost += n
+		}
+		return v
+	}
+	for _, c := range []struct {
+		name   string
+		drain  []pipeline.Drain // of the set that goes
+		losses map[string]int
+		good   bool
+	}{
+		{"cut connections of a set that nobody has rehearsed", nil, map[string]int{"EOF": 1, "connection reset": 2, "connection closed": 3, "unexpected EOF": 1}, true},
+		{"cut connections of a set that cuts them", []pipeline.Drain{{Clean: false}}, map[string]int{"EOF": 1}, true},
+		{"cut connections of a set that cuts none", []pipeline.Drain{{Clean: true}}, map[string]int{"EOF": 1}, false},
+		{"errors of the new set", nil, map[string]int{"http 500": 1}, false},
+		{"answers that do not come", nil, map[string]int{"timeout": 1}, false},
+		{"new pods that take no connection", nil, map[string]int{"connection refused": 1}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			set := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"template": map[string]any{}}}}
+			hash, err := plan.ContentHash(set)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range c.drain {
+				c.drain[i].Template = hash
+			}
+			w := &watchman{}
+			r := &run{probe: w, journal: rehearsals(c.drain)}
+			defer r.forgiveSet(set)()
+			if err := w.judge(verdict(c.losses)); (err == nil) != c.good {
+				t.Errorf("judged %v", err)
+			}
+		})
+	}
+	t.Run("a set after one that cuts its connections", func(t *testing.T) {
+		t.Parallel()
+		w := &watchman{}
+		w.forgive()()
+		w.pardon.until = time.Now().Add(-time.Second)
+		if err := w.judge(verdict(map[string]int{})); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.judge(verdict(map[string]int{"EOF": 1})); err == nil {
+			t.Error("a loss after the first set had gone is left aside")
+		}
+	})
+}
+
+// rehearsals is a journal that has these.
+func rehearsals(found []pipeline.Drain) *journal.Journal {
+	return &journal.Journal{Entries: []*journal.Entry{{Record: journal.Record{Deployment: pipeline.Deployment{Drain: found}}}}}
+}
