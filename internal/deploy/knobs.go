@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/rehearsal"
 	"github.com/towline/towline/internal/manifest"
 )
 
@@ -12,7 +13,6 @@ const (
 	DefaultAnalysis       = 5 * time.Second
 	DefaultScaleDownDelay = 30 * time.Second
 	DefaultApprovalWait   = 24 * time.Hour
-	defaultDrain          = "warn"
 )
 
 // knobs are the settings of the deployment that a plan depends on.
@@ -24,7 +24,7 @@ func (r *run) knobs(objects []manifest.Object) plan.Knobs {
 		ScaleDownDelay: waitOf(s.ScaleDownDelay, r.scaleDown), Drain: s.Drain, Checks: s.Checks, Prune: s.Prune,
 	}
 	if knobs.Drain == "" && r.record.Strategy != plan.Rolling { // Rolling has no moment before which to rehearse; it is done when asked for.
-		knobs.Drain = defaultDrain
+		knobs.Drain = rehearsal.PolicyWarn
 	}
 	return knobs
 }
