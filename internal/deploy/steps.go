@@ -43,6 +43,7 @@ func (r *run) walk(ctx context.Context, steps []plan.Step) error {
 				return err
 			}
 		}
+		r.renewProbe(ctx)
 		done, err := r.wave(ctx, steps, i, end, generations)
 		r.entry.Note(done...) // also of a wave of which another step has failed
 		if err != nil {

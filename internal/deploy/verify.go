@@ -42,6 +42,9 @@ type watchman struct {
 	armed    bool   // losses are the deployment's from now on
 	deferred string // why no request was sent through the rollout
 	pardon   pardon // the losses that the budget leaves aside
+	spent    int    // of the budget, by a prober that was lost
+	earlier  string // what it had counted
+	alone    bool   // a prober that was lost has no successor
 	resumed  bool   // what another process has counted before is lost
 }
 

@@ -46,6 +46,9 @@ func (p *pardon) of(cut int, now time.Time) int {
 	return p.over
 }
 
+// restart is for a prober that counts from nothing.
+func (p *pardon) restart() { p.over, p.base = 0, 0 }
+
 func (p *pardon) settle(cut int, now time.Time) {
 	if p.open && !p.until.IsZero() && now.After(p.until) {
 		p.over, p.open = p.over+max(cut-p.base, 0), false

@@ -15,10 +15,16 @@ import (
 // judge refuses more losses than the budget allows, those left aside that going
 // back would not mend; see forgive.
 func (w *watchman) judge(v pipeline.Verdict) error {
-	if v.Lost-w.forgiven(v) <= w.verify.Budget {
+	w.mu.Lock()
+	spent, earlier := w.spent, w.earlier
+	w.mu.Unlock()
+	if v.Lost-w.forgiven(v)+spent <= w.verify.Budget {
 		return nil
 	}
 	text := fmt.Sprintf("%d of %d requests lost (%s), the budget is %d", v.Lost, v.Requests, causes(v), w.verify.Budget)
+	if spent > 0 {
+		text += ", " + earlier
+	}
 	if hint := keepAliveHint(v); hint != "" {
 		text += ". " + hint
 	}
@@ -51,7 +57,11 @@ func causes(v pipeline.Verdict) string {
 
 // partial says what of the deployment the counts leave out.
 func (w *watchman) partial() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	switch {
+	case w.earlier != "":
+		return "counted anew since " + w.earlier
 	case w.deferred != "":
 		return "counted after the rollout only: " + w.deferred
 	case w.resumed:

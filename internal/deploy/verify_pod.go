@@ -39,9 +39,8 @@ const (
 	// proberPort is the one port that control planes reach on pods almost
 	// everywhere, since kubelets and metrics servers listen on it.
 	proberPort  = 10250
-	proberLife  = 26 * time.Hour // longer than any deployment waits for its approval
-	proberStart = time.Minute    // for its image to come, and to answer
-	proberStop  = time.Minute    // for an API server that restarts just then
+	proberStart = time.Minute // for its image to come, and to answer
+	proberStop  = time.Minute // for an API server that restarts just then
 	proberGone  = 20 * time.Second
 )
 
@@ -118,7 +117,7 @@ func (p *podProber) begin(ctx context.Context, r *run, image string, task remote
 	if err != nil {
 		return refusal.Or(err, "verify.from: the prober's pod gets no Secret for its task: %v", err)
 	}
-	pod, err := proberPod(secret, image)
+	pod, err := proberPod(secret, image, proberLifeOf(r.settings, r.timeout))
 	if err != nil {
 		return err
 	}
@@ -220,10 +219,10 @@ func (p *podProber) attach(ctx context.Context, token string) error {
 	return nil
 }
 
-// proberPod is the pod of a task. It belongs to the task's Secret and goes
+// proberPod is the pod of a task, which lives so long at most. It belongs to the task's Secret and goes
 // with it.
-func proberPod(secret *corev1.Secret, image string) (*unstructured.Unstructured, error) {
-	yes, no, nobody, life, grace := true, false, int64(65532), int64(proberLife.Seconds()), int64(10)
+func proberPod(secret *corev1.Secret, image string, life time.Duration) (*unstructured.Unstructured, error) {
+	yes, no, nobody, seconds, grace := true, false, int64(65532), int64(life.Seconds()), int64(10)
 	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -235,7 +234,7 @@ func proberPod(secret *corev1.Secret, image string) (*unstructured.Unstructured,
 			OwnerReferences: []metav1.OwnerReference{ownedBy(secret)},
 		},
 		Spec: corev1.PodSpec{
-			RestartPolicy: corev1.RestartPolicyNever, ActiveDeadlineSeconds: &life, TerminationGracePeriodSeconds: &grace,
+			RestartPolicy: corev1.RestartPolicyNever, ActiveDeadlineSeconds: &seconds, TerminationGracePeriodSeconds: &grace,
 			AutomountServiceAccountToken: &no, EnableServiceLinks: &no,
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot: &yes, RunAsUser: &nobody, RunAsGroup: &nobody,

@@ -31,6 +31,9 @@ func (w *watchman) rest(ctx context.Context, r *run) (wake func()) {
 	return func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakePatience)
 		defer cancel()
+		if pod, ok := p.(*podProber); ok && pod.lost(limited) {
+			return // It is renewed before the next step.
+		}
 		if err := p.wake(limited); err != nil {
 			r.log.Line("probe   cannot be told to send %d requests/s again: %s", w.rate(), err)
 			return
