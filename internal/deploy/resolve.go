@@ -131,12 +131,13 @@ func (r *run) equip(ctx context.Context, objects []manifest.Object) ([]manifest.
 }
 
 // pulling is how the application's pull secrets are made. The pods of the last
-// good revision may be started anew until they are gone.
+// good revision may be started anew until they are gone; and who cannot make
+// passwords keeps the one that it has.
 func (r *run) pulling(ctx context.Context) (pullsecret.Config, error) {
 	config := pullsecret.Config{
 		App: r.record.App, Host: r.Pull.Host, Password: r.Pull.Password, AccountSecrets: pullsecret.AccountSecrets(ctx, r.Cluster),
 	}
-	if good := r.journal.GoodBefore(r.journal.Latest() + 1); good != nil && config.Password != nil {
+	if good := r.journal.GoodBefore(r.journal.Latest() + 1); good != nil {
 		running, err := good.Objects()
 		if err != nil {
 			return config, err

@@ -41,7 +41,7 @@ type Config struct {
 	// Password makes a password that is good for pulling from those
 	// repositories of Host only. The same repositories must give the same
 	// password, or each deployment would change the Secret. When it is nil
-	// nothing is added and what is there stays: the registry is not Towline's.
+	// nobody is there who could make one: the Secrets of Running are kept.
 	Password func(repositories ...string) (string, error)
 	// Running are the objects of the revision that runs now. Its pods may be
 	// started anew on another node until they are replaced, so their
@@ -69,7 +69,11 @@ func Is(u *unstructured.Unstructured) bool {
 // again renews the passwords and changes nothing else. A Secret of the
 // manifests under the same name is a *manifest.Error, and nothing is changed.
 func Add(objects []manifest.Object, config Config) ([]manifest.Object, []manifest.Change, error) {
-	if config.Password == nil || config.Host == "" {
+	var kept map[string]manifest.Object
+	if config.Password == nil {
+		kept, config.Host = running(config.Running)
+	}
+	if config.Host == "" {
 		return objects, nil, nil
 	}
 	if err := config.checkName(objects); err != nil {
@@ -79,11 +83,14 @@ func Add(objects []manifest.Object, config Config) ([]manifest.Object, []manifes
 	if err != nil {
 		return nil, nil, err
 	}
+	if config.Password == nil {
+		additions = slices.DeleteFunc(additions, func(a addition) bool { return kept[a.object.GetNamespace()].Unstructured == nil })
+	}
 	users := config.users(objects)
 	for _, a := range additions {
 		users = append(users, a.object)
 	}
-	secrets, err := config.secrets(users)
+	secrets, err := config.secrets(users, kept)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,7 +109,7 @@ func Renew(objects []manifest.Object, config Config) ([]manifest.Object, error) 
 	if config.Password == nil || config.Host == "" {
 		return objects, nil
 	}
-	secrets, err := config.secrets(config.users(objects))
+	secrets, err := config.secrets(config.users(objects), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +150,22 @@ func (c Config) repositories(workload manifest.Object) []string {
 	return found
 }
 
-// secrets makes one for each namespace that has users, good for the
-// repositories that they and the pods that run there now pull from.
-func (c Config) secrets(users []manifest.Object) ([]manifest.Object, error) {
+// running are the Secrets of this package among the objects of a revision, by
+// their namespace, and the host that they are for.
+func running(objects []manifest.Object) (kept map[string]manifest.Object, host string) {
+	kept = map[string]manifest.Object{}
+	for _, o := range objects {
+		if found := hosts(o.Unstructured); Is(o.Unstructured) && len(found) > 0 {
+			kept[o.GetNamespace()], host = o, found[0]
+		}
+	}
+	return kept, host
+}
+
+// secrets has one for each namespace that has users: the one that is kept, or
+// one that is good for the repositories that they and the pods that run there
+// now pull from.
+func (c Config) secrets(users []manifest.Object, kept map[string]manifest.Object) ([]manifest.Object, error) {
 	scopes := map[string][]string{}
 	for _, o := range users {
 		scopes[o.GetNamespace()] = append(scopes[o.GetNamespace()], c.repositories(o)...)
@@ -157,6 +177,13 @@ func (c Config) secrets(users []manifest.Object) ([]manifest.Object, error) {
 	}
 	var secrets []manifest.Object
 	for _, namespace := range slices.Sorted(maps.Keys(scopes)) {
+		if secret, ok := kept[namespace]; ok {
+			secrets = append(secrets, secret)
+			continue
+		}
+		if c.Password == nil {
+			continue
+		}
 		scope := slices.Clone(scopes[namespace])
 		slices.Sort(scope)
 		secret, err := c.secret(namespace, slices.Compact(scope))

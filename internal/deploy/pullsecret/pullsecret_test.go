@@ -270,3 +270,34 @@ func TestConfigsAreNotPullSecrets(t *testing.T) {
 		t.Errorf("changes %v (-want +got):\n%s", changes, diff)
 	}
 }
+
+func TestWhoCannotMakePasswordsKeepsTheOneThatRuns(t *testing.T) {
+	t.Parallel()
+	server, _, err := Add(parse(t, deployment("web", "", host+"/team/web@sha256:1")), config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		running []manifest.Object
+		objects string
+		want    map[string]string
+	}{
+		"the same application": {server, deployment("web", "", host+"/team/web@sha256:2"),
+			map[string]string{"web": "towline-pull-web", "shop/towline-pull-web": "for team/web"}},
+		"images of elsewhere":             {server, deployment("web", "", "docker.io/web:2"), map[string]string{"web": ""}},
+		"nobody has made a secret before": {nil, deployment("web", "", host+"/team/web@sha256:2"), map[string]string{"web": ""}},
+		"another namespace": {server, strings.Replace(deployment("web", "", host+"/team/web@sha256:2"), "shop", "other", 1),
+			map[string]string{"web": ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			objects, _, err := Add(parse(t, c.objects), Config{App: "web", Running: c.running})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, summary(t, objects)); diff != "" {
+				t.Error("(-want +got):\n", diff)
+			}
+		})
+	}
+}
