@@ -181,6 +181,7 @@ func (w *watchman) takeUp(ctx context.Context, r *run) bool {
 		return false
 	}
 	w.swap(left)
+	w.takenUp(first)
 	w.resumed = false
 	w.arm()
 	r.log.Line("probe   %s has gone on meanwhile: %s", first.Via, first)

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -83,6 +84,24 @@ func (w *watchman) forgive() (gone func()) {
 	}
 }
 
+// cuts marks that a set begins to go whose losses are left aside.
+const cuts = "old pods go, what they cut is left aside"
+
+// takenUp leaves aside what an earlier process of this deployment did: the cut
+// connections of a prober that has gone on, as far as they fall into the time
+// since a set has begun to go.
+func (w *watchman) takenUp(v pipeline.Verdict) {
+	lost := 0
+	if at := slices.IndexFunc(v.Marks, func(m pipeline.Mark) bool { return m.Text == cuts }); at >= 0 {
+		for _, m := range v.Marks[at:] {
+			lost += m.Lost
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pardon.over += min(lost, cutKept(v))
+}
+
 // forgiven is how many of the losses are left aside.
 func (w *watchman) forgiven(v pipeline.Verdict) int {
 	w.mu.Lock()
@@ -101,5 +120,6 @@ func (r *run) forgiveSet(live *unstructured.Unstructured) (gone func()) {
 	if r.probe == nil || known && found.Clean {
 		return func() {}
 	}
+	r.probe.mark(cuts)
 	return r.probe.forgive()
 }

@@ -100,6 +100,29 @@ func TestTheBudgetLeavesAsideOnlyWhatAnOldSetCuts(t *testing.T) {
 	})
 }
 
+// A deployer that is killed while an old set goes has forgiven what it cut, and
+// whoever takes the deployment up knows it by the marks.
+func TestWhatADeadDeployerHasForgivenStaysForgiven(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		marks []pipeline.Mark
+		cut   int
+		good  bool
+	}{
+		"lost while the old set went":       {[]pipeline.Mark{{Text: "start"}, {Text: cuts, Lost: 2}, {Text: "wait", Lost: 1}}, 3, true},
+		"some of it lost before":            {[]pipeline.Mark{{Text: "start", Lost: 1}, {Text: cuts, Lost: 2}}, 3, false},
+		"lost while no set went":            {[]pipeline.Mark{{Text: "start", Lost: 3}}, 3, false},
+		"lost otherwise while the set went": {[]pipeline.Mark{{Text: "start"}, {Text: cuts, Lost: 3}}, 2, false},
+	} {
+		v := pipeline.Verdict{Lost: 3, KeepAlive: pipeline.Lane{Lost: 3, Losses: map[string]int{"EOF": c.cut, "timeout": 3 - c.cut}}, Marks: c.marks}
+		w := &watchman{}
+		w.takenUp(v)
+		if err := w.judge(v); (err == nil) != c.good {
+			t.Errorf("%s: judged %v", name, err)
+		}
+	}
+}
+
 // rehearsals is a journal that has these.
 func rehearsals(found []pipeline.Drain) *journal.Journal {
 	return &journal.Journal{Entries: []*journal.Entry{{Record: journal.Record{Deployment: pipeline.Deployment{Drain: found}}}}}
