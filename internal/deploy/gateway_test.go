@@ -53,10 +53,15 @@ func defineRoutes(t *testing.T, cluster *kube.Cluster) {
 	define(t, cluster, schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}, string(text))
 }
 
+// defining is the place for a test that defines a kind. With the definition all
+// objects of the kind go, those of another test as well.
+var defining = make(chan struct{}, 1)
+
 // define brings a definition of a kind to the cluster until the end of the
 // test, and waits until the kind is served.
 func define(t *testing.T, cluster *kube.Cluster, kind schema.GroupVersionKind, text string) {
 	t.Helper()
+	take(t, defining)
 	var definition unstructured.Unstructured
 	if err := yaml.Unmarshal([]byte(text), &definition.Object); err != nil {
 		t.Fatal(err)
