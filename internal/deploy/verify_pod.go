@@ -219,8 +219,8 @@ func (p *podProber) attach(ctx context.Context, token string) error {
 	return nil
 }
 
-// proberPod is the pod of a task, which lives so long at most. It belongs to the task's Secret and goes
-// with it.
+// proberPod is the pod of a task, which lives so long at most. It belongs to the
+// task's Secret and goes with it.
 func proberPod(secret *corev1.Secret, image string, life time.Duration) (*unstructured.Unstructured, error) {
 	yes, no, nobody, seconds, grace := true, false, int64(65532), int64(life.Seconds()), int64(10)
 	pod := &corev1.Pod{
