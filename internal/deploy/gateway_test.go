@@ -86,7 +86,7 @@ func define(t *testing.T, cluster *kube.Cluster, kind schema.GroupVersionKind, t
 		}
 	})
 	waittest.Until(t, "the kind of "+definition.GetName()+" is served", func() bool {
-		_, err := cluster.Resource(kind)
+		_, err := cluster.List(t.Context(), kind, "default", "") // Discovery alone may still tell of an earlier one.
 		return err == nil
 	})
 }
