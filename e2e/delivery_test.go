@@ -19,6 +19,8 @@ import (
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	needCluster(t)
+	demoNamespace.Lock()
+	defer demoNamespace.Unlock()
 	data := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), program, "--data", data, "demo", "--once", "-o", "json", "--listen", "127.0.0.1:0")
 	var talk strings.Builder
@@ -98,6 +100,7 @@ func demoDown(t *testing.T, data string) {
 	if got := phase(t, "web"); got != "" && got != "Terminating" {
 		t.Errorf("the namespace is still there: %s", got)
 	}
+	eventually(t, "the namespace is gone", func() bool { return phase(t, "web") == "" })
 }
 
 func get(t *testing.T, url string) string {

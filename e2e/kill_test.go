@@ -55,7 +55,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	server := http.Server{Addr: ":8080"}
+	server := http.Server{Addr: ":8080", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	go server.ListenAndServe()
 	<-ctx.Done()
 	server.Shutdown(context.Background())
