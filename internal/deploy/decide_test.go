@@ -165,7 +165,7 @@ func TestOneOfManyDecisionsWins(t *testing.T) {
 	won := 0
 	told := map[string]bool{}
 	for range people {
-		switch err := <-errs; err { //nolint:errorlint // Nil is meant.
+		switch err := <-errs; err {
 		case nil:
 			won++
 		default:

@@ -10,7 +10,7 @@
 //	                                                       +-> revert, when a step says no
 //
 // To read it in that order: deploy.go (the request and how it ends), run.go (the
-// flow above), render.go and resolve.go (the objects), survey*.go and rehearse.go
+// flow above), render.go and resolve.go (the objects), survey*.go and dryrun.go
 // (what a plan depends on), the inner package plan (one file per strategy),
 // steps.go (carrying it out; a verb with more to it has a file of its own:
 // switch.go, serve.go, drain.go ...), finish.go (success and revert). What has a

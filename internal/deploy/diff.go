@@ -190,7 +190,7 @@ func (r *run) drifted(ctx context.Context, s plan.Situation) ([]ObjectChange, er
 		}
 		present.Desired = append(present.Desired, o)
 	}
-	merged, err := r.rehearse(ctx, present)
+	merged, err := r.dryRunAll(ctx, present)
 	if err != nil {
 		return nil, err
 	}

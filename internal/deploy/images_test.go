@@ -32,7 +32,7 @@ type madeImage struct {
 }
 
 // get makes the image when it is not there yet.
-func (m *madeImage) get(t testing.TB, make func(*imagetest.Registry) (string, error)) string {
+func (m *madeImage) get(t testing.TB, build func(*imagetest.Registry) (string, error)) string {
 	t.Helper()
 	images.start.Do(func() {
 		// The registry outlives the test that needs it first.
@@ -41,7 +41,7 @@ func (m *madeImage) get(t testing.TB, make func(*imagetest.Registry) (string, er
 	if images.start.err != nil {
 		t.Fatal(images.start.err)
 	}
-	m.Do(func() { m.ref, m.err = make(images.registry) })
+	m.Do(func() { m.ref, m.err = build(images.registry) })
 	if m.err != nil {
 		t.Fatal(m.err)
 	}

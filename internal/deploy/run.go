@@ -286,7 +286,7 @@ func (r *run) prepare(ctx context.Context, s plan.Situation) (steps []plan.Step,
 	default:
 		r.log.Line("probe   nothing to measure: no Service of the manifests selects the pods of a Deployment")
 	}
-	if s.Merged, err = r.rehearse(ctx, s); err != nil {
+	if s.Merged, err = r.dryRunAll(ctx, s); err != nil {
 		return nil, err
 	}
 	r.reached("dry-run")

@@ -152,7 +152,7 @@ func completePreStop(o Object, recipe Recipe) []Change {
 	return changes
 }
 
-var sleepCommand = regexp.MustCompile(`(?:^|[\s;/])sleep ([0-9]{1,6})s?(?:$|[\s;&])`)
+var sleeps = regexp.MustCompile(`(?:^|[\s;/])sleep ([0-9]{1,6})s?(?:$|[\s;&])`)
 
 // sleepOf is how many seconds a preStop handler sleeps, if it says so.
 func sleepOf(preStop any) (s int64, known bool) {
@@ -165,7 +165,12 @@ func sleepOf(preStop any) (s int64, known bool) {
 	for _, w := range command {
 		words = append(words, fmt.Sprint(w))
 	}
-	found := sleepCommand.FindStringSubmatch(strings.Join(words, " "))
+	return SleepCommand(words)
+}
+
+// SleepCommand is how many seconds a command sleeps, if it says so.
+func SleepCommand(words []string) (s int64, known bool) {
+	found := sleeps.FindStringSubmatch(strings.Join(words, " "))
 	if found == nil {
 		return 0, false
 	}

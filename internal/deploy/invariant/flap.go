@@ -20,8 +20,8 @@ func flapOf(pod *corev1.Pod) time.Duration {
 	longest := time.Duration(0)
 	for _, c := range pod.Spec.Containers {
 		if probe := c.ReadinessProbe; probe != nil { // The API server has filled the defaults in.
-			period, timeout := time.Duration(cmp.Or(probe.PeriodSeconds, 10)), time.Duration(cmp.Or(probe.TimeoutSeconds, 1))
-			longest = max(longest, (2*period+timeout)*time.Second)
+			seconds := 2*cmp.Or(probe.PeriodSeconds, 10) + cmp.Or(probe.TimeoutSeconds, 1)
+			longest = max(longest, time.Duration(seconds)*time.Second)
 		}
 	}
 	return min(longest, longestFlap)

@@ -12,7 +12,7 @@
 // workloads. deploy begins a Watch before its first write and carries its steps
 // out under the context that it returns.
 //
-// It writes nothing and knows no plan. Its credentials need to list and watch
+// It writes nothing. Of plans it knows the marks on objects only. Its credentials need to list and watch
 // services, endpointslices, pods and the workloads in the namespace.
 package invariant
 
@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"sync"
 	"time"
 
@@ -62,12 +61,9 @@ type Target struct {
 	// the beginning, which may be in the middle of an interrupted deployment:
 	// what the revision wants, less what its update strategy lets be missing
 	// (see EnoughOf), and for what an autoscaler sizes, what it wants now. 0
-	// means that none need be left, and All that none may go.
+	// means that none need be left.
 	Enough int
 }
-
-// All is a Target's Enough: as many as there are at the beginning.
-const All = math.MaxInt
 
 // Workload is a Deployment, StatefulSet or DaemonSet.
 type Workload struct {

@@ -2,19 +2,15 @@ package invariant
 
 import (
 	"math"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/towline/towline/internal/manifest"
 	corev1 "k8s.io/api/core/v1"
 )
 
 // defaultGrace is the termination grace period of a pod that names none.
 const defaultGrace = 30 * time.Second
-
-var sleepCommand = regexp.MustCompile(`(?:^|[\s;/])sleep ([0-9]{1,6})s?(?:$|[\s;&])`)
 
 // preStopOf is for how long a pod works on once its deletion has begun: the
 // shortest preStop of the containers that serve, but no longer than its grace
@@ -44,11 +40,7 @@ func hookTime(lifecycle *corev1.Lifecycle) time.Duration {
 	case lifecycle.PreStop.Sleep != nil:
 		return time.Duration(lifecycle.PreStop.Sleep.Seconds) * time.Second
 	case lifecycle.PreStop.Exec != nil:
-		found := sleepCommand.FindStringSubmatch(strings.Join(lifecycle.PreStop.Exec.Command, " "))
-		if found == nil {
-			break
-		}
-		if s, err := strconv.Atoi(found[1]); err == nil {
+		if s, known := manifest.SleepCommand(lifecycle.PreStop.Exec.Command); known {
 			return time.Duration(s) * time.Second
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/rollout"
 	"github.com/towline/towline/internal/kube"
 )
 
@@ -212,7 +213,7 @@ func selectorOfService(object *unstructured.Unstructured) map[string]string {
 func readyOf(pods []*corev1.Pod, selector, except map[string]string) int {
 	n := 0
 	for _, pod := range pods {
-		if pod.DeletionTimestamp == nil && isReady(pod) && means(selector, pod) && !means(except, pod) {
+		if pod.DeletionTimestamp == nil && rollout.IsReady(pod) && means(selector, pod) && !means(except, pod) {
 			n++
 		}
 	}
@@ -230,12 +231,6 @@ func selects(selector, labels map[string]string) bool {
 		}
 	}
 	return len(selector) > 0
-}
-
-func isReady(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 func (t *tracker) seePods(h holding) {
@@ -366,7 +361,7 @@ func (t *tracker) forget(now time.Time) {
 
 func (t *tracker) podView(p *podTrack) Pod {
 	view := Pod{
-		Name: p.pod.Name, Old: p.old, Serving: p.serving, Ready: !p.gone && isReady(p.pod), Services: slices.Sorted(maps.Keys(p.served)),
+		Name: p.pod.Name, Old: p.old, Serving: p.serving, Ready: !p.gone && rollout.IsReady(p.pod), Services: slices.Sorted(maps.Keys(p.served)),
 		Unwanted: p.unwanted, Left: p.left, Deleted: p.deleted, PreStop: preStopOf(p.pod),
 		Ended: p.pod.Status.Phase == corev1.PodFailed || p.pod.Status.Phase == corev1.PodSucceeded,
 	}

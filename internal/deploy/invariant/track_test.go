@@ -3,6 +3,7 @@ package invariant
 import (
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +15,12 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/towline/towline/internal/deploy/plan"
+	"github.com/towline/towline/internal/deploy/rollout"
 	"github.com/towline/towline/internal/kube"
 )
+
+// all of the endpoints that there are at the beginning must stay.
+const all = math.MaxInt
 
 // play is a small cluster that a tracker looks at: two sets of pods behind one
 // Service.
@@ -91,7 +96,7 @@ func (p *play) serve(sets ...string) {
 	p.h.endpoints["web"] = nil
 	for _, set := range sets {
 		for _, pod := range p.h.pods {
-			if pod.Labels[plan.SetLabel] == set && isReady(pod) && pod.DeletionTimestamp == nil {
+			if pod.Labels[plan.SetLabel] == set && rollout.IsReady(pod) && pod.DeletionTimestamp == nil {
 				p.h.endpoints["web"] = append(p.h.endpoints["web"], kube.Endpoint{Pod: pod.Name, UID: string(pod.UID), Ready: true, Reachable: true})
 			}
 		}
@@ -172,7 +177,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	// whole is the way there: green is whole and has the requests.
 	whole := func(t *testing.T) *play {
 		t.Helper()
-		p := newPlay(t, Target{Enough: All}, false)
+		p := newPlay(t, Target{Enough: all}, false)
 		p.workload("green", 3)
 		p.start("green", 3)
 		wantBreach(t, p.after(time.Second), "", "")
@@ -274,7 +279,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	})
 	t.Run("the selector moves while the new set is not whole", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, false)
+		p := newPlay(t, Target{Enough: all}, false)
 		p.start("green", 2)
 		p.expect(green)
 		p.selector(green)
@@ -283,7 +288,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	})
 	t.Run("by way of a union, whose narrowing takes half of its pods away", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, false)
+		p := newPlay(t, Target{Enough: all}, false)
 		p.start("green", 3)
 		both := map[string]string{"app": "web"}
 		p.expect(both)
@@ -299,7 +304,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	})
 	t.Run("an autoscaler has made the old set larger than the new one", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, true)
+		p := newPlay(t, Target{Enough: all}, true)
 		p.workload("blue", 5)
 		p.h.pods = nil
 		p.start("blue", 5)
@@ -313,7 +318,7 @@ func TestTrackerOfACutOver(t *testing.T) {
 	})
 	t.Run("a selector that is expected only later", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, false)
+		p := newPlay(t, Target{Enough: all}, false)
 		p.start("green", 3)
 		p.selector(green)
 		wantBreach(t, p.after(time.Second), "it was not this deployment that set it but somebody else", "I4")
@@ -335,7 +340,7 @@ func TestTrackerOfTheFloor(t *testing.T) {
 	}
 	t.Run("an autoscaler may take pods from the set that serves", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, true)
+		p := newPlay(t, Target{Enough: all}, true)
 		lose(p, 2)
 		wantBreach(t, p.after(time.Second), "", "")
 		wantBreach(t, p.after(time.Hour), "", "")
@@ -345,7 +350,7 @@ func TestTrackerOfTheFloor(t *testing.T) {
 	})
 	t.Run("nobody else may", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, false)
+		p := newPlay(t, Target{Enough: all}, false)
 		lose(p, 2)
 		p.base.DetachFirst = false // So that it is not I2 that says no.
 		wantBreach(t, p.after(time.Second), "", "")
@@ -353,7 +358,7 @@ func TestTrackerOfTheFloor(t *testing.T) {
 	})
 	t.Run("a person may, and the log says so", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, false)
+		p := newPlay(t, Target{Enough: all}, false)
 		lose(p, 2)
 		p.owned("blue", "kubectl")
 		wantBreach(t, p.after(time.Second), "", "")
@@ -367,7 +372,7 @@ func TestTrackerOfTheFloor(t *testing.T) {
 	})
 	t.Run("this deployment may not, by whichever method", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, false)
+		p := newPlay(t, Target{Enough: all}, false)
 		lose(p, 2)
 		p.owned("blue", kube.FieldManager)
 		p.base.DetachFirst = false
@@ -392,7 +397,7 @@ func TestTrackerOfTheFloor(t *testing.T) {
 	})
 	t.Run("what failed and was replaced is not held against what comes later", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, false)
+		p := newPlay(t, Target{Enough: all}, false)
 		p.base.DetachFirst = false
 		p.change("web-blue-0", unready)
 		p.serve("blue")
@@ -408,8 +413,8 @@ func TestTrackerOfTheFloor(t *testing.T) {
 	})
 	t.Run("a Service that comes later has nothing to lose", func(t *testing.T) {
 		t.Parallel()
-		p := newPlay(t, Target{Enough: All}, false)
-		p.tracker = newTracker([]Target{{Name: "web", Enough: All}}, nil)
+		p := newPlay(t, Target{Enough: all}, false)
+		p.tracker = newTracker([]Target{{Name: "web", Enough: all}}, nil)
 		service := p.h.services["web"]
 		p.h.services["web"] = nil
 		wantBreach(t, p.look(), "", "")
@@ -422,7 +427,7 @@ func TestTrackerOfTheFloor(t *testing.T) {
 
 func TestTrackerForgets(t *testing.T) {
 	t.Parallel()
-	p := newPlay(t, Target{Enough: All}, false)
+	p := newPlay(t, Target{Enough: all}, false)
 	for range 50 {
 		p.h.pods = p.h.pods[:3]
 		p.start("green", 5)

@@ -140,7 +140,7 @@ func (s *stage) watch(strategy string, propagation time.Duration) (context.Conte
 	s.Helper()
 	ctx, handle, err := Watch(s.Context(), Config{
 		Cluster: s.cluster, Log: runbook.New(s.log, nil), Namespace: s.namespace, Revision: 7, Strategy: strategy, Propagation: propagation,
-		Services: []Target{{Name: "web", Enough: All}}, Workloads: []Workload{{Ref: s.deployment("blue")}, {Ref: s.deployment("green")}},
+		Services: []Target{{Name: "web", Enough: all}}, Workloads: []Workload{{Ref: s.deployment("blue")}, {Ref: s.deployment("green")}},
 	})
 	if err != nil {
 		s.Fatal(err)
@@ -392,7 +392,7 @@ func TestWatchOfAClusterThatIsAway(t *testing.T) {
 	tired := errors.New("the deployment took too long")
 	cluster := kubetest.Connect(t)
 	cancel(tired)
-	if _, _, err := Watch(ctx, Config{Cluster: cluster, Log: runbook.New(nil, nil), Namespace: "default", Services: []Target{{Name: "web", Enough: All}}}); !errors.Is(err, tired) {
+	if _, _, err := Watch(ctx, Config{Cluster: cluster, Log: runbook.New(nil, nil), Namespace: "default", Services: []Target{{Name: "web", Enough: all}}}); !errors.Is(err, tired) {
 		t.Errorf("error %v, want why its context ended", err)
 	}
 }

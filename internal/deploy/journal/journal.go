@@ -1,8 +1,8 @@
 // Package journal is what the cluster itself remembers of an application: a
 // Secret per revision, with its rendered manifests, the steps done and the
 // verdict, and the Lease of whoever deploys at the moment. All that resuming,
-// going back and listing need is here; the room knows neither plans nor
-// pipelines.
+// going back and listing need is here. Of plans the room knows the marks on
+// objects and the names of steps, not how they are made or carried out.
 package journal
 
 import (

@@ -88,7 +88,7 @@ func TestAFileOfAProcessThatIsNoMoreIsRemoved(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	sweep()
-	want := append(stays, filepath.Base(file))
+	want := slices.Concat(stays, []string{filepath.Base(file)})
 	slices.Sort(want)
 	if got := names(t, temporary); !slices.Equal(got, want) {
 		t.Errorf("%v are left, want %v", got, want)

@@ -17,13 +17,7 @@ func (s *suite) scale(t *testing.T) {
 		object.Object["spec"].(map[string]any)["paused"] = true // It needs no pods for this.
 		ref := kube.RefOf(s.mustApply(t, object))
 		for _, replicas := range []int64{3, 3, 0} {
-			err := s.method.Scale(t.Context(), ref, int(replicas), kube.AsRead(s.live(t, object)))
-			for kube.IsStale(err) { // Its controller has written its status meanwhile.
-				err = s.method.Scale(t.Context(), ref, int(replicas), kube.AsRead(s.live(t, object)))
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			s.scaleTo(t, ref, object, int(replicas))
 			found := s.live(t, object)
 			if got, _, err := unstructured.NestedInt64(found.Object, "spec", "replicas"); got != replicas {
 				t.Errorf("%d replicas, want %d: %v", got, replicas, err)
@@ -70,6 +64,22 @@ func (s *suite) scale(t *testing.T) {
 			}
 		}
 	})
+}
+
+// scaleTo scales an object as it is, however often its controller writes its
+// status meanwhile.
+func (s *suite) scaleTo(t *testing.T, ref kube.Ref, object *unstructured.Unstructured, replicas int) {
+	t.Helper()
+	for {
+		err := s.method.Scale(t.Context(), ref, replicas, kube.AsRead(s.live(t, object)))
+		if kube.IsStale(err) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 }
 
 // wantStale wants an error of an object that is not as it was read.

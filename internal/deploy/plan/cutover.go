@@ -297,7 +297,7 @@ func (c *cutover) questions(first bool) {
 // match adds the last look at the sizes, just before the requests move.
 func (c *cutover) match() {
 	if !c.Back {
-		c.add(Step{Verb: VerbMatch, Sets: refs(c.sets), Services: refs(c.services), Text: "the new set is as large as the old one is now"})
+		c.add(Step{Verb: VerbMatch, Sets: refs(c.sets), Text: "the new set is as large as the old one is now"})
 	}
 }
 

@@ -59,7 +59,8 @@ func pairwise(services, deployments []manifest.Object) [][]string {
 				rest = append(rest, other)
 			}
 		}
-		found = append(rest, group)
+		rest = append(rest, group)
+		found = rest
 	}
 	var all [][]string
 	for _, group := range found {

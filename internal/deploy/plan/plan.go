@@ -70,7 +70,6 @@ type Step struct {
 	Shrink   bool              // for switch: fewer pods than now are allowed, as when a revision is given up
 	Only     bool              // for serve: no other pod may be left among the endpoints
 	Sets     []kube.Ref        // for match, rehearse: the Deployments of the new set
-	Services []kube.Ref        // for match: those that will send requests to it
 	Check    *pipeline.Check
 	Place    string        // for check: tells it from the others of the deployment
 	Set      string        // for check: the mark of the new set

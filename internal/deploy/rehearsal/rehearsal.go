@@ -31,6 +31,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/towline/towline/internal/deploy/rollout"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -215,7 +216,7 @@ func (r *rehearsal) untilReady(ctx context.Context, name string) (why string, er
 	defer cancel()
 	ready := false
 	err = r.Cluster.WatchPod(ctx, r.Namespace, name, func(pod *corev1.Pod, gone bool) {
-		ready = ready || isReady(pod) && !gone
+		ready = ready || rollout.IsReady(pod) && !gone
 		switch {
 		case gone || pod.DeletionTimestamp != nil:
 			why = "somebody removed the spare pod"
@@ -230,15 +231,6 @@ func (r *rehearsal) untilReady(ctx context.Context, name string) (why string, er
 		return why, nil
 	}
 	return "", err
-}
-
-func isReady(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // way opens the way that all connections to the pod take.

@@ -17,11 +17,11 @@ import (
 	"github.com/towline/towline/internal/manifest"
 )
 
-// rehearse sends every object as a server-side dry-run and returns what each
+// dryRunAll sends every object as a server-side dry-run and returns what each
 // would become. One whose fields of ours are live just as it has them is not
 // sent: it becomes what it is. A refusal ends the deployment here: nothing has
 // been changed.
-func (r *run) rehearse(ctx context.Context, s plan.Situation) (map[string]*unstructured.Unstructured, error) {
+func (r *run) dryRunAll(ctx context.Context, s plan.Situation) (map[string]*unstructured.Unstructured, error) {
 	var mu sync.Mutex
 	merged := make(map[string]*unstructured.Unstructured, len(s.Desired))
 	refusals := make([]string, len(s.Desired))
