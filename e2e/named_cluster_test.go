@@ -27,7 +27,7 @@ func TestDemoOnANamedCluster(t *testing.T) {
 	images := openRegistry(t)
 	data := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), program, "--data", data, "demo", "--once", "-o", "json", "--listen", "127.0.0.1:0",
-		"--context", localkube.DefaultName, "--registry", images+"/acme", "--example", untested(t))
+		"--context", localkube.DefaultName, "--registry", images+"/acme", "--example", compiled(t))
 	var talk strings.Builder
 	cmd.Stderr = &talk
 	out, err := cmd.Output()
@@ -47,22 +47,70 @@ func TestDemoOnANamedCluster(t *testing.T) {
 	demoDown(t, data)
 }
 
-// untested is the Go example without its Test stage, which TestDemo runs: a
-// pipeline's first tests compile for a minute.
-func untested(t *testing.T) string {
+// compiled is the Go example with a program that was compiled before and reads
+// its greeting from the source file: TestDemo compiles and tests the example,
+// which takes a minute of processor.
+func compiled(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	c := &clone{s: &towline{t: t}, dir: dir}
 	files := example(t, "go-web", "web")
-	before, rest, _ := strings.Cut(files["towline.yaml"], "  - name: Test\n")
-	_, after, ok := strings.Cut(rest, "  - name: Package\n")
+	_, rest, _ := strings.Cut(files["towline.yaml"], "  - name: Package\n")
+	_, after, ok := strings.Cut(rest, "  - name: Image\n")
 	if !ok {
-		t.Fatal("the example has no stage Test before Package")
+		t.Fatal("the example has no stage Image after Package")
 	}
-	files["towline.yaml"] = before + "  - name: Package\n" + after
-	c.write(files)
+	c.write(map[string]string{
+		"towline.yaml": "pipeline: web\nstages:\n  - name: Package\n    actions: [{name: app, build: {commands: [chmod +x web], artifacts: [web, site.go]}}]\n  - name: Image\n" + after,
+		"web":          compile(t, greeter),
+		"site.go":      files["site.go"],
+	})
+	for path, text := range files {
+		if strings.HasPrefix(path, "k8s/") {
+			c.write(map[string]string{path: text})
+		}
+	}
 	return dir
 }
+
+// greeter greets as the source file beside it says, and asks its clients to go
+// before it ends.
+const greeter = `package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"regexp"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+func main() {
+	source, err := os.ReadFile("/app/site.go")
+	if err != nil {
+		panic(err)
+	}
+	greeting := regexp.MustCompile("const greeting = \"(.*)\"").FindSubmatch(source)[1]
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	var ending atomic.Bool
+	server := http.Server{Addr: ":8080", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if ending.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		fmt.Fprintf(w, "%s from a program\n", greeting)
+	})}
+	go server.ListenAndServe()
+	<-ctx.Done()
+	ending.Store(true)
+	time.Sleep(2 * time.Second)
+	server.Shutdown(context.Background())
+}
+`
 
 // openRegistry serves a registry that asks for no password, lets the cluster's
 // nodes pull from it, and returns its host and port.
