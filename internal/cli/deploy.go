@@ -70,7 +70,7 @@ func (c *command) deploy(cmd *cobra.Command, flags *deployFlags, exit bool) erro
 	if err != nil {
 		return err
 	}
-	deployer := deploy.New(deployConfig(cluster, flags.agent))
+	deployer := newDeployer(cluster, flags.agent)
 	request.Log = printableLines{c.Err}
 	for _, note := range flags.notes {
 		fmt.Fprintln(c.Err, note)
