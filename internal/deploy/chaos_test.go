@@ -29,6 +29,7 @@ import (
 	"github.com/towline/towline/internal/localkube"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/probe"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // The environment that makes TestChaos run more than its sample.
@@ -258,10 +259,12 @@ type chaosEyes struct {
 
 func (b *bundle) chaosWatch(t *testing.T) *chaosEyes {
 	t.Helper()
-	route, err := b.cluster.ServiceURL(t.Context(), b.namespace, "web")
-	if err != nil || !route.Public {
-		t.Fatalf("no way to the Service: %+v, %v", route, err)
-	}
+	var route kube.Route
+	var err error
+	waittest.Until(t, "the node port answers", func() bool {
+		route, err = b.cluster.ServiceURL(t.Context(), b.namespace, "web")
+		return err == nil && route.Public
+	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	e := &chaosEyes{cancel: cancel, ended: make(chan struct{}), least: 1 << 20, jobs: map[int][]string{}}
 	t.Cleanup(cancel)

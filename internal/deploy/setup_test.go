@@ -43,9 +43,10 @@ type bundle struct {
 	config    Config
 }
 
-// places are for the tests that run at the same time. They are more than
-// processors, for tests wait for pods most of the time.
-var places = make(chan struct{}, 10)
+// places are for the tests that run at the same time, beside those that count
+// losses. They are more than processors, for tests wait for pods most of the
+// time.
+var places = make(chan struct{}, 8)
 
 // setup is for all tests but those that count losses.
 func setup(t *testing.T) *bundle {
@@ -95,7 +96,6 @@ func setupMeasured(t *testing.T) *bundle {
 	t.Helper()
 	t.Parallel()
 	take(t, measuring)
-	take(t, places)
 	b := setupAlone(t)
 	b.config.Recipe = safeRecipe
 	return b
