@@ -30,13 +30,15 @@ demo-down: build ## remove every trace of the demo
 cluster: deps build ## bring up the local Kubernetes that the tests use
 	@$(BIN) cluster up
 
-# The rooms whose tests run on the local cluster. They measure requests through
-# roll-outs, so they run one after the other, when nothing else does.
+# The rooms whose tests run on the local cluster. Those that count lost requests
+# run one after the other, when nothing else does.
 ON_CLUSTER  := /internal/(kube|kube/kubetest|localkube|deploy(/(kubectl|methodtest|pullsecret|rehearsal|job|check|invariant))?)$$|/e2e$$
+MEASURED    := /internal/deploy(/rehearsal)?$$|/e2e$$
 
 test: test-deps cluster ## run all tests, end to end on a real Kubernetes too
 	go test -timeout 20m $$(go list ./... | grep -vE '$(ON_CLUSTER)')
-	KUBECONFIG="$$($(BIN) cluster kubeconfig)" go test -p 1 -timeout 30m $$(go list ./... | grep -E '$(ON_CLUSTER)')
+	KUBECONFIG="$$($(BIN) cluster kubeconfig)" go test -p 2 -timeout 20m $$(go list ./... | grep -E '$(ON_CLUSTER)' | grep -vE '$(MEASURED)')
+	KUBECONFIG="$$($(BIN) cluster kubeconfig)" go test -p 1 -timeout 30m $$(go list ./... | grep -E '$(MEASURED)')
 
 test-short: ## run the tests that need no cluster
 	go test $$(go list ./... | grep -vE '$(ON_CLUSTER)')
