@@ -144,13 +144,13 @@ func TestFailingTestKeepsTheOldRelease(t *testing.T) {
 	t.Parallel()
 	name := unique(t, "red")
 	s := start(t)
-	files := example(t, "go-web", name)
+	files := compiled(t, name, true)
 	repo := s.repository(name, files)
 	first := s.await(repo.push("First").ID)
 	s.succeeded(first)
 	url := action(t, first, "production").Result.Deployment.URL
 
-	repo.write(map[string]string{"site.go": strings.Replace(files["site.go"], `const greeting = "Hello"`, `const greeting = "Wrong"`, 1),
+	repo.write(map[string]string{"site.go": strings.Replace(files["site.go"], "Hello", "Wrong", 1),
 		"red_test.go": "package main\n\nimport \"testing\"\n\nfunc TestGreetingIsPolite(t *testing.T) {\n\tif greeting == \"Wrong\" {\n\t\tt.Fatal(\"not polite\")\n\t}\n}\n"})
 	red := s.await(repo.push("Be rude").ID)
 	unit := action(t, red, "unit")
@@ -164,7 +164,7 @@ func TestFailingTestKeepsTheOldRelease(t *testing.T) {
 		t.Errorf("the application says %q", body)
 	}
 
-	repo.write(map[string]string{"site.go": strings.Replace(files["site.go"], `const greeting = "Hello"`, `const greeting = "Salut"`, 1)})
+	repo.write(map[string]string{"site.go": strings.Replace(files["site.go"], "Hello", "Salut", 1)})
 	s.succeeded(s.await(repo.push("Be French").ID))
 	s.kill(9)
 	out, talk, code := s.run("rollback", name, "-o", "json")

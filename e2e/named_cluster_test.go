@@ -25,9 +25,10 @@ func TestDemoOnANamedCluster(t *testing.T) {
 	demoNamespace.Lock()
 	defer demoNamespace.Unlock()
 	images := openRegistry(t)
-	data := t.TempDir()
+	data, source := t.TempDir(), t.TempDir()
+	(&clone{s: &towline{t: t}, dir: source}).write(compiled(t, "web", false))
 	cmd := exec.CommandContext(t.Context(), program, "--data", data, "demo", "--once", "-o", "json", "--listen", "127.0.0.1:0",
-		"--context", localkube.DefaultName, "--registry", images+"/acme", "--example", compiled(t))
+		"--context", localkube.DefaultName, "--registry", images+"/acme", "--example", source)
 	var talk strings.Builder
 	cmd.Stderr = &talk
 	out, err := cmd.Output()
@@ -47,31 +48,42 @@ func TestDemoOnANamedCluster(t *testing.T) {
 	demoDown(t, data)
 }
 
-// compiled is the Go example with a program that was compiled before and reads
-// its greeting from the source file: TestDemo compiles and tests the example,
-// which takes a minute of processor.
-func compiled(t *testing.T) string {
+// compiled is the Go example, moved to a pipeline of its own, with a program
+// that was compiled before and reads its greeting from the source file: TestDemo
+// compiles the example, which takes a minute of processor, and waits as long as
+// deployments do by default. With tested it keeps
+// its stage Test, whose one test compiles quickly.
+func compiled(t *testing.T, as string, tested bool) map[string]string {
 	t.Helper()
-	dir := t.TempDir()
-	c := &clone{s: &towline{t: t}, dir: dir}
-	files := example(t, "go-web", "web")
-	_, rest, _ := strings.Cut(files["towline.yaml"], "  - name: Package\n")
+	files := example(t, "go-web", as)
+	before, rest, _ := strings.Cut(files["towline.yaml"], "  - name: Test\n")
+	test, rest, _ := strings.Cut(rest, "  - name: Package\n")
 	_, after, ok := strings.Cut(rest, "  - name: Image\n")
-	if !ok {
-		t.Fatal("the example has no stage Image after Package")
+	if !ok || !strings.Contains(files["site.go"], greetingLine+"\n") {
+		t.Fatalf("the example has not the stages Test, Package, Image, or no line %q", greetingLine)
 	}
-	c.write(map[string]string{
-		"towline.yaml": "pipeline: web\nstages:\n  - name: Package\n    actions: [{name: app, build: {commands: [chmod +x web], artifacts: [web, site.go]}}]\n  - name: Image\n" + after,
-		"web":          compile(t, greeter),
-		"site.go":      files["site.go"],
-	})
-	for path, text := range files {
-		if strings.HasPrefix(path, "k8s/") {
-			c.write(map[string]string{path: text})
+	for path := range files {
+		if strings.HasSuffix(path, ".go") || strings.HasPrefix(path, "migrations/") {
+			delete(files, path)
 		}
 	}
-	return dir
+	if tested {
+		before += "  - name: Test\n" + test
+	}
+	files["towline.yaml"] = before + "  - name: Package\n    actions: [{name: app, build: {commands: [chmod +x web], artifacts: [web, site.go]}}]\n  - name: Image\n" + after
+	const verify = "          verify:"
+	if !strings.Contains(files["towline.yaml"], verify) {
+		t.Fatal("the example's deployment is not verified any more")
+	}
+	files["towline.yaml"] = strings.Replace(files["towline.yaml"], verify, "          propagation: 3s\n"+verify, 1)
+	files["web"] = compile(t, greeter)
+	files["site.go"] = "package main\n\n" + greetingLine + "\n\nfunc main() { println(greeting) }\n"
+	files["site_test.go"] = "package main\n\nimport \"testing\"\n\nfunc TestThereIsAGreeting(t *testing.T) {\n\tif greeting == \"\" {\n\t\tt.Fatal(\"none\")\n\t}\n}\n"
+	return files
 }
+
+// greetingLine is the line of the example that its greeting is in.
+const greetingLine = `const greeting = "Hello"`
 
 // greeter greets as the source file beside it says, and asks its clients to go
 // before it ends.
