@@ -54,15 +54,13 @@ func TestRollingUpdateAsWrittenLosesRequests(t *testing.T) {
 
 // Most Services have no address outside the cluster.
 func TestAServiceInsideTheClusterIsProbedThroughTheAPIServer(t *testing.T) {
-	b := setup(t)
+	b := setupMeasured(t)
 	image := webImage(t)
 	inside := strings.Replace(webService, "  type: NodePort\n", "", 1)
 	b.write(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready, inside)
 	b.deployFirst(t)
 	b.write(t, web(image, 2, "VERSION=2", "MODE=graceful")+ready, inside)
-	request := b.request()
-	request.Verify.Budget = 1 << 20 // What is lost on a busy machine is another test's matter.
-	d := b.deployWell(t, request)
+	d := b.deployWell(t, b.request())
 	if d.Verdict == nil || d.Verdict.Requests < 200 || !strings.Contains(d.Verdict.Target, "/services/web:80/proxy/") {
 		t.Errorf("verdict %+v, want it through the service proxy", d.Verdict)
 	}

@@ -101,7 +101,7 @@ func leftGroups(t *testing.T, c *Cluster, add func(kind, what string)) {
 
 func leftNetwork(t *testing.T, l layout, add func(kind, what string)) {
 	t.Helper()
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func leftNetwork(t *testing.T, l layout, add func(kind, what string)) {
 			add("link", name)
 		}
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := whole(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -174,7 +174,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 // its nft table. The network namespaces go with their mounts.
 func removeNetwork(ctx context.Context, l layout) error {
 	var errs []error
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list links: %w", err)
 	}
@@ -190,6 +190,18 @@ func removeNetwork(ctx context.Context, l layout) error {
 	// Adding first makes the deletion of a table that is not there succeed.
 	errs = append(errs, nft(ctx, fmt.Sprintf("add table ip %[1]s\ndelete table ip %[1]s\n", l.bridge())))
 	return errors.Join(errs...)
+}
+
+// whole lists until nothing has changed in the middle of a list, which the
+// kernel tells: pods and other clusters make and remove links all the time.
+func whole[T any](list func() ([]T, error)) ([]T, error) {
+	const attempts = 50
+	for attempt := 1; ; attempt++ {
+		found, err := list()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) || attempt == attempts {
+			return found, err
+		}
+	}
 }
 
 func isVeth(name string, l layout) bool {

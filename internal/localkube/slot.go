@@ -79,7 +79,7 @@ func slotUser(l layout, alias string) (string, error) {
 	if err == nil && link.Attrs().Alias != "" {
 		return fmt.Sprintf("%s belongs to %s", l.bridge(), link.Attrs().Alias), nil
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := whole(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return "", fmt.Errorf("list routes: %w", err)
 	}
