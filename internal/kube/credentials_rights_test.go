@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/waittest"
 )
 
 func TestAMissingRightIsNamed(t *testing.T) {
@@ -73,10 +75,11 @@ func TestTheDocumentedRoleIsEnough(t *testing.T) {
 	}
 	applyAll(t, admin(t, s), roles(t))
 	for namespace, wanted := range map[string][]kube.Right{"web": kube.DeploymentRights(), "": kube.HelpfulRights()} {
-		missing, err := cluster.MissingRights(ctx, namespace, wanted)
-		if err != nil || len(missing) > 0 {
-			t.Errorf("missing in %q: %v, %v", namespace, missing, err)
-		}
+		// The API server takes a moment to hear of its own roles.
+		waittest.Until(t, fmt.Sprintf("nothing is missing in %q", namespace), func() bool {
+			missing, err := cluster.MissingRights(ctx, namespace, wanted)
+			return err == nil && len(missing) == 0
+		})
 	}
 	t.Run("and not more", func(t *testing.T) {
 		for _, right := range []kube.Right{
@@ -93,7 +96,11 @@ func TestTheDocumentedRoleIsEnough(t *testing.T) {
 	})
 	t.Run("one that is taken away is named", func(t *testing.T) {
 		applyAll(t, admin(t, s), strings.Replace(roles(t), "deployments/scale", "deployments/status", 1))
-		missing, err := cluster.MissingRights(ctx, "web", kube.DeploymentRights())
+		var missing []kube.Right
+		waittest.Until(t, "a right is missing", func() (ok bool) {
+			missing, err = cluster.MissingRights(ctx, "web", kube.DeploymentRights())
+			return err == nil && len(missing) > 0
+		})
 		var got []string
 		for _, right := range missing {
 			got = append(got, right.String())
