@@ -20,8 +20,10 @@ func TestARehearsalTellsHowAnApplicationEnds(t *testing.T) {
 		proxied          bool
 		wrong            func(d pipeline.Drain) bool
 	}{
+		// It takes a second to end, less what passes until an answer shows that
+		// it has begun to.
 		{"one that asks its clients to go", "graceful", "", false, func(d pipeline.Drain) bool {
-			return !d.Clean || d.Told != busyClients || d.EndSeconds < 1 || d.PreStop != 2
+			return !d.Clean || d.Told != busyClients || d.EndSeconds < 0.5 || d.PreStop != 2
 		}},
 		{"one that exits at once", "naive", "", false, func(d pipeline.Drain) bool {
 			return d.Clean || d.Cut == 0 || !strings.Contains(d.Sentence, "exits")
