@@ -51,6 +51,9 @@ func Stop(ctx context.Context, config Config, namespace, app string, sequence in
 		}
 		f := newFollowing(ctx, config, &jobs[i])
 		stopped, grace[f.uid] = append(stopped, f), graceOf(job.Spec.Template.Spec)
+		if _, ending := concluded(job, true); ending {
+			continue // Its controller has judged it, and says so once its pods have ended.
+		}
 		config.Log.Line("job     stop %s, which revision %d has left behind   %s", f.ref, sequence, config.Method.DeleteCommand(f.ref, f.uid))
 		if err := config.Method.Delete(ctx, f.ref, f.uid); err != nil {
 			return refusal.Or(err, "%s of revision %d still runs and cannot be stopped: %v. Delete it by hand, and deploy again", f.ref, sequence, err)
