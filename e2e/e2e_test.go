@@ -39,6 +39,7 @@ func runTests(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "towline")
 	build := exec.Command("go", "build", "-o", program, "../cmd/towline")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // It is also what the agent's image is made of.
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build towline:", err)
