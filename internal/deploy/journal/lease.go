@@ -18,7 +18,9 @@ import (
 // its duration, within which its holder tries renewals times. The holder does not give up as early: while it cannot renew,
 // the API server is away and it cannot write anything else either, and the
 // first renewal that gets through tells whether somebody has come in between.
-// What it writes until then is refused by the journal and the sequence.
+// Until then the sequence refuses what it writes to workloads, Services and
+// routes, and the journal what it would scale down or prune. Other objects, as
+// ConfigMaps, have no such guard.
 const (
 	leaseDuration = 30 * time.Second
 	renewals      = 6
