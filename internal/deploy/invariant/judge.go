@@ -1,11 +1,12 @@
 package invariant
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/towline/towline/internal/deploy/plan"
 )
 
 // How long what looks like a breach may last. Each kind of object comes by a
@@ -90,7 +91,7 @@ func movedByOthers(_ View, s Service) *Breach {
 		return nil
 	}
 	return overtaken("the selector of Service %s is %s, and it was not this deployment that set it but %s: the Service is left as it is",
-		s.Name, labelText(s.Selector), s.Foreign)
+		s.Name, plan.SelectorText(s.Selector), s.Foreign)
 }
 
 // switchedToFewer is I3 for a selector that has changed: it must mean as many
@@ -101,7 +102,7 @@ func switchedToFewer(v View, s Service) *Breach {
 	}
 	if need := min(s.Switch.Replaced, s.Switch.Enough); s.Switch.Ready < need {
 		return breach("I3", "the selector of Service %s went from %s to %s, which means %d ready pods in place of %d",
-			s.Name, labelText(s.Switch.From), labelText(s.Switch.To), s.Switch.Ready, s.Switch.Replaced)
+			s.Name, plan.SelectorText(s.Switch.From), plan.SelectorText(s.Switch.To), s.Switch.Ready, s.Switch.Replaced)
 	}
 	return nil
 }
@@ -252,14 +253,4 @@ func named(pods []string) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return " (" + text + ")"
-}
-
-// labelText is a selector as kubectl writes it.
-func labelText(selector map[string]string) string {
-	pairs := make([]string, 0, len(selector))
-	for key, value := range selector {
-		pairs = append(pairs, key+"="+value)
-	}
-	slices.Sort(pairs)
-	return cmp.Or(strings.Join(pairs, ","), "empty")
 }

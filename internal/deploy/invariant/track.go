@@ -151,7 +151,7 @@ func (t *tracker) lower(w *workloadTrack, replicas int64, by string) {
 // sends tells whether a Service selects pods of a workload.
 func (t *tracker) sends(s *serviceTrack, w *workloadTrack) bool {
 	template, _, _ := unstructured.NestedStringMap(w.template, "metadata", "labels") // without labels nothing selects it
-	return selects(s.current, template)
+	return plan.Matches(s.current, template)
 }
 
 // rolling tells whether a workload is in the middle of replacing its pods
@@ -186,7 +186,7 @@ func (t *tracker) seeSelectors(h holding) {
 		if object == nil {
 			continue
 		}
-		seen := selectorOfService(object)
+		seen := plan.SelectorOf(object)
 		if !s.guarded {
 			s.guarded, s.current = true, seen
 			continue
@@ -204,33 +204,15 @@ func (t *tracker) seeSelectors(h holding) {
 	}
 }
 
-func selectorOfService(object *unstructured.Unstructured) map[string]string {
-	selector, _, _ := unstructured.NestedStringMap(object.Object, "spec", "selector") // one of another shape selects nothing
-	return selector
-}
-
 // readyOf counts the ready pods that a selector means and another does not.
 func readyOf(pods []*corev1.Pod, selector, except map[string]string) int {
 	n := 0
 	for _, pod := range pods {
-		if pod.DeletionTimestamp == nil && rollout.IsReady(pod) && means(selector, pod) && !means(except, pod) {
+		if pod.DeletionTimestamp == nil && rollout.IsReady(pod) && plan.Matches(selector, pod.Labels) && !plan.Matches(except, pod.Labels) {
 			n++
 		}
 	}
 	return n
-}
-
-// means tells whether a Service's selector selects a pod. An empty one selects
-// none.
-func means(selector map[string]string, pod *corev1.Pod) bool { return selects(selector, pod.Labels) }
-
-func selects(selector, labels map[string]string) bool {
-	for key, value := range selector {
-		if got, there := labels[key]; !there || got != value {
-			return false
-		}
-	}
-	return len(selector) > 0
 }
 
 func (t *tracker) seePods(h holding) {
@@ -319,8 +301,8 @@ func (t *tracker) service(name string, h holding) (Service, bool) {
 	switch object := h.services[name]; {
 	case object == nil:
 		view.Gone = true
-	case !maps.Equal(selectorOfService(object), s.current):
-		view.Selector, view.Foreign = selectorOfService(object), setBy(object)
+	case !maps.Equal(plan.SelectorOf(object), s.current):
+		view.Selector, view.Foreign = plan.SelectorOf(object), setBy(object)
 	}
 	switch {
 	case view.Ready >= view.Floor:
@@ -369,7 +351,7 @@ func (t *tracker) podView(p *podTrack) Pod {
 		view.Flap = flapOf(p.pod)
 	}
 	for _, s := range t.services {
-		view.Selected = view.Selected || means(s.current, p.pod)
+		view.Selected = view.Selected || plan.Matches(s.current, p.pod.Labels)
 	}
 	for _, c := range p.pod.Status.Conditions {
 		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {

@@ -162,7 +162,7 @@ func parse(t testing.TB, text string) *unstructured.Unstructured {
 func (t *tracker) detached(selector map[string]string) (since time.Time, ok bool) {
 	for _, p := range t.pods {
 		switch {
-		case !p.ever || !means(selector, p.pod):
+		case !p.ever || !plan.Matches(selector, p.pod.Labels):
 		case p.serving:
 			return time.Time{}, false
 		case p.left.After(since):

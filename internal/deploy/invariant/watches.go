@@ -90,7 +90,7 @@ func (w *watches) object(ref kube.Ref) (watched[*unstructured.Unstructured], err
 func basis(selector map[string]string) map[string]string {
 	wide := maps.Clone(selector)
 	delete(wide, plan.SetLabel)
-	delete(wide, "pod-template-hash")
+	delete(wide, plan.TemplateHash)
 	if len(wide) == 0 {
 		return selector
 	}
@@ -151,7 +151,7 @@ func (w *watches) synced() (bool, error) {
 
 func (w *watches) followSelected(service watched[*unstructured.Unstructured]) {
 	for _, object := range service.follower.Items() {
-		if selector := selectorOfService(object); len(selector) > 0 {
+		if selector := plan.SelectorOf(object); len(selector) > 0 {
 			w.followPods(basis(selector))
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -235,18 +234,6 @@ func (c *cutover) turn(o manifest.Object, from, to map[string]string, text strin
 		From: from, Selector: to, Shrink: c.Back || c.parked(), Text: text + ": " + SelectorText(from) + " -> " + SelectorText(to),
 		Request: c.Commands.ApplyCommand(ref, kube.ApplyOptions{Force: true}, true),
 	})
-}
-
-// SelectorText is a selector as kubectl writes it.
-func SelectorText(selector map[string]string) string {
-	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(selector)) {
-		parts = append(parts, key+"="+selector[key])
-	}
-	if len(parts) == 0 {
-		return "nothing"
-	}
-	return strings.Join(parts, ",")
 }
 
 // parked tells whether the application is to have no pods at all: there is

@@ -327,29 +327,6 @@ func PodLabels(d *unstructured.Unstructured) map[string]string {
 	return labels
 }
 
-// SelectorOf is what a Service selects.
-func SelectorOf(service *unstructured.Unstructured) map[string]string {
-	if service == nil {
-		return nil
-	}
-	selector, _, err := unstructured.NestedStringMap(service.Object, "spec", "selector")
-	if err != nil {
-		return nil
-	}
-	return selector
-}
-
-// Matches tells whether a selector means pods with these labels. An empty one
-// means none.
-func Matches(selector, labels map[string]string) bool {
-	for key, value := range selector {
-		if got, ok := labels[key]; !ok || got != value {
-			return false
-		}
-	}
-	return len(selector) > 0
-}
-
 // MatchLabels are the labels by which a Deployment knows its pods.
 func MatchLabels(d *unstructured.Unstructured) map[string]string {
 	labels, _, err := unstructured.NestedStringMap(d.Object, "spec", "selector", "matchLabels")
