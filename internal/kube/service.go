@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +15,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/towline/towline/internal/manifest"
 )
 
 // dialTimeout is how long an address may take to accept a connection before
@@ -147,21 +148,7 @@ func localOnly(service *corev1.Service) bool {
 
 // httpPort chooses the port that most likely speaks HTTP.
 func httpPort(ports []corev1.ServicePort) (corev1.ServicePort, bool) {
-	tcp := slices.DeleteFunc(slices.Clone(ports), func(p corev1.ServicePort) bool {
-		return p.Protocol != "" && p.Protocol != corev1.ProtocolTCP
-	})
-	rank := func(p corev1.ServicePort) int {
-		switch {
-		case p.Name == "http" || p.Name == "web":
-			return 0
-		case p.Port == 80 || p.Port == 8080:
-			return 1
-		case scheme(p) == "https":
-			return 2
-		}
-		return 3
-	}
-	slices.SortStableFunc(tcp, func(a, b corev1.ServicePort) int { return cmp.Compare(rank(a), rank(b)) })
+	tcp := manifest.HTTPPorts(ports)
 	if len(tcp) == 0 {
 		return corev1.ServicePort{}, false
 	}
@@ -169,7 +156,7 @@ func httpPort(ports []corev1.ServicePort) (corev1.ServicePort, bool) {
 }
 
 func scheme(p corev1.ServicePort) string {
-	if p.Name == "https" || p.Port == 443 || (p.AppProtocol != nil && *p.AppProtocol == "https") {
+	if manifest.ServesHTTPS(p) {
 		return "https"
 	}
 	return "http"

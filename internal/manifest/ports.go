@@ -1,6 +1,48 @@
 package manifest
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// HTTPPorts are the TCP ports of a Service, the one that most likely speaks
+// HTTP first: by its name, then by its number, then one for HTTPS, then any.
+// Equally likely ones keep their order.
+func HTTPPorts(ports []corev1.ServicePort) []corev1.ServicePort {
+	tcp := slices.DeleteFunc(slices.Clone(ports), func(p corev1.ServicePort) bool {
+		return p.Protocol != "" && p.Protocol != corev1.ProtocolTCP
+	})
+	rank := func(p corev1.ServicePort) int {
+		switch {
+		case p.Name == "http" || p.Name == "web":
+			return 0
+		case p.Port == 80 || p.Port == 8080:
+			return 1
+		case ServesHTTPS(p):
+			return 2
+		}
+		return 3
+	}
+	slices.SortStableFunc(tcp, func(a, b corev1.ServicePort) int { return cmp.Compare(rank(a), rank(b)) })
+	return tcp
+}
+
+// ServesHTTPS tells whether whoever asks a port of a Service is to speak HTTPS.
+func ServesHTTPS(p corev1.ServicePort) bool {
+	var protocol string
+	if p.AppProtocol != nil {
+		protocol = *p.AppProtocol
+	}
+	return saysHTTPS(p.Name, protocol) || p.Port == 443
+}
+
+// saysHTTPS goes by what a port of a Service is called, as ingresses do.
+func saysHTTPS(name, appProtocol string) bool {
+	return name == "https" || strings.EqualFold(appProtocol, "https")
+}
 
 // servicePorts are the ports of a Service.
 func servicePorts(service Object) []any {
@@ -61,7 +103,9 @@ func declares(port map[string]any, target any) bool {
 	return false
 }
 
-// isHTTPS goes by what a port of a Service is called, as ingresses do.
+// isHTTPS tells whether the container that a port of a Service leads to
+// speaks HTTPS itself. The number 443 does not say so, unlike for ServesHTTPS: a
+// load balancer often ends TLS before the pods.
 func isHTTPS(port map[string]any) bool {
-	return strings.EqualFold(stringAt(port, "appProtocol"), "https") || stringAt(port, "name") == "https" || stringAt(port, "targetPort") == "https"
+	return saysHTTPS(stringAt(port, "name"), stringAt(port, "appProtocol")) || stringAt(port, "targetPort") == "https"
 }

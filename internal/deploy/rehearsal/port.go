@@ -1,12 +1,13 @@
 package rehearsal
 
 import (
-	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/towline/towline/internal/manifest"
 )
 
 // Port is where a pod takes requests.
@@ -25,30 +26,12 @@ func PortOf(service, template map[string]any) (port Port, ok bool) {
 	if convert.FromUnstructured(service, &s) != nil || convert.FromUnstructured(template, &t) != nil {
 		return Port{}, false
 	}
-	ports := slices.DeleteFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.Protocol != "" && p.Protocol != corev1.ProtocolTCP })
-	slices.SortStableFunc(ports, func(a, b corev1.ServicePort) int { return rank(a) - rank(b) })
-	for _, p := range ports {
+	for _, p := range manifest.HTTPPorts(s.Spec.Ports) {
 		if n := number(p, t.Spec); n > 0 {
-			return Port{Number: n, TLS: isTLS(p)}, true
+			return Port{Number: n, TLS: manifest.ServesHTTPS(p)}, true
 		}
 	}
 	return Port{}, false
-}
-
-func rank(p corev1.ServicePort) int {
-	switch {
-	case p.Name == "http" || p.Name == "web":
-		return 0
-	case p.Port == 80 || p.Port == 8080:
-		return 1
-	case isTLS(p):
-		return 2
-	}
-	return 3
-}
-
-func isTLS(p corev1.ServicePort) bool {
-	return p.Name == "https" || p.Port == 443 || p.AppProtocol != nil && *p.AppProtocol == "https"
 }
 
 func number(p corev1.ServicePort, spec corev1.PodSpec) int {

@@ -142,6 +142,8 @@ spec:
 		{"the port itself", "[{port: 80}]", Port{Number: 80}, true},
 		{"a name", "[{port: 9090, targetPort: 9091}, {port: 80, targetPort: http}]", Port{Number: 8080}, true},
 		{"TLS", "[{name: https, port: 443, targetPort: tls}]", Port{Number: 8443, TLS: true}, true},
+		{"a port for HTTP before one for HTTPS", "[{name: https, port: 443, targetPort: tls}, {name: web, port: 9090, targetPort: http}]", Port{Number: 8080}, true},
+		{"the next port, where the best leads nowhere", "[{name: http, port: 80, targetPort: gone}, {name: a, port: 9443, targetPort: tls, appProtocol: https}]", Port{Number: 8443, TLS: true}, true},
 		{"UDP", "[{port: 53, protocol: UDP, targetPort: dns}]", Port{}, false},
 		{"a name that is none", "[{port: 80, targetPort: gone}]", Port{}, false},
 	} {
