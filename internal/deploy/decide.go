@@ -148,7 +148,7 @@ func (r *run) approve(ctx context.Context, atMost time.Duration) error {
 	r.log.Line("        towline abort %s     gives it up", place)
 	defer r.limit.pause()()
 	if r.probe != nil {
-		defer r.probe.rest(ctx, r)()
+		defer r.probe.Rest(ctx)()
 	}
 	decision, err := r.decision(ctx, until, refusal.Deadline("nobody has promoted revision %d within %s", r.record.Revision, atMost))
 	if err != nil {

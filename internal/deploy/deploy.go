@@ -15,7 +15,7 @@
 // steps.go (carrying it out; a verb with more to it has a file of its own:
 // switch.go, serve.go, drain.go ...), finish.go (success and revert). What has a
 // noun of its own is an inner package: rollout (when is a workload done),
-// journal, invariant, check, job, rehearsal, kubectl, pullsecret.
+// journal, verdict, invariant, check, job, rehearsal, kubectl, pullsecret.
 //
 // Plan and the judgement of a rollout are pure functions; the rest carries
 // them out through kube. The room knows no git, no server and no pipeline

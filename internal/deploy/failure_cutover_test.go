@@ -69,7 +69,7 @@ func TestASetThatCannotWorkLeavesTheOldOneUntouched(t *testing.T) {
 	cases := map[string]struct {
 		strategies []string
 		update     []string
-		judge      func(*admissionv1.AdmissionRequest) verdict // of the webhook
+		judge      func(*admissionv1.AdmissionRequest) admission // of the webhook
 		quota      string
 		timeout    string
 		want       []string // in the message
@@ -101,7 +101,7 @@ func TestASetThatCannotWorkLeavesTheOldOneUntouched(t *testing.T) {
 		},
 		"a webhook that refuses the pods": {
 			strategies: both, update: second,
-			judge: func(r *admissionv1.AdmissionRequest) verdict {
+			judge: func(r *admissionv1.AdmissionRequest) admission {
 				if r.Kind.Kind == "Pod" && isSecond(r) {
 					return deny
 				}
@@ -111,7 +111,7 @@ func TestASetThatCannotWorkLeavesTheOldOneUntouched(t *testing.T) {
 		},
 		"a webhook that refuses the Deployment, but not its dry-run": {
 			strategies: both, update: second,
-			judge: func(r *admissionv1.AdmissionRequest) verdict {
+			judge: func(r *admissionv1.AdmissionRequest) admission {
 				if r.Kind.Kind == "Deployment" && isSecond(r) && (r.DryRun == nil || !*r.DryRun) {
 					return deny
 				}
@@ -121,7 +121,7 @@ func TestASetThatCannotWorkLeavesTheOldOneUntouched(t *testing.T) {
 		},
 		"a webhook that does not answer about the pods": {
 			strategies: both, update: second,
-			judge: func(r *admissionv1.AdmissionRequest) verdict {
+			judge: func(r *admissionv1.AdmissionRequest) admission {
 				if r.Kind.Kind == "Pod" && isSecond(r) {
 					return hang
 				}
@@ -179,7 +179,7 @@ func TestASetThatCannotWorkLeavesTheOldOneUntouched(t *testing.T) {
 func TestAWebhookInTheWayOfTheDryRunStopsBeforeAnyWrite(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		answer verdict
+		answer admission
 		want   []string
 	}{
 		"it refuses":         {deny, []string{"nothing has been changed", "k8s/web.yaml:1: ", "owners.towline.dev", "ask the platform team"}},
@@ -192,7 +192,7 @@ func TestAWebhookInTheWayOfTheDryRunStopsBeforeAnyWrite(t *testing.T) {
 			b.write(t, web(image, 1, "VERSION=1")+ready, webService)
 			b.deployWell(t, request)
 			before := b.standing(t)
-			b.webhook(t, func(r *admissionv1.AdmissionRequest) verdict {
+			b.webhook(t, func(r *admissionv1.AdmissionRequest) admission {
 				if r.Kind.Kind == "Deployment" && isSecond(r) {
 					return c.answer
 				}

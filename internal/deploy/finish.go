@@ -18,7 +18,7 @@ import (
 // succeed closes the revision as the one that runs.
 func (r *run) succeed(ctx context.Context) error {
 	if r.probe != nil {
-		r.record.Verdict, r.record.URL = r.probe.verdict(), r.probe.url()
+		r.record.Verdict, r.record.URL = r.probe.Verdict(), r.probe.URL()
 		if v := r.record.Verdict; v != nil && v.KeepAlive.Lost > 0 {
 			v.Hint = rehearsal.Cause(r.leaving, *v)
 			r.log.Line("        %s", v.Hint)
@@ -67,7 +67,7 @@ func (r *run) giveUp(ctx context.Context, why error, left string) error {
 		r.record.Message += fmt.Sprintf(" If nobody else sees to it, `towline rollback %s --namespace %s --to %d` does.", r.record.App, r.record.Namespace, r.record.Previous)
 	}
 	if r.probe != nil {
-		r.record.Verdict = r.probe.verdict()
+		r.record.Verdict = r.probe.Verdict()
 	}
 	return r.end(ctx)
 }
@@ -103,7 +103,7 @@ func (r *run) revert(ctx context.Context, why error) error {
 		return err // Whoever takes the revert up finds the prober still counting.
 	}
 	if r.probe != nil {
-		r.record.Verdict = r.probe.verdict()
+		r.record.Verdict = r.probe.Verdict()
 	}
 	switch {
 	case err != nil:

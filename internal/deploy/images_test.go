@@ -14,9 +14,9 @@ import (
 // images are the images of this test process and the registry that serves
 // them, each made for the first test that needs it.
 var images struct {
-	registry          *imagetest.Registry
-	start             onceErr
-	web, agent, relay madeImage
+	registry   *imagetest.Registry
+	start      onceErr
+	web, agent madeImage
 }
 
 // onceErr does something once and keeps how it ended.
@@ -58,12 +58,6 @@ func closeImages() {
 func webImage(t testing.TB) string {
 	t.Helper()
 	return images.web.get(t, publish("web", "testdata/web"))
-}
-
-// relayImage is the image of a relay out of the cluster.
-func relayImage(t testing.TB) string {
-	t.Helper()
-	return images.relay.get(t, publish("relay", "testdata/relay"))
 }
 
 func publish(repository, dir string) func(*imagetest.Registry) (string, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/deploy/runbook"
+	"github.com/towline/towline/internal/deploy/verdict"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -46,7 +47,7 @@ type run struct {
 	limit      *limit            // of the time for it
 	invariants *invariant.Handle // nil when nothing is watched
 	leaving    *pipeline.Drain   // what the rehearsal of the set that goes has found, nil when it was not rehearsed
-	probe      *watchman         // nil when nothing is probed
+	probe      *verdict.Watchman // nil when nothing is probed
 
 	claimed      map[string]*unstructured.Unstructured // live objects whose fields are taken over, by kube.Ref.ID
 	previews     bool                                  // nothing is to be written, not even the plan to the log
@@ -184,7 +185,7 @@ func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 		return err
 	}
 	if e.Phase == journal.Reverting {
-		r.record.Verdict = r.sweepProbers(ctx)
+		r.record.Verdict = verdict.Sweep(ctx, r.measured())
 		return r.revert(ctx, refusal.New("%s", e.Cause))
 	}
 	objects, err := e.Objects()
@@ -202,9 +203,6 @@ func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 	if err != nil {
 		return err
 	}
-	if r.probe != nil {
-		r.probe.resumed = true
-	}
 	return r.forward(ctx, steps)
 }
 
@@ -217,11 +215,11 @@ func (r *run) forward(ctx context.Context, steps []plan.Step) error {
 	limited, followed := r.journal.Watch(limited, r.record.Revision)
 	defer followed()
 	if r.probe == nil {
-		r.sweepProbers(ctx)
+		verdict.Sweep(ctx, r.measured())
 	} else {
-		defer r.probe.drop()
+		defer r.probe.Drop()
 		var stop func()
-		limited, stop = r.probe.guard(limited)
+		limited, stop = r.probe.Guard(limited)
 		defer stop()
 	}
 	err := r.guarded(limited, steps)
@@ -272,15 +270,12 @@ func (r *run) guarded(ctx context.Context, steps []plan.Step) error {
 
 // prepare makes the plan for a situation and prints it. Nothing is written.
 func (r *run) prepare(ctx context.Context, s plan.Situation) (steps []plan.Step, err error) {
-	if r.probe, err = chooseProbe(plan.WithoutPreviews(s.Desired), r.verify); err != nil {
+	if r.probe, err = verdict.Choose(plan.WithoutPreviews(s.Desired), r.measured()); err != nil {
 		return nil, err
-	}
-	if r.probe != nil && r.verify.From == fromPod && r.AgentImage == nil {
-		return nil, errNoImage() // now, and not once the new pods serve
 	}
 	switch {
 	case r.probe != nil:
-		s.Probe, s.Rate = r.probe.name(), r.probe.rate()
+		s.Probe, s.Rate = r.probe.Name(), r.probe.Rate()
 	case r.verify.Off:
 		r.log.Line("probe   off: this deployment will have no verdict")
 	default:

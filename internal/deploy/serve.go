@@ -43,10 +43,3 @@ func (r *run) pass(ctx context.Context, d time.Duration, what string) error {
 		return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
 	}
 }
-
-// mark writes a moment onto the timeline of the verdict.
-func (r *run) mark(text string) {
-	if r.probe != nil {
-		r.probe.mark(text)
-	}
-}

@@ -43,7 +43,9 @@ func (r *run) walk(ctx context.Context, steps []plan.Step) error {
 				return err
 			}
 		}
-		r.renewProbe(ctx)
+		if r.probe != nil && r.entry.Phase != journal.Reverting {
+			r.probe.Renew(ctx)
+		}
 		done, err := r.wave(ctx, steps, i, end, generations)
 		r.entry.Note(done...) // also of a wave of which another step has failed
 		if err != nil {
@@ -124,9 +126,9 @@ func (r *run) step(ctx context.Context, s plan.Step, place string, g *generation
 			return journal.DoneStep{}, err
 		}
 	case plan.VerbProbe:
-		return journal.DoneStep{}, r.probe.begin(ctx, r)
+		return journal.DoneStep{}, r.probe.Begin(ctx)
 	case plan.VerbVerdict:
-		return journal.DoneStep{}, r.probe.conclude(ctx, r)
+		return journal.DoneStep{}, r.probe.Conclude(ctx)
 	default:
 		return journal.DoneStep{}, fmt.Errorf("carry out step %q: no such verb", s.Verb)
 	}

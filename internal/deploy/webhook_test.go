@@ -27,11 +27,11 @@ import (
 	"github.com/towline/towline/internal/waittest"
 )
 
-// verdict is what a webhook does with a request.
-type verdict int
+// admission is what a webhook does with a request.
+type admission int
 
 const (
-	allow verdict = iota
+	allow admission = iota
 	deny
 	hang // until the API server gives up
 )
@@ -39,7 +39,7 @@ const (
 // webhook lets the API server ask this process about each write to pods and
 // Deployments of the test's namespace, from when it returns to the end of the
 // test.
-func (b *bundle) webhook(t *testing.T, judge func(r *admissionv1.AdmissionRequest) verdict) {
+func (b *bundle) webhook(t *testing.T, judge func(r *admissionv1.AdmissionRequest) admission) {
 	t.Helper()
 	server, err := url.Parse(b.cluster.Server)
 	if err != nil {

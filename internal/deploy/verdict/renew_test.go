@@ -1,11 +1,10 @@
-package deploy
+package verdict
 
 import (
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/pipeline"
@@ -15,16 +14,15 @@ import (
 func TestAProberOutlivesItsDeployment(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name     string
-		settings pipeline.Deploy
-		want     time.Duration
+		name          string
+		longest, want time.Duration
 	}{
-		{"one that waits for nobody", pipeline.Deploy{}, proberLife},
-		{"one that waits for an approval for a day", pipeline.Deploy{Approval: true}, 24*time.Hour + 10*time.Minute + DefaultAnalysis + DefaultScaleDownDelay + proberMargin},
-		{"one that waits for a week", pipeline.Deploy{Approval: true, ApprovalWait: "168h", Analysis: "1h", ScaleDownDelay: "1h"}, 170*time.Hour + 10*time.Minute + proberMargin},
-		{"one that waits for a century", pipeline.Deploy{Approval: true, ApprovalWait: "876000h"}, (1<<31 - 1) * time.Second},
+		{"one that waits for nobody", 10 * time.Minute, proberLife},
+		{"one that waits for a day", 24*time.Hour + 10*time.Minute, 26*time.Hour + 10*time.Minute},
+		{"one that waits for a week", 168 * time.Hour, 170 * time.Hour},
+		{"one that waits for a century", 876000 * time.Hour, (1<<31 - 1) * time.Second},
 	} {
-		if got := proberLifeOf(c.settings, 10*time.Minute); got != c.want {
+		if got := proberLifeOf(c.longest); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -35,22 +33,21 @@ func TestAProberThatIsLostBeforeAStepIsRenewed(t *testing.T) {
 	t.Parallel()
 	x := serveTarget(t, kubetest.Connect(t), 0, nil)
 	w := x.watchman(t, pipeline.Verify{From: "pod", Budget: 2})
-	x.probe, x.entry = w, &journal.Entry{}
 	startWell(t, x, w)
 	w.collect(t.Context(), 50, time.Minute)
 	gone, ok := w.current().(*podProber)
 	if !ok {
 		t.Fatal("the prober is in no pod")
 	}
-	x.renewProbe(t.Context())
+	w.Renew(t.Context())
 	if w.current() != prober(gone) {
 		t.Fatal("a prober that counts is renewed")
 	}
-	if err := x.Cluster.Delete(t.Context(), gone.place, ""); err != nil {
+	if err := x.config.Cluster.Delete(t.Context(), gone.place, ""); err != nil {
 		t.Fatal(err)
 	}
 	waittest.Until(t, "it is renewed", func() bool {
-		x.renewProbe(t.Context())
+		w.Renew(t.Context())
 		return w.current() != prober(gone)
 	})
 	v := w.collect(t.Context(), 100, time.Minute)
@@ -65,11 +62,11 @@ func TestAProberThatIsLostBeforeAStepIsRenewed(t *testing.T) {
 	if err := w.judge(v); err != nil {
 		t.Error(err)
 	}
-	final := w.verdict()
+	final := w.Verdict()
 	if !strings.Contains(final.Partial, "counted anew since "+via(gone.place)+" was lost") {
 		t.Errorf("the verdict does not say it: %s", final.Partial)
 	}
-	x.renewProbe(t.Context())
+	w.Renew(t.Context())
 	if err := x.left(); err != nil {
 		t.Error(err)
 	}

@@ -1,4 +1,4 @@
-package deploy
+package verdict
 
 import (
 	"strings"
@@ -14,14 +14,13 @@ import (
 func TestANodePortThatLeadsToItsOwnPodsOnlyIsNotAsked(t *testing.T) {
 	t.Parallel()
 	x := serveTarget(t, kubetest.Connect(t), 0, nil)
-	b := &bundle{cluster: kubetest.Connect(t), namespace: x.record.Namespace}
 	service := "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, externalTrafficPolicy: Local, internalTrafficPolicy: Local, ports: [{port: 80, targetPort: 8080}]}}"
-	b.applyAs(t, "test", service)
+	x.apply(t, service)
 	for from, want := range map[string]string{
 		"direct": "externalTrafficPolicy is Local",
 		"pod":    "internalTrafficPolicy is Local",
 	} {
-		err := x.watchman(t, pipeline.Verify{From: from}).start(t.Context(), x.run, reachTime)
+		err := x.watchman(t, pipeline.Verify{From: from}).start(t.Context(), reachTime)
 		if !refusal.Is(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("from %s: %v, want a refusal with %q", from, err, want)
 		}

@@ -1,4 +1,4 @@
-package deploy
+package verdict
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -28,13 +27,9 @@ const (
 
 // proberLifeOf is how long a prober's pod may live: longer than the deployment
 // can take, with the approval that it may wait for.
-func proberLifeOf(s pipeline.Deploy, timeout time.Duration) time.Duration {
-	life := timeout + waitOf(s.Analysis, DefaultAnalysis) + waitOf(s.ScaleDownDelay, DefaultScaleDownDelay) + proberMargin
-	if s.Approval {
-		life += waitOf(s.ApprovalWait, DefaultApprovalWait)
-	}
+func proberLifeOf(longest time.Duration) time.Duration {
 	const most = math.MaxInt32 * time.Second // that a pod can have
-	return min(max(proberLife, life), most)
+	return min(max(proberLife, longest+proberMargin), most)
 }
 
 // lost tells whether the pod has ended, or is on a node that has not been heard
@@ -44,7 +39,7 @@ func (p *podProber) lost(ctx context.Context) bool {
 	if silence < proberSilence {
 		return false
 	}
-	pod, err := p.cluster.Get(ctx, p.place)
+	pod, err := p.config.Cluster.Get(ctx, p.place)
 	if err != nil {
 		return kube.IsNotFound(err)
 	}
@@ -61,26 +56,26 @@ func (p *podProber) lastHeard() pipeline.Verdict {
 	return v
 }
 
-// renewProbe begins to send requests anew when the prober was lost, such as with
-// its node while an approval was waited for: what comes next would not be
-// measured. It is for before each step; when nothing is amiss it costs nothing.
-// A prober that cannot be renewed is no reason to give the deployment up.
-func (r *run) renewProbe(ctx context.Context) {
-	if r.probe == nil || r.probe.final != nil || r.probe.alone || r.entry.Phase == journal.Reverting {
+// Renew begins to send requests anew when the prober was lost, such as with its
+// node while an approval was waited for: what comes next would not be measured.
+// It is for before each step; when nothing is amiss it costs nothing. A prober
+// that cannot be renewed is no reason to give the deployment up.
+func (w *Watchman) Renew(ctx context.Context) {
+	if w.final != nil || w.alone {
 		return
 	}
-	if p, ok := r.probe.current().(*podProber); ok && p.lost(ctx) {
-		r.probe.renew(ctx, r, p)
+	if p, ok := w.current().(*podProber); ok && p.lost(ctx) {
+		w.renew(ctx, p)
 	}
 }
 
 // renew replaces a prober that was lost. What it had counted stays in the budget
 // and is said in the verdict.
-func (w *watchman) renew(ctx context.Context, r *run, gone *podProber) {
+func (w *Watchman) renew(ctx context.Context, gone *podProber) {
 	v := gone.lastHeard()
-	r.log.Line("probe   pod %s was lost; it had counted: %s", gone.place.Name, v)
-	if err := w.start(ctx, r, reachTime); err != nil {
-		r.log.Line("probe   no other one can be started, so that no more requests are counted: %s", err)
+	w.Log.Line("probe   pod %s was lost; it had counted: %s", gone.place.Name, v)
+	if err := w.start(ctx, reachTime); err != nil {
+		w.Log.Line("probe   no other one can be started, so that no more requests are counted: %s", err)
 		w.alone = true
 		return
 	}
@@ -96,5 +91,5 @@ func (w *watchman) renew(ctx context.Context, r *run, gone *podProber) {
 	w.earlier += fmt.Sprintf("%s was lost, which had counted %d of %d requests as lost", v.Via, v.Lost, v.Requests)
 	w.mu.Unlock()
 	w.collect(ctx, baselineRequests, baselineTime)
-	w.mark(countedFromHere)
+	w.Mark(countedFromHere)
 }

@@ -1,4 +1,4 @@
-package deploy
+package verdict
 
 import (
 	"cmp"
@@ -13,15 +13,15 @@ import (
 )
 
 // judge refuses more losses than the budget allows, those left aside that going
-// back would not mend; see forgive.
-func (w *watchman) judge(v pipeline.Verdict) error {
+// back would not mend; see Forgive.
+func (w *Watchman) judge(v pipeline.Verdict) error {
 	w.mu.Lock()
 	spent, earlier := w.spent, w.earlier
 	w.mu.Unlock()
-	if v.Lost-w.forgiven(v)+spent <= w.verify.Budget {
+	if v.Lost-w.forgiven(v)+spent <= w.Verify.Budget {
 		return nil
 	}
-	text := fmt.Sprintf("%d of %d requests lost (%s), the budget is %d", v.Lost, v.Requests, causes(v), w.verify.Budget)
+	text := fmt.Sprintf("%d of %d requests lost (%s), the budget is %d", v.Lost, v.Requests, causes(v), w.Verify.Budget)
 	if spent > 0 {
 		text += ", " + earlier
 	}
@@ -56,7 +56,7 @@ func causes(v pipeline.Verdict) string {
 }
 
 // partial says what of the deployment the counts leave out.
-func (w *watchman) partial() string {
+func (w *Watchman) partial() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -73,8 +73,8 @@ func (w *watchman) partial() string {
 // repeated says that losses may not have been seen, because the API server's
 // proxy sends what it may send twice again when a connection to the
 // application breaks.
-func (w *watchman) repeated(v pipeline.Verdict) string {
-	if v.Via != viaProxy || strings.EqualFold(w.verify.Method, http.MethodPost) {
+func (w *Watchman) repeated(v pipeline.Verdict) string {
+	if v.Via != viaProxy || strings.EqualFold(w.Verify.Method, http.MethodPost) {
 		return ""
 	}
 	return "but the API server's proxy hides some losses, since it may send a GET again: for a strict count set verify.from to pod, or verify.method to POST"

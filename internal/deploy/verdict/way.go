@@ -1,4 +1,4 @@
-package deploy
+package verdict
 
 import (
 	"cmp"
@@ -41,20 +41,20 @@ func checkVerify(verify pipeline.Verify) error {
 	case verify.URL != "" && verify.Path != "":
 		return refusal.New("verify.path: write the path into verify.url")
 	}
-	w := watchman{verify: verify}
-	if err := w.config(cmp.Or(verify.URL, "http://service")).Validate(); err != nil {
+	w := Watchman{Config: Config{Verify: verify}}
+	if err := w.load(cmp.Or(verify.URL, "http://service")).Validate(); err != nil {
 		return refusal.New("verify: %v", err)
 	}
 	return nil
 }
 
-// config is what is sent to a Service's address, or to the URL that is given.
-func (w *watchman) config(base string) probe.Config {
-	c := probe.Config{URL: base, Method: strings.ToUpper(w.verify.Method), Body: w.verify.Body, Rate: w.verify.Rate, Header: http.Header{}}
-	if w.verify.URL == "" {
-		c.URL += "/" + strings.TrimPrefix(w.verify.Path, "/")
+// load is what is sent to a Service's address, or to the URL that is given.
+func (w *Watchman) load(base string) probe.Config {
+	c := probe.Config{URL: base, Method: strings.ToUpper(w.Verify.Method), Body: w.Verify.Body, Rate: w.Verify.Rate, Header: http.Header{}}
+	if w.Verify.URL == "" {
+		c.URL += "/" + strings.TrimPrefix(w.Verify.Path, "/")
 	}
-	for name, value := range w.verify.Header {
+	for name, value := range w.Verify.Header {
 		c.Header.Set(name, value)
 	}
 	return c
@@ -62,15 +62,15 @@ func (w *watchman) config(base string) probe.Config {
 
 // start finds the way to the Service and begins to send. A public way may take
 // some patience.
-func (w *watchman) start(ctx context.Context, r *run, patience time.Duration) error {
-	started, target, err := w.open(ctx, r, patience)
+func (w *Watchman) start(ctx context.Context, patience time.Duration) error {
+	started, target, err := w.open(ctx, patience)
 	if err != nil {
 		return err
 	}
 	w.swap(started)
 	v := started.Snapshot()
-	r.log.Line("probe   %s %s by %s, %d requests/s, half of them on new connections",
-		strings.ToUpper(cmp.Or(w.verify.Method, http.MethodGet)), shownURL(target), v.Via, w.rate())
+	w.Log.Line("probe   %s %s by %s, %d requests/s, half of them on new connections",
+		strings.ToUpper(cmp.Or(w.Verify.Method, http.MethodGet)), shownURL(target), v.Via, w.Rate())
 	return nil
 }
 
@@ -78,48 +78,48 @@ func (w *watchman) start(ctx context.Context, r *run, patience time.Duration) er
 // one that is open: straight from here, from a pod, by the API server's proxy.
 // The proxy comes last because it sees least: the API server keeps connections
 // to the application of its own, and may send a GET again on a new one.
-func (w *watchman) open(ctx context.Context, r *run, patience time.Duration) (prober, string, error) {
-	from := cmp.Or(w.verify.From, fromAuto)
+func (w *Watchman) open(ctx context.Context, patience time.Duration) (prober, string, error) {
+	from := cmp.Or(w.Verify.From, fromAuto)
 	switch {
 	case from == fromPod:
-		return w.fromPod(ctx, r)
-	case w.verify.URL != "":
-		config := w.config(w.verify.URL)
+		return w.fromPod(ctx)
+	case w.Verify.URL != "":
+		config := w.load(w.Verify.URL)
 		config.Via = "its URL"
 		return send(ctx, config)
 	}
-	route, err := w.route(ctx, r, patience)
+	route, err := w.route(ctx, patience)
 	if err != nil {
 		return nil, "", refusal.Or(err, "verify: %v", err)
 	}
 	if route.Aside != "" {
-		r.log.Line("probe   %s is asked %s", w.name(), route.Aside)
+		w.Log.Line("probe   %s is asked %s", w.Name(), route.Aside)
 	}
 	if route.Public {
 		w.public = route.URL + "/"
 	}
 	if route.Authorize == nil && from != fromProxy {
-		config := w.config(route.URL)
+		config := w.load(route.URL)
 		config.Via = "the " + route.Via
 		return send(ctx, config)
 	}
 	if from == fromDirect {
 		return nil, "", refusal.New("verify.from: no way leads straight to %s from here: it has no load balancer and no node port that this machine reaches%s. "+
-			"Set verify.from to pod or proxy, or verify.url", w.name(), aside(route))
+			"Set verify.from to pod or proxy, or verify.url", w.Name(), aside(route))
 	}
-	if from == fromAuto && r.AgentImage != nil {
-		started, target, err := w.fromPod(ctx, r)
+	if from == fromAuto && w.AgentImage != nil {
+		started, target, err := w.fromPod(ctx)
 		if err == nil || ctx.Err() != nil {
 			return started, target, err
 		}
-		r.log.Line("probe   not from a pod, so by the API server's proxy: %s", err)
+		w.Log.Line("probe   not from a pod, so by the API server's proxy: %s", err)
 	}
 	if route.Authorize == nil {
-		if route, err = r.Cluster.ServiceProxy(ctx, r.record.Namespace, w.service); err != nil {
+		if route, err = w.Cluster.ServiceProxy(ctx, w.Namespace, w.service); err != nil {
 			return nil, "", refusal.Or(err, "verify: %v", err)
 		}
 	}
-	config := w.config(route.URL)
+	config := w.load(route.URL)
 	config.Transport = proxied(route)
 	config.Via = viaProxy
 	return send(ctx, config)
@@ -144,10 +144,10 @@ func send(ctx context.Context, config probe.Config) (prober, string, error) {
 
 // route waits a moment for the data plane: a Service that is new may not be
 // known yet on the node that is asked.
-func (w *watchman) route(ctx context.Context, r *run, patience time.Duration) (kube.Route, error) {
+func (w *Watchman) route(ctx context.Context, patience time.Duration) (kube.Route, error) {
 	deadline := time.Now().Add(patience)
 	for {
-		route, err := r.Cluster.ServiceURL(ctx, r.record.Namespace, w.service)
+		route, err := w.Cluster.ServiceURL(ctx, w.Namespace, w.service)
 		if err != nil || route.Public || !route.Exposed || time.Now().After(deadline) {
 			return route, err
 		}

@@ -1,4 +1,4 @@
-package deploy
+package verdict
 
 import (
 	"context"
@@ -29,14 +29,14 @@ func answering(t *testing.T, status int, body string) string {
 }
 
 // watching is a watchman that sends to a URL by some transport.
-func watching(t *testing.T, config probe.Config) *watchman {
+func watching(t *testing.T, config probe.Config) *Watchman {
 	t.Helper()
 	prober, err := probe.Start(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watchman{verify: pipeline.Verify{URL: config.URL}, prober: here{prober}}
-	t.Cleanup(w.drop)
+	w := &Watchman{Config: Config{Verify: pipeline.Verify{URL: config.URL}}, prober: here{prober}}
+	t.Cleanup(w.Drop)
 	return w
 }
 
@@ -58,7 +58,7 @@ func TestAnAnswerOfTheAPIServerIsNotTheApplications(t *testing.T) {
 			route := kube.Route{Authorize: func(base http.RoundTripper) (http.RoundTripper, error) { return base, nil }}
 			w := watching(t, probe.Config{URL: answering(t, c.status, c.body), Transport: proxied(route)})
 			w.collect(t.Context(), 5, 10*time.Second)
-			v := *w.verdict()
+			v := *w.Verdict()
 			if got := refusedByAPIServer(v); got != c.want {
 				t.Errorf("refused with %q, want %q: %+v", got, c.want, v)
 			}
@@ -79,25 +79,25 @@ func TestNoVerdictIsGivenOnWhatWasNotMeasured(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &watchman{prober: here{prober}}
-		if v := w.verdict(); v != nil {
+		w := &Watchman{prober: here{prober}}
+		if v := w.Verdict(); v != nil {
 			t.Errorf("verdict %q", v)
 		}
 	})
 	for _, c := range []struct {
 		name, want string
-		change     func(*watchman)
+		change     func(*Watchman)
 	}{
-		{"a verdict on the whole says no more", "ms", func(*watchman) {}},
-		{"one that was begun late says why", "counted after the rollout only: Service web had no ready endpoint before", func(w *watchman) { w.deferred = "Service web had no ready endpoint before" }},
-		{"one that was begun anew says so", "counted from where another process took over", func(w *watchman) { w.resumed = true }},
+		{"a verdict on the whole says no more", "ms", func(*Watchman) {}},
+		{"one that was begun late says why", "counted after the rollout only: Service web had no ready endpoint before", func(w *Watchman) { w.deferred = "Service web had no ready endpoint before" }},
+		{"one that was begun anew says so", "counted from where another process took over", func(w *Watchman) { w.resumed = true }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := watching(t, probe.Config{URL: answering(t, 200, "")})
 			c.change(w)
 			w.collect(t.Context(), 1, 10*time.Second)
-			if got := w.verdict().String(); !strings.HasSuffix(got, c.want) {
+			if got := w.Verdict().String(); !strings.HasSuffix(got, c.want) {
 				t.Errorf("verdict %q, want one that ends in %q", got, c.want)
 			}
 		})
@@ -109,29 +109,21 @@ func TestRefusalsAreNoProofOfAnything(t *testing.T) {
 	for status, want := range map[int]string{204: "ms", 302: "ms", 404: "but every answer was a refusal, 404: set verify.path to a page that the application has"} {
 		w := watching(t, probe.Config{URL: answering(t, status, "")})
 		w.collect(t.Context(), 3, 10*time.Second)
-		if got := w.verdict().String(); !strings.HasSuffix(got, want) {
+		if got := w.Verdict().String(); !strings.HasSuffix(got, want) {
 			t.Errorf("status %d: verdict %q, want one that ends in %q", status, got, want)
 		}
-	}
-}
-
-func TestTheSummaryTellsWhatWasNotSent(t *testing.T) {
-	t.Parallel()
-	d := pipeline.Deployment{Outcome: pipeline.Succeeded, Strategy: "rolling", Revision: 2, Verdict: &pipeline.Verdict{Requests: 90, NotSent: 10, Partial: "p"}}
-	if got, want := resultOf(d).Summary, "rolling · revision 2 · 0 of 90 lost, 10 not sent, but see the verdict"; got != want {
-		t.Errorf("summary %q, want %q", got, want)
 	}
 }
 
 func TestAPasswordInTheURLIsNotShown(t *testing.T) {
 	t.Parallel()
 	const good, bad = "https://s3cret:s3cret@web.example.com/health?token=s3cret", "https://anna:s3cret@web.example.com:port/"
-	w, err := chooseProbe(nil, pipeline.Verify{URL: good})
+	w, err := Choose(nil, Config{Verify: pipeline.Verify{URL: good}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = chooseProbe(nil, pipeline.Verify{URL: bad})
-	for _, shown := range []string{w.name(), w.url(), shownURL(bad), fmt.Sprint(err)} {
+	_, err = Choose(nil, Config{Verify: pipeline.Verify{URL: bad}})
+	for _, shown := range []string{w.Name(), w.URL(), shownURL(bad), fmt.Sprint(err)} {
 		if strings.Contains(shown, "s3cret") || shown == "" {
 			t.Errorf("%q shows the password", shown)
 		}
@@ -147,18 +139,20 @@ func TestWhatToSendIsLookedAtBeforeAnythingIsDone(t *testing.T) {
 		{pipeline.Verify{From: "here"}, `verify.from: "here" is neither auto, direct, proxy nor pod`},
 		{pipeline.Verify{Method: "PUT"}, `verify.method: "PUT" is neither`},
 		{pipeline.Verify{Body: "x"}, `set verify.method to POST`},
+		{pipeline.Verify{URL: "http://web", From: "pod"}, `towline agent push`},
 		{pipeline.Verify{URL: "http://web", From: "proxy"}, `leave one of the two out`},
 		{pipeline.Verify{URL: "http://web", Path: "/x"}, `write the path into verify.url`},
 		{pipeline.Verify{URL: "web"}, `want an absolute http or https URL`},
 		{pipeline.Verify{Rate: -1}, `rate -1`},
 		{pipeline.Verify{Header: map[string]string{"A": "b\nC: d"}}, `characters that no header can have`},
 	} {
-		if _, err := chooseProbe(nil, c.verify); err == nil || !refusal.Is(err) || !strings.Contains(err.Error(), c.want) {
+		if _, err := Choose(nil, Config{Verify: c.verify}); err == nil || !refusal.Is(err) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.verify, err, c.want)
 		}
 	}
+	image := func(context.Context) (string, error) { return "", nil }
 	for _, good := range []pipeline.Verify{{}, {Method: "post", Body: "x"}, {URL: "http://web", From: "pod"}, {Off: true, Rate: -1}} {
-		if _, err := chooseProbe(nil, good); err != nil {
+		if _, err := Choose(nil, Config{Verify: good, AgentImage: image}); err != nil {
 			t.Errorf("%+v: %v", good, err)
 		}
 	}
@@ -171,7 +165,7 @@ func TestAServiceOfNobodyIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, foreign := range map[string]bool{"web": false, "wbe": true} {
-		w, err := chooseProbe(objects, pipeline.Verify{Service: name})
+		w, err := Choose(objects, Config{Verify: pipeline.Verify{Service: name}})
 		if err != nil || w.foreign != foreign {
 			t.Errorf("%s: foreign %v, want %v; %v", name, w.foreign, foreign, err)
 		}

@@ -1,4 +1,4 @@
-package deploy
+package verdict
 
 import (
 	"context"
@@ -19,7 +19,6 @@ import (
 	"github.com/towline/towline/internal/deploy/pullsecret"
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/deploy/rollout"
-	"github.com/towline/towline/internal/deploy/runbook"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -47,9 +46,8 @@ const (
 // podProber is a prober in a pod.
 type podProber struct {
 	*remote.Remote
-	cluster *kube.Cluster
-	log     *runbook.Runbook
-	place   kube.Ref // of the pod; its Secret has the same name
+	config Config
+	place  kube.Ref // of the pod; its Secret has the same name
 }
 
 var _ prober = (*podProber)(nil)
@@ -60,36 +58,36 @@ func via(place kube.Ref) string {
 }
 
 // fromPod begins to send requests from a pod of the application's namespace.
-func (w *watchman) fromPod(ctx context.Context, r *run) (prober, string, error) {
-	if r.AgentImage == nil {
+func (w *Watchman) fromPod(ctx context.Context) (prober, string, error) {
+	if w.AgentImage == nil {
 		return nil, "", errNoImage()
 	}
-	image, err := r.AgentImage(ctx)
+	image, err := w.AgentImage(ctx)
 	if err != nil {
 		return nil, "", fmt.Errorf("verify: find the agent's image: %w", err)
 	}
-	target := w.verify.URL
+	target := w.Verify.URL
 	if target == "" {
-		target, err = r.Cluster.ClusterURL(ctx, r.record.Namespace, w.service)
+		target, err = w.Cluster.ClusterURL(ctx, w.Namespace, w.service)
 		if _, none := errors.AsType[*kube.NoWayError](err); none {
 			return nil, "", refusal.New("verify.from: not from a pod: %v. Set verify.from to proxy, or verify.url", err)
 		}
 		if err != nil {
 			return nil, "", refusal.Or(err, "verify: %v", err)
 		}
-		if route, err := r.Cluster.ServiceURL(ctx, r.record.Namespace, w.service); err == nil && route.Public {
+		if route, err := w.Cluster.ServiceURL(ctx, w.Namespace, w.service); err == nil && route.Public {
 			w.public = route.URL + "/"
 		}
 	}
-	config := w.config(target)
-	name := fmt.Sprintf("towline-probe-%s-%s", r.record.App, strings.ToLower(rand.Text()[:6]))
-	place := kube.Ref{APIVersion: "v1", Kind: "Pod", Namespace: r.record.Namespace, Name: name}
+	config := w.load(target)
+	name := fmt.Sprintf("towline-probe-%s-%s", w.App, strings.ToLower(rand.Text()[:6]))
+	place := kube.Ref{APIVersion: "v1", Kind: "Pod", Namespace: w.Namespace, Name: name}
 	task := remote.Task{
-		URL: config.URL, Method: config.Method, Header: w.verify.Header, Body: config.Body, Rate: config.Rate,
+		URL: config.URL, Method: config.Method, Header: w.Verify.Header, Body: config.Body, Rate: config.Rate,
 		Patience: reachTime, Via: via(place), Token: rand.Text(),
 	}
-	p := &podProber{cluster: r.Cluster, log: r.log, place: place}
-	if err := p.begin(ctx, r, image, task); err != nil {
+	p := &podProber{config: w.Config, place: place}
+	if err := p.begin(ctx, image, task); err != nil {
 		p.remove()
 		return nil, "", err
 	}
@@ -102,35 +100,35 @@ func errNoImage() error {
 }
 
 // begin makes the Secret and the pod, and waits until the prober answers.
-func (p *podProber) begin(ctx context.Context, r *run, image string, task remote.Task) error {
+func (p *podProber) begin(ctx context.Context, image string, task remote.Task) error {
 	text, err := task.Encode()
 	if err != nil {
 		return refusal.New("verify: %v", err)
 	}
 	labels := map[string]string{
-		"app.kubernetes.io/managed-by": kube.FieldManager, proberLabel: r.record.App, proberRevisionLabel: strconv.Itoa(r.record.Revision),
+		"app.kubernetes.io/managed-by": kube.FieldManager, proberLabel: p.config.App, proberRevisionLabel: strconv.Itoa(p.config.Revision),
 	}
-	secret, err := p.cluster.CreateSecret(ctx, &corev1.Secret{
+	secret, err := p.config.Cluster.CreateSecret(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.place.Namespace, Name: p.place.Name, Labels: labels},
 		Data:       map[string][]byte{taskKey: []byte(text)},
 	})
 	if err != nil {
 		return refusal.Or(err, "verify.from: the prober's pod gets no Secret for its task: %v", err)
 	}
-	pod, err := proberPod(secret, image, proberLifeOf(r.settings, r.timeout))
+	pod, err := proberPod(secret, image, proberLifeOf(p.config.Longest))
 	if err != nil {
 		return err
 	}
-	if err := p.pullable(ctx, r.Pull, secret, pod); err != nil {
+	if err := p.pullable(ctx, secret, pod); err != nil {
 		return err
 	}
-	if _, err := p.cluster.Create(ctx, pod); err != nil {
+	if _, err := p.config.Cluster.Create(ctx, pod); err != nil {
 		return refusal.Or(err, "verify.from: the prober's pod is refused: %v. Set verify.from to proxy or direct to do without one", err)
 	}
-	r.log.Line("probe   pod %s with image %s   POST /api/v1/namespaces/%s/pods", p.place.Name, image, p.place.Namespace)
+	p.config.Log.Line("probe   pod %s with image %s   POST /api/v1/namespaces/%s/pods", p.place.Name, image, p.place.Namespace)
 	limited, cancel := context.WithTimeoutCause(ctx, proberStart, refusal.Deadline("it has not begun within %s", proberStart))
 	defer cancel()
-	if err := p.running(limited, r.Unschedulable); err != nil {
+	if err := p.running(limited); err != nil {
 		return err
 	}
 	return p.attach(limited, task.Token)
@@ -138,14 +136,14 @@ func (p *podProber) begin(ctx context.Context, r *run, image string, task remote
 
 // pullable gives the pod what it needs to pull from Towline's own registry: a
 // Secret of its own, which goes with the task's.
-func (p *podProber) pullable(ctx context.Context, from PullSource, task *corev1.Secret, pod *unstructured.Unstructured) error {
-	objects, _, err := pullsecret.Add([]manifest.Object{{Unstructured: pod}}, pullsecret.Config{App: p.place.Name, Host: from.Host, Password: from.Password})
+func (p *podProber) pullable(ctx context.Context, task *corev1.Secret, pod *unstructured.Unstructured) error {
+	objects, _, err := pullsecret.Add([]manifest.Object{{Unstructured: pod}}, pullsecret.Config{App: p.place.Name, Host: p.config.Host, Password: p.config.Password})
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
 	for _, o := range objects[1:] {
 		o.SetOwnerReferences([]metav1.OwnerReference{ownedBy(task)})
-		if _, err := p.cluster.Create(ctx, o.Unstructured); err != nil {
+		if _, err := p.config.Cluster.Create(ctx, o.Unstructured); err != nil {
 			return refusal.Or(err, "verify.from: the prober's pod gets no pull secret: %v", err)
 		}
 	}
@@ -157,17 +155,17 @@ func ownedBy(secret *corev1.Secret) metav1.OwnerReference {
 }
 
 // running waits until the pod runs, and says why it does not.
-func (p *podProber) running(ctx context.Context, unschedulable time.Duration) error {
+func (p *podProber) running(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changed := make(chan struct{}, 1)
-	pods := p.cluster.FollowPods(ctx, kube.Scope{Namespace: p.place.Namespace, Name: p.place.Name, Changed: func() {
+	pods := p.config.Cluster.FollowPods(ctx, kube.Scope{Namespace: p.place.Namespace, Name: p.place.Name, Changed: func() {
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
 	}})
-	judge := rollout.Pods{Cluster: p.cluster, Unschedulable: unschedulable}
+	judge := rollout.Pods{Cluster: p.config.Cluster, Unschedulable: p.config.Unschedulable}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -206,7 +204,7 @@ func (p *podProber) unheard(ctx context.Context, what string) error {
 
 // attach connects to the prober in the pod.
 func (p *podProber) attach(ctx context.Context, token string) error {
-	base, transport := p.cluster.PodProxy(p.place.Namespace, p.place.Name, proberPort)
+	base, transport := p.config.Cluster.PodProxy(p.place.Namespace, p.place.Name, proberPort)
 	attached, err := remote.Attach(ctx, remote.Config{URL: base, Transport: transport, Token: token})
 	if cause := context.Cause(ctx); err != nil && cause != nil && !refusal.Is(cause) {
 		return p.unheard(ctx, "does not answer")
@@ -294,11 +292,11 @@ func (p *podProber) stop() pipeline.Verdict {
 func (p *podProber) logged() (remote.Report, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), proberGone)
 	defer cancel()
-	return lastReport(ctx, p.cluster, p.place)
+	return p.config.lastReport(ctx, p.place)
 }
 
-func lastReport(ctx context.Context, cluster *kube.Cluster, place kube.Ref) (remote.Report, bool) {
-	text, err := cluster.LogTail(ctx, kube.LogRequest{Namespace: place.Namespace, Pod: place.Name, Container: "prober", Lines: 1})
+func (c Config) lastReport(ctx context.Context, place kube.Ref) (remote.Report, bool) {
+	text, err := c.Cluster.LogTail(ctx, kube.LogRequest{Namespace: place.Namespace, Pod: place.Name, Container: "prober", Lines: 1})
 	if err != nil {
 		return remote.Report{}, false
 	}
@@ -320,85 +318,15 @@ func (p *podProber) wake(ctx context.Context) error { return p.Wake(ctx) }
 func (p *podProber) remove() {
 	ctx, cancel := context.WithTimeout(context.Background(), proberGone)
 	defer cancel()
-	removeProber(ctx, p.cluster, p.place, p.log)
+	p.config.removeProber(ctx, p.place)
 }
 
-func removeProber(ctx context.Context, cluster *kube.Cluster, place kube.Ref, log *runbook.Runbook) {
+func (c Config) removeProber(ctx context.Context, place kube.Ref) {
 	secret := place
 	secret.Kind = "Secret"
 	for _, ref := range []kube.Ref{place, secret} {
-		if err := cluster.Delete(ctx, ref, ""); err != nil {
-			log.Line("probe   %s is left to the next deployment: %s", ref, err)
+		if err := c.Cluster.Delete(ctx, ref, ""); err != nil {
+			c.Log.Line("probe   %s is left to the next deployment: %s", ref, err)
 		}
 	}
-}
-
-// leftBehind finds the prober that an earlier process of this very deployment
-// has left behind, nil when there is none that can still be asked. All others
-// of the application are removed.
-func leftBehind(ctx context.Context, r *run) prober {
-	secrets, err := r.Cluster.Secrets(ctx, r.record.Namespace, proberLabel+"="+r.record.App)
-	if err != nil {
-		r.log.Line("probe   pods that may be left of earlier deployments cannot be looked for: %s", err)
-		return nil
-	}
-	var found *podProber
-	for _, secret := range secrets {
-		place := kube.Ref{APIVersion: "v1", Kind: "Pod", Namespace: secret.Namespace, Name: secret.Name}
-		if found == nil && secret.Labels[proberRevisionLabel] == strconv.Itoa(r.record.Revision) {
-			if found = reattach(ctx, r, place, secret.Data[taskKey]); found != nil {
-				continue
-			}
-		}
-		r.log.Line("probe   pod %s is left of an earlier deployment: removed", place.Name)
-		removeProber(ctx, r.Cluster, place, r.log)
-	}
-	if found == nil {
-		return nil
-	}
-	return found
-}
-
-// reattach connects to a prober that goes on, nil when it does not.
-func reattach(ctx context.Context, r *run, place kube.Ref, text []byte) *podProber {
-	task, err := remote.ParseTask(text)
-	if err != nil {
-		return nil
-	}
-	p := &podProber{cluster: r.Cluster, log: r.log, place: place}
-	if p.alive(ctx) {
-		limited, cancel := context.WithTimeout(ctx, proberStart)
-		defer cancel()
-		if err := p.attach(limited, task.Token); err == nil {
-			return p
-		}
-	}
-	if report, ok := lastReport(ctx, r.Cluster, place); ok {
-		r.log.Line("probe   pod %s has ended meanwhile; it had counted: %s", place.Name, report.Verdict)
-	}
-	return nil
-}
-
-// alive tells whether the pod runs and is to go on.
-func (p *podProber) alive(ctx context.Context) bool {
-	pod, err := p.cluster.Get(ctx, p.place)
-	if err != nil || pod.GetDeletionTimestamp() != nil {
-		return false
-	}
-	phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
-	return phase == string(corev1.PodRunning)
-}
-
-// sweepProbers removes what earlier deployments of the application have left
-// of their probers, and returns what the one of this very deployment had
-// counted, nil when there is none. Deployments that send no requests of their
-// own call it: those that measure nothing, and those that go on with a revert.
-func (r *run) sweepProbers(ctx context.Context) *pipeline.Verdict {
-	p := leftBehind(ctx, r)
-	if p == nil {
-		return nil
-	}
-	v := p.stop()
-	v.Hint = keepAliveHint(v)
-	return &v
 }

@@ -1,4 +1,4 @@
-package deploy
+package verdict
 
 import (
 	"context"
@@ -12,10 +12,10 @@ const (
 	wakePatience = time.Minute
 )
 
-// rest lets the prober send little while a person is waited for, which may take
+// Rest lets the prober send little while a person is waited for, which may take
 // hours, and returns what lets it send all again. The timeline says both. The
 // counts are none the worse: nothing is cut over meanwhile.
-func (w *watchman) rest(ctx context.Context, r *run) (wake func()) {
+func (w *Watchman) Rest(ctx context.Context) (wake func()) {
 	p := w.current()
 	if p == nil {
 		return func() {}
@@ -23,11 +23,11 @@ func (w *watchman) rest(ctx context.Context, r *run) (wake func()) {
 	limited, cancel := context.WithTimeout(ctx, restPatience)
 	defer cancel()
 	if err := p.rest(limited); err != nil {
-		r.log.Line("probe   goes on at its full rate: %s", err)
+		w.Log.Line("probe   goes on at its full rate: %s", err)
 		return func() {}
 	}
 	p.Mark("waits for a decision, 1 request/s")
-	r.log.Line("probe   sends 1 request/s until somebody decides")
+	w.Log.Line("probe   sends 1 request/s until somebody decides")
 	return func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakePatience)
 		defer cancel()
@@ -35,7 +35,7 @@ func (w *watchman) rest(ctx context.Context, r *run) (wake func()) {
 			return // It is renewed before the next step.
 		}
 		if err := p.wake(limited); err != nil {
-			r.log.Line("probe   cannot be told to send %d requests/s again: %s", w.rate(), err)
+			w.Log.Line("probe   cannot be told to send %d requests/s again: %s", w.Rate(), err)
 			return
 		}
 		p.Mark("decided")

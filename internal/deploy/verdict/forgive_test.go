@@ -1,13 +1,9 @@
-package deploy
+package verdict
 
 import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/towline/towline/internal/deploy/journal"
-	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/probe"
 )
@@ -57,30 +53,18 @@ func TestTheBudgetLeavesAsideOnlyWhatAnOldSetCuts(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		drain  []pipeline.Drain // of the set that goes
 		losses map[string]int
 		good   bool
 	}{
-		{"cut connections of a set that nobody has rehearsed", nil, map[string]int{"EOF": 1, "connection reset": 2, "connection closed": 3, "unexpected EOF": 1}, true},
-		{"cut connections of a set that cuts them", []pipeline.Drain{{Clean: false}}, map[string]int{"EOF": 1}, true},
-		{"cut connections of a set that cuts none", []pipeline.Drain{{Clean: true}}, map[string]int{"EOF": 1}, false},
-		{"errors of the new set", nil, map[string]int{"http 500": 1}, false},
-		{"answers that do not come", nil, map[string]int{"timeout": 1}, false},
-		{"new pods that take no connection", nil, map[string]int{"connection refused": 1}, false},
+		{"connections that the old set cuts", map[string]int{"EOF": 1, "connection reset": 2, "connection closed": 3, "unexpected EOF": 1}, true},
+		{"errors of the new set", map[string]int{"http 500": 1}, false},
+		{"answers that do not come", map[string]int{"timeout": 1}, false},
+		{"new pods that take no connection", map[string]int{"connection refused": 1}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			set := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"template": map[string]any{}}}}
-			hash, err := plan.ContentHash(set)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range c.drain {
-				c.drain[i].Template = hash
-			}
-			w := &watchman{}
-			r := &run{probe: w, journal: rehearsals(c.drain)}
-			defer r.forgiveSet(set)()
+			w := &Watchman{}
+			defer w.Forgive()()
 			if err := w.judge(verdict(c.losses)); (err == nil) != c.good {
 				t.Errorf("judged %v", err)
 			}
@@ -88,8 +72,8 @@ func TestTheBudgetLeavesAsideOnlyWhatAnOldSetCuts(t *testing.T) {
 	}
 	t.Run("a set after one that cuts its connections", func(t *testing.T) {
 		t.Parallel()
-		w := &watchman{}
-		w.forgive()()
+		w := &Watchman{}
+		w.Forgive()()
 		w.pardon.until = time.Now().Add(-time.Second)
 		if err := w.judge(verdict(map[string]int{})); err != nil {
 			t.Fatal(err)
@@ -115,15 +99,10 @@ func TestWhatADeadDeployerHasForgivenStaysForgiven(t *testing.T) {
 		"lost otherwise while the set went": {[]pipeline.Mark{{Text: "start"}, {Text: cuts, Lost: 3}}, 2, false},
 	} {
 		v := pipeline.Verdict{Lost: 3, KeepAlive: pipeline.Lane{Lost: 3, Losses: map[string]int{"EOF": c.cut, "timeout": 3 - c.cut}}, Marks: c.marks}
-		w := &watchman{}
+		w := &Watchman{}
 		w.takenUp(v)
 		if err := w.judge(v); (err == nil) != c.good {
 			t.Errorf("%s: judged %v", name, err)
 		}
 	}
-}
-
-// rehearsals is a journal that has these.
-func rehearsals(found []pipeline.Drain) *journal.Journal {
-	return &journal.Journal{Entries: []*journal.Entry{{Record: journal.Record{Deployment: pipeline.Deployment{Drain: found}}}}}
 }

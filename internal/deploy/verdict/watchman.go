@@ -1,7 +1,6 @@
-package deploy
+package verdict
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/kube"
-	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/probe"
 )
@@ -28,11 +26,14 @@ const (
 	budgetTick       = 200 * time.Millisecond // how often the losses are looked at
 )
 
-// watchman sends requests through a deployment and judges what is lost.
-type watchman struct {
+// Watchman sends requests through one deployment and judges what is lost; see
+// Choose. Its methods are called one after the other, as the deployment goes,
+// but for Mark and Forgive: steps that are carried out at the same time may
+// call these at the same time.
+type Watchman struct {
+	Config
 	service string // name, empty when a URL is given
 	foreign bool   // the Service is not one of the manifests
-	verify  pipeline.Verify
 
 	ending   sync.Once
 	mu       sync.Mutex
@@ -82,85 +83,37 @@ func (h here) wake(context.Context) error {
 
 var _ prober = here{}
 
-// chooseProbe finds what to send requests to, nil when nothing is to be sent.
-func chooseProbe(objects []manifest.Object, verify pipeline.Verify) (*watchman, error) {
-	if verify.Off {
-		return nil, nil
-	}
-	if err := checkVerify(verify); err != nil {
-		return nil, err
-	}
-	if verify.URL != "" {
-		return &watchman{verify: verify}, nil
-	}
-	if verify.Service != "" {
-		listed := slices.ContainsFunc(manifest.Services(objects), func(o manifest.Object) bool { return o.GetName() == verify.Service })
-		return &watchman{service: verify.Service, foreign: !listed, verify: verify}, nil
-	}
-	var names, exposed []string
-	for _, s := range serving(objects) {
-		names = append(names, s.GetName())
-		if kind, _ := s.Object["spec"].(map[string]any)["type"].(string); kind == "NodePort" || kind == "LoadBalancer" {
-			exposed = append(exposed, s.GetName())
-		}
-	}
-	switch {
-	case len(names) == 0:
-		return nil, nil
-	case len(names) == 1:
-		return &watchman{service: names[0], verify: verify}, nil
-	case len(exposed) == 1:
-		return &watchman{service: exposed[0], verify: verify}, nil
-	}
-	return nil, refusal.New("the application has several Services (%s) and it is not said which one to measure: "+
-		"set verify.service in the deploy action, or verify.off to measure nothing", strings.Join(names, ", "))
-}
-
-// serving are the Services that send requests to a Deployment's pods.
-func serving(objects []manifest.Object) []manifest.Object {
-	return manifest.Selecting(manifest.Services(objects), manifest.OfKind(objects, "apps", "Deployment"))
-}
-
-func (w *watchman) name() string {
-	if w.verify.URL != "" {
-		return shownURL(w.verify.URL)
-	}
-	return "Service " + w.service
-}
-
-func (w *watchman) rate() int { return cmp.Or(w.verify.Rate, probe.DefaultRate) }
-
-// begin starts to send requests before anything is changed. When there is
+// Begin starts to send requests before anything is changed. When there is
 // nobody yet to answer, or when requests are being lost already, it says so
-// and leaves it to conclude to measure what is left to measure: losses that
+// and leaves it to Conclude to measure what is left to measure: losses that
 // the deployment did not cause must not keep it from mending them.
-func (w *watchman) begin(ctx context.Context, r *run) error {
-	if w.takeUp(ctx, r) {
+func (w *Watchman) Begin(ctx context.Context) error {
+	if w.takeUp(ctx) {
 		return nil
 	}
 	if w.resumed {
-		r.log.Line("probe   what another process has counted before is lost: requests are counted from here on")
+		w.Log.Line("probe   what another process has counted before is lost: requests are counted from here on")
 	}
-	answered, err := w.answered(ctx, r)
+	answered, err := w.answered(ctx)
 	if err != nil || !answered {
 		return err
 	}
-	if err := w.start(ctx, r, 0); err != nil {
+	if err := w.start(ctx, 0); err != nil {
 		return err
 	}
 	v := w.collect(ctx, baselineRequests, baselineTime)
 	if v.Lost == 0 && v.Requests > 0 {
-		w.mark(countedFromHere)
+		w.Mark(countedFromHere)
 		w.arm()
-		r.log.Line("probe   %d requests to %s answered before the first change", v.Requests, v.Target)
+		w.Log.Line("probe   %d requests to %s answered before the first change", v.Requests, v.Target)
 		return nil
 	}
 	v = w.swap(nil).stop()
 	if refusals := refusedByAPIServer(v); refusals != "" {
-		return refusal.New("verify: no request reaches %s: %s. Let the account get services/proxy, or set verify.url, or verify.off to measure nothing", w.name(), refusals)
+		return refusal.New("verify: no request reaches %s: %s. Let the account get services/proxy, or set verify.url, or verify.off to measure nothing", w.Name(), refusals)
 	}
 	w.deferred = fmt.Sprintf("%d of %d requests were lost before the first change (%s)", v.Lost, v.Requests, causes(v))
-	r.log.Line("probe   %s: they are not this deployment's, so its requests are counted only once the new pods serve", w.deferred)
+	w.Log.Line("probe   %s: they are not this deployment's, so its requests are counted only once the new pods serve", w.deferred)
 	return nil
 }
 
@@ -170,8 +123,8 @@ const countedFromHere = "first change"
 // takeUp goes on with the prober that another process has left behind in a
 // pod, so that what was counted before is not lost. What others have left
 // behind is removed.
-func (w *watchman) takeUp(ctx context.Context, r *run) bool {
-	left := leftBehind(ctx, r)
+func (w *Watchman) takeUp(ctx context.Context) bool {
+	left := w.leftBehind(ctx)
 	if left == nil {
 		return false
 	}
@@ -184,12 +137,12 @@ func (w *watchman) takeUp(ctx context.Context, r *run) bool {
 	w.takenUp(first)
 	w.resumed = false
 	w.arm()
-	r.log.Line("probe   %s has gone on meanwhile: %s", first.Via, first)
+	w.Log.Line("probe   %s has gone on meanwhile: %s", first.Via, first)
 	return true
 }
 
 // swap replaces the prober and returns the one before.
-func (w *watchman) swap(p prober) prober {
+func (w *Watchman) swap(p prober) prober {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := w.prober
@@ -198,7 +151,7 @@ func (w *watchman) swap(p prober) prober {
 }
 
 // current is the prober, nil while no requests are sent.
-func (w *watchman) current() prober {
+func (w *Watchman) current() prober {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.prober
@@ -206,35 +159,35 @@ func (w *watchman) current() prober {
 
 // answered tells whether somebody can be there to answer requests. When the
 // Service has no ready endpoint yet, the measuring is put off.
-func (w *watchman) answered(ctx context.Context, r *run) (bool, error) {
-	if w.verify.URL != "" {
+func (w *Watchman) answered(ctx context.Context) (bool, error) {
+	if w.Verify.URL != "" {
 		return true, nil
 	}
-	ready, err := w.readyEndpoints(ctx, r)
+	ready, err := w.readyEndpoints(ctx)
 	if err != nil || ready > 0 {
 		return ready > 0, err
 	}
 	if w.foreign {
-		if err := w.mustExist(ctx, r); err != nil {
+		if err := w.mustExist(ctx); err != nil {
 			return false, err
 		}
 	}
-	w.deferred = fmt.Sprintf("%s had no ready endpoint before", w.name())
-	r.log.Line("probe   %s has no ready endpoint yet: requests are sent once the new pods serve", w.name())
+	w.deferred = fmt.Sprintf("%s had no ready endpoint before", w.Name())
+	w.Log.Line("probe   %s has no ready endpoint yet: requests are sent once the new pods serve", w.Name())
 	return false, nil
 }
 
 // mustExist refuses a Service that nobody makes, before anything is changed.
-func (w *watchman) mustExist(ctx context.Context, r *run) error {
-	_, err := r.Cluster.Get(ctx, kube.Ref{APIVersion: "v1", Kind: "Service", Namespace: r.record.Namespace, Name: w.service})
+func (w *Watchman) mustExist(ctx context.Context) error {
+	_, err := w.Cluster.Get(ctx, kube.Ref{APIVersion: "v1", Kind: "Service", Namespace: w.Namespace, Name: w.service})
 	if kube.IsNotFound(err) {
-		return refusal.New("verify.service: there is no Service %s, neither in the manifests nor in namespace %s", w.service, r.record.Namespace)
+		return refusal.New("verify.service: there is no Service %s, neither in the manifests nor in namespace %s", w.service, w.Namespace)
 	}
 	return err
 }
 
-func (w *watchman) readyEndpoints(ctx context.Context, r *run) (int, error) {
-	slices, err := r.Cluster.EndpointSlices(ctx, r.record.Namespace, w.service)
+func (w *Watchman) readyEndpoints(ctx context.Context) (int, error) {
+	slices, err := w.Cluster.EndpointSlices(ctx, w.Namespace, w.service)
 	if err != nil {
 		return 0, err
 	}
@@ -253,7 +206,7 @@ func (w *watchman) readyEndpoints(ctx context.Context, r *run) (int, error) {
 
 // collect waits until so many requests have met their fate, for a time at
 // most, and returns what has been counted.
-func (w *watchman) collect(ctx context.Context, requests int, atMost time.Duration) pipeline.Verdict {
+func (w *Watchman) collect(ctx context.Context, requests int, atMost time.Duration) pipeline.Verdict {
 	limit := time.After(atMost)
 	for {
 		v := w.snapshot()
@@ -270,23 +223,23 @@ func (w *watchman) collect(ctx context.Context, requests int, atMost time.Durati
 	}
 }
 
-func (w *watchman) snapshot() pipeline.Verdict {
+func (w *Watchman) snapshot() pipeline.Verdict {
 	if p := w.current(); p != nil {
 		return p.Snapshot()
 	}
 	return pipeline.Verdict{}
 }
 
-// mark puts a moment of the deployment onto the timeline of the verdict.
-func (w *watchman) mark(text string) {
+// Mark puts a moment of the deployment onto the timeline of the verdict.
+func (w *Watchman) Mark(text string) {
 	if p := w.current(); p != nil {
 		p.Mark(text)
 	}
 }
 
-// guard returns a context that ends as soon as more requests are lost than the
-// budget allows.
-func (w *watchman) guard(ctx context.Context) (guarded context.Context, stop func()) {
+// Guard returns a context that ends as soon as more requests are lost than the
+// budget allows, with the refusal as its cause, or when stop is called.
+func (w *Watchman) Guard(ctx context.Context) (guarded context.Context, stop func()) {
 	guarded, cancel := context.WithCancelCause(ctx)
 	go func() {
 		ticker := time.NewTicker(budgetTick)
@@ -307,14 +260,14 @@ func (w *watchman) guard(ctx context.Context) (guarded context.Context, stop fun
 }
 
 // arm makes the losses count.
-func (w *watchman) arm() {
+func (w *Watchman) arm() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.armed = true
 }
 
 // breach says that more is lost than the budget allows, once losses count.
-func (w *watchman) breach() error {
+func (w *Watchman) breach() error {
 	w.mu.Lock()
 	armed := w.armed
 	w.mu.Unlock()
@@ -324,40 +277,40 @@ func (w *watchman) breach() error {
 	return w.judge(w.snapshot())
 }
 
-// conclude sends requests for a moment longer and judges them all. The prober
+// Conclude sends requests for a moment longer and judges them all. The prober
 // is left running when it says no, to see the revert through.
-func (w *watchman) conclude(ctx context.Context, r *run) error {
+func (w *Watchman) Conclude(ctx context.Context) error {
 	window := afterRollout
 	if w.deferred != "" {
 		window = firstWindow
-		if err := w.start(ctx, r, reachTime); err != nil {
+		if err := w.start(ctx, reachTime); err != nil {
 			return err
 		}
 		w.arm()
 	}
-	w.mark("last requests")
+	w.Mark("last requests")
 	w.collect(ctx, 1<<30, window)
 	if err := w.judge(w.snapshot()); err != nil {
 		return err
 	}
-	final := w.verdict()
+	final := w.Verdict()
 	if final == nil {
-		r.log.Line("verdict none: no request could be sent in time, so that nothing is known of losses")
+		w.Log.Line("verdict none: no request could be sent in time, so that nothing is known of losses")
 		return nil
 	}
 	if err := w.judge(*final); err != nil {
 		return err
 	}
-	r.log.Line("verdict %s", final)
+	w.Log.Line("verdict %s", final)
 	if final.Hint != "" {
-		r.log.Line("        %s", final.Hint)
+		w.Log.Line("        %s", final.Hint)
 	}
 	return nil
 }
 
-// verdict stops the prober and returns the final counts, nil when nothing was
+// Verdict stops the prober and returns the final counts, nil when nothing was
 // measured: it never ran, or no request went out. Further calls return the same.
-func (w *watchman) verdict() *pipeline.Verdict {
+func (w *Watchman) Verdict() *pipeline.Verdict {
 	p := w.current()
 	if p == nil {
 		return nil
@@ -374,10 +327,10 @@ func (w *watchman) verdict() *pipeline.Verdict {
 	return w.final
 }
 
-// drop ends what this process has of the requests. Without a verdict the
+// Drop ends what this process has of the requests. Without a verdict the
 // deployment has not ended either: whoever takes it up again finds a prober in
-// a pod that has gone on.
-func (w *watchman) drop() {
+// a pod that has gone on. After Verdict it does nothing.
+func (w *Watchman) Drop() {
 	if p := w.current(); p != nil {
 		w.ending.Do(func() {
 			p.leave()
@@ -386,10 +339,10 @@ func (w *watchman) drop() {
 	}
 }
 
-// url is where the application answers, empty when that is not known.
-func (w *watchman) url() string {
-	if w.public != "" || w.verify.URL == "" {
+// URL is where the application answers, empty when that is not known.
+func (w *Watchman) URL() string {
+	if w.public != "" || w.Verify.URL == "" {
 		return w.public
 	}
-	return strings.TrimSuffix(shownURL(w.verify.URL), "?...")
+	return strings.TrimSuffix(shownURL(w.Verify.URL), "?...")
 }

@@ -1,4 +1,4 @@
-package deploy
+package verdict
 
 import (
 	"bufio"
@@ -18,8 +18,11 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
 
+	"github.com/towline/towline/internal/deploy/runbook"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/pipeline"
@@ -29,7 +32,7 @@ import (
 // target is an application in this process, behind a relay in a pod and its
 // Service, in a namespace of its own. It counts what it receives.
 type target struct {
-	*run
+	config   Config // of the deployments that measure it
 	received atomic.Int64
 	wrong    atomic.Int64 // requests that are not as they were to be sent
 	log      *waittest.Log
@@ -39,7 +42,6 @@ type target struct {
 // so many on one connection, when that is not 0.
 func serveTarget(t *testing.T, cluster *kube.Cluster, hangUp int, want func(*http.Request, string) bool) *target {
 	t.Helper()
-	take(t, places)
 	straight := kubetest.Connect(t) // cluster may be a way with faults
 	server, err := url.Parse(straight.Server)
 	if err != nil {
@@ -62,10 +64,12 @@ func serveTarget(t *testing.T, cluster *kube.Cluster, hangUp int, want func(*htt
 		}
 	})
 	namespace := kubetest.Namespace(t, straight)
-	deployer := New(Config{Cluster: cluster, AgentImage: agentImage(t)})
-	x.run = deployer.newRun("web", x.log, nil)
-	x.record.Namespace, x.record.Revision = namespace, 2
-	x.service(t, listener.Addr())
+	made := madeImages(t)
+	x.config = Config{
+		Cluster: cluster, Log: runbook.New(x.log, nil), App: "web", Namespace: namespace, Revision: 2,
+		AgentImage: made.agentImage, Unschedulable: time.Minute,
+	}
+	x.service(t, made.relay, listener.Addr())
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the runbook:\n%s", x.log)
@@ -101,11 +105,10 @@ func (x *target) serve(conn net.Conn, hangUp int, want func(*http.Request, strin
 
 // service makes a Service whose one pod leads out of the cluster to this
 // process: the API server's proxy goes to pods only.
-func (x *target) service(t *testing.T, address net.Addr) {
+func (x *target) service(t *testing.T, relay string, address net.Addr) {
 	t.Helper()
-	b := &bundle{cluster: kubetest.Connect(t), namespace: x.record.Namespace}
-	b.applyAs(t, "test", `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}}`)
-	b.applyAs(t, "test", fmt.Sprintf(`
+	x.apply(t, `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}}`)
+	x.apply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
 metadata: {name: relay, labels: {app: web}}
@@ -118,9 +121,9 @@ spec:
     args: ["%s"]
     readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
     securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
-`, relayImage(t), address))
+`, relay, address))
 	waittest.Until(t, "the Service has an endpoint", func() bool {
-		slices, err := x.Cluster.EndpointSlices(t.Context(), x.record.Namespace, "web")
+		slices, err := x.config.Cluster.EndpointSlices(t.Context(), x.config.Namespace, "web")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,12 +131,29 @@ spec:
 	})
 }
 
-func (x *target) watchman(t *testing.T, verify pipeline.Verify) *watchman {
+// apply applies an object of the target's namespace as somebody else would.
+func (x *target) apply(t *testing.T, document string) {
+	t.Helper()
+	var object unstructured.Unstructured
+	if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
+		t.Fatal(err)
+	}
+	if object.GetKind() != "Namespace" {
+		object.SetNamespace(x.config.Namespace)
+	}
+	if _, err := kubetest.Connect(t).Apply(t.Context(), &object, kube.ApplyOptions{Manager: "test", Force: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (x *target) watchman(t *testing.T, verify pipeline.Verify) *Watchman {
 	t.Helper()
 	if err := checkVerify(verify); err != nil {
 		t.Fatal(err)
 	}
-	w := &watchman{service: "web", verify: verify}
+	config := x.config
+	config.Verify = verify
+	w := &Watchman{Config: config, service: "web"}
 	t.Cleanup(func() {
 		x.verifyEnds(t, w)
 	})
@@ -141,8 +161,8 @@ func (x *target) watchman(t *testing.T, verify pipeline.Verify) *watchman {
 }
 
 // verifyEnds ends the requests and checks that nothing of them is left.
-func (x *target) verifyEnds(t *testing.T, w *watchman) {
-	w.verdict()
+func (x *target) verifyEnds(t *testing.T, w *Watchman) {
+	w.Verdict()
 	if err := x.left(); err != nil {
 		t.Error(err)
 	}
@@ -154,7 +174,7 @@ func (x *target) left() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, kind := range []string{"Pod", "Secret"} {
-		objects, err := x.Cluster.List(ctx, schema.GroupVersionKind{Version: "v1", Kind: kind}, x.record.Namespace, proberLabel)
+		objects, err := x.config.Cluster.List(ctx, schema.GroupVersionKind{Version: "v1", Kind: kind}, x.config.Namespace, proberLabel)
 		if err != nil {
 			return err
 		}
@@ -167,9 +187,9 @@ func (x *target) left() error {
 	return nil
 }
 
-func startWell(t *testing.T, x *target, w *watchman) {
+func startWell(t *testing.T, x *target, w *Watchman) {
 	t.Helper()
-	if err := w.start(t.Context(), x.run, reachTime); err != nil {
+	if err := w.start(t.Context(), reachTime); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -207,7 +227,7 @@ func TestEachWayCountsWhatIsLost(t *testing.T) {
 			w := x.watchman(t, c.verify)
 			startWell(t, x, w)
 			w.collect(t.Context(), 300, time.Minute)
-			v := *w.verdict()
+			v := *w.Verdict()
 			if got := int(x.received.Load()); got != v.Requests && (!c.repeats || got < v.Requests) {
 				t.Errorf("the application received %d requests: %+v", got, v)
 			}
@@ -231,7 +251,7 @@ func TestEachWayCountsWhatIsLost(t *testing.T) {
 func TestAWayThatIsNotOpenIsNamed(t *testing.T) {
 	t.Parallel()
 	x := serveTarget(t, kubetest.Connect(t), 0, nil)
-	good := x.AgentImage
+	good := x.config.AgentImage
 	for _, c := range []struct {
 		name, from, want string
 		image            func(context.Context) (string, error)
@@ -243,33 +263,32 @@ func TestAWayThatIsNotOpenIsNamed(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x.AgentImage = c.image
+			x.config.AgentImage = c.image
 			w := x.watchman(t, pipeline.Verify{From: c.from})
-			err := w.start(t.Context(), x.run, 0)
+			err := w.start(t.Context(), 0)
 			if err == nil || !containsAny(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}
 	t.Run("without a way straight to it", func(t *testing.T) {
-		b := &bundle{cluster: kubetest.Connect(t), namespace: x.record.Namespace}
-		b.applyAs(t, "test", `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: ClusterIP, ports: [{port: 80, targetPort: 8080}]}}`)
-		err := x.watchman(t, pipeline.Verify{From: "direct"}).start(t.Context(), x.run, 0)
+		x.apply(t, `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: ClusterIP, ports: [{port: 80, targetPort: 8080}]}}`)
+		err := x.watchman(t, pipeline.Verify{From: "direct"}).start(t.Context(), 0)
 		if err == nil || !strings.Contains(err.Error(), "Set verify.from to pod or proxy") {
 			t.Errorf("direct: %v", err)
 		}
-		x.AgentImage = func(context.Context) (string, error) { return "", fmt.Errorf("the registry is full") }
+		x.config.AgentImage = func(context.Context) (string, error) { return "", fmt.Errorf("the registry is full") }
 		w := x.watchman(t, pipeline.Verify{})
 		startWell(t, x, w)
 		w.collect(t.Context(), 20, time.Minute)
-		if v := w.verdict(); v.Via != "the API server's service proxy" || !strings.Contains(x.log.String(), "the registry is full") {
+		if v := w.Verdict(); v.Via != "the API server's service proxy" || !strings.Contains(x.log.String(), "the registry is full") {
 			t.Errorf("auto went by %s:\n%s", v.Via, x.log)
 		}
-		x.AgentImage = good
+		x.config.AgentImage = good
 		w = x.watchman(t, pipeline.Verify{})
 		startWell(t, x, w)
 		w.collect(t.Context(), 20, time.Minute)
-		if v := w.verdict(); !strings.HasPrefix(v.Via, "pod ") {
+		if v := w.Verdict(); !strings.HasPrefix(v.Via, "pod ") {
 			t.Errorf("auto went by %s:\n%s", v.Via, x.log)
 		}
 	})
@@ -287,12 +306,11 @@ func containsAny(text, words string) bool {
 func TestAProberPodIsAllowedWhereLeastIs(t *testing.T) {
 	t.Parallel()
 	x := serveTarget(t, kubetest.Connect(t), 0, nil)
-	b := &bundle{cluster: x.Cluster}
-	b.applyAs(t, "test", fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}}`, x.record.Namespace))
+	x.apply(t, fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}}`, x.config.Namespace))
 	w := x.watchman(t, pipeline.Verify{From: "pod"})
 	startWell(t, x, w)
 	w.collect(t.Context(), 50, time.Minute)
-	pods, err := x.Cluster.List(t.Context(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, x.record.Namespace, proberLabel)
+	pods, err := x.config.Cluster.List(t.Context(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, x.config.Namespace, proberLabel)
 	if err != nil || len(pods) != 1 {
 		t.Fatalf("%d pods, %v", len(pods), err)
 	}
@@ -305,7 +323,7 @@ func TestAProberPodIsAllowedWhereLeastIs(t *testing.T) {
 			t.Errorf("the pod has %s: %s", never, text)
 		}
 	}
-	if v := w.verdict(); v.Lost != 0 || v.Requests < 50 {
+	if v := w.Verdict(); v.Lost != 0 || v.Requests < 50 {
 		t.Errorf("verdict %+v", v)
 	}
 }
@@ -318,13 +336,13 @@ func TestAProberPodOutlivesTheWayToIt(t *testing.T) {
 	startWell(t, x, w)
 	before := w.collect(t.Context(), 50, time.Minute).Requests
 	proxy.Arm(kubetest.Faults{Rules: []kubetest.Rule{{Fault: kubetest.Away, For: 3 * time.Second}}})
-	_, _ = x.Cluster.Services(t.Context(), x.record.Namespace) // it is this that makes the server go away
+	_, _ = x.config.Cluster.Services(t.Context(), x.config.Namespace) // it is this that makes the server go away
 	if len(proxy.Hits()) == 0 {
 		t.Fatal("the API server did not go away")
 	}
-	w.mark("while the API server is away")
+	w.Mark("while the API server is away")
 	after := w.collect(t.Context(), before+500, time.Minute)
-	v := *w.verdict()
+	v := *w.Verdict()
 	if after.Requests < before+500 || v.Requests != int(x.received.Load()) || v.Lost != 0 || v.Partial != "" {
 		t.Errorf("%d requests before, the application received %d: %+v", before, x.received.Load(), v)
 	}
@@ -343,49 +361,16 @@ func TestALostProberPodIsSaidInTheVerdict(t *testing.T) {
 	if !ok {
 		t.Fatal("the prober is in no pod")
 	}
-	if err := x.Cluster.Delete(t.Context(), p.place, ""); err != nil {
+	if err := x.config.Cluster.Delete(t.Context(), p.place, ""); err != nil {
 		t.Fatal(err)
 	}
 	waittest.Until(t, "the pod has gone", func() bool {
-		_, err := x.Cluster.Get(t.Context(), p.place)
+		_, err := x.config.Cluster.Get(t.Context(), p.place)
 		return kube.IsNotFound(err)
 	})
-	v := *w.verdict()
+	v := *w.Verdict()
 	if v.Requests < before.Requests || !strings.Contains(v.Partial, "the prober's pod was lost") {
 		t.Errorf("%d requests before: %+v", before.Requests, v)
-	}
-}
-
-func TestADeploymentIsMeasuredFromAPod(t *testing.T) {
-	b := setup(t)
-	image := webImage(t)
-	b.config.AgentImage = agentImage(t)
-	inside := strings.Replace(webService, "  type: NodePort\n", "", 1)
-	request := b.request()
-	request.Verify = pipeline.Verify{From: "pod", Budget: 1 << 20} // What is lost on a busy machine is another test's matter.
-	b.write(t, web(image, 2, "VERSION=1", "MODE=graceful")+ready, inside)
-	first := b.deployWell(t, request)
-	if first.Verdict == nil || !strings.Contains(first.Verdict.Partial, "after the rollout only") || !strings.HasPrefix(first.Verdict.Via, "pod ") {
-		t.Errorf("first verdict %+v", first.Verdict)
-	}
-	b.write(t, web(image, 2, "VERSION=2", "MODE=graceful")+ready, inside)
-	second := b.deployWell(t, request)
-	v := second.Verdict
-	if v == nil || v.Partial != "" || v.Requests < 100 || !strings.HasPrefix(v.Via, "pod ") || v.Timeline == nil || v.Marks[1].Text != countedFromHere {
-		t.Errorf("second verdict %+v", v)
-	}
-	x := &target{run: New(b.config).newRun("web", nil, nil)}
-	x.record.Namespace = b.namespace
-	if err := x.left(); err != nil {
-		t.Error(err)
-	}
-	kept, err := New(b.config).History(t.Context(), b.namespace, "web")
-	if err != nil || len(kept) != 2 {
-		t.Fatalf("%d deployments, %v", len(kept), err)
-	}
-	text, err := json.Marshal(kept[0].Verdict)
-	if err != nil || len(text) > 8<<10 || kept[0].Verdict.Requests != v.Requests {
-		t.Errorf("the journal keeps %d bytes: %s %v", len(text), text, err)
 	}
 }
 
@@ -398,13 +383,14 @@ func TestTheDeployerThatIsKilledWhileAPodCounts(t *testing.T) {
 	if !ok {
 		return // It is the child of the next test.
 	}
-	r := New(Config{Cluster: kubetest.Connect(t), AgentImage: func(context.Context) (string, error) { return image, nil }}).newRun("web", os.Stdout, nil)
-	r.record.Namespace, r.record.Revision = namespace, 2
-	w := &watchman{service: "web", verify: pipeline.Verify{From: "pod"}}
-	if err := w.begin(t.Context(), r); err != nil {
+	w := &Watchman{service: "web", Config: Config{
+		Cluster: kubetest.Connect(t), Log: runbook.New(os.Stdout, nil), App: "web", Namespace: namespace, Revision: 2, Verify: pipeline.Verify{From: "pod"},
+		AgentImage: func(context.Context) (string, error) { return image, nil }, Unschedulable: time.Minute,
+	}}
+	if err := w.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.mark("switch")
+	w.Mark("switch")
 	w.collect(t.Context(), 200, time.Minute)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
@@ -412,12 +398,12 @@ func TestTheDeployerThatIsKilledWhileAPodCounts(t *testing.T) {
 func TestNothingThatAPodCountsIsLostWithItsDeployer(t *testing.T) {
 	t.Parallel()
 	x := serveTarget(t, kubetest.Connect(t), 0, nil)
-	image, err := x.AgentImage(t.Context())
+	image, err := x.config.AgentImage(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheDeployerThatIsKilledWhileAPodCounts$")
-	child.Env = append(os.Environ(), childWatch+"="+x.record.Namespace+" "+image)
+	child.Env = append(os.Environ(), childWatch+"="+x.config.Namespace+" "+image)
 	out, _ := child.CombinedOutput()
 	if child.ProcessState == nil || child.ProcessState.ExitCode() != -1 {
 		t.Fatalf("the process was to be killed:\n%s", out)
@@ -425,14 +411,14 @@ func TestNothingThatAPodCountsIsLostWithItsDeployer(t *testing.T) {
 	counted := int(x.received.Load())
 	w := x.watchman(t, pipeline.Verify{From: "pod"})
 	w.resumed = true
-	if err := w.begin(t.Context(), x.run); err != nil {
+	if err := w.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	v := w.collect(t.Context(), counted+100, time.Minute)
 	if v.Requests < counted+100 {
 		t.Errorf("%d requests were counted when the deployer died, then %d", counted, v.Requests)
 	}
-	v = *w.verdict()
+	v = *w.Verdict()
 	if v.Requests != int(x.received.Load()) || v.Lost != 0 || v.Partial != "" || len(v.Marks) < 3 || v.Marks[1].Text != countedFromHere || v.Marks[2].Text != "switch" {
 		t.Errorf("the application received %d requests: %+v", x.received.Load(), v)
 	}
@@ -444,21 +430,19 @@ func TestWhatEarlierDeploymentsHaveLeftIsRemoved(t *testing.T) {
 	w := x.watchman(t, pipeline.Verify{From: "pod"})
 	startWell(t, x, w)
 	w.collect(t.Context(), 20, time.Minute)
-	w.drop() // as an interrupted deployment does
+	w.Drop() // as an interrupted deployment does
 	if err := x.left(); err == nil {
 		t.Fatal("an interrupted deployment has removed its prober")
 	}
-	next := New(x.Config).newRun("web", x.log, nil)
-	next.record = x.record
-	next.record.Revision++
 	second := x.watchman(t, pipeline.Verify{From: "direct"})
-	if err := second.begin(t.Context(), next); err != nil {
+	second.Revision++
+	if err := second.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.left(); err != nil {
 		t.Error(err)
 	}
-	if v := second.verdict(); v.Lost > 0 || v.Partial != "" {
+	if v := second.Verdict(); v.Lost > 0 || v.Partial != "" {
 		t.Errorf("verdict %+v", v)
 	}
 }

@@ -1,10 +1,8 @@
-package deploy
+package verdict
 
 import (
 	"slices"
 	"time"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/probe"
@@ -67,12 +65,13 @@ func cutKept(v pipeline.Verdict) (cut int) {
 	return cut
 }
 
-// forgive leaves the connections that a set cuts when it ends outside the
+// Forgive leaves the connections that a set cuts when it ends outside the
 // budget, until the function that it returns is called when its pods have gone.
 // To go back would cut the connections to the new set as well, and would keep
 // people from ever shipping the mend. The verdict counts these losses as it
 // counts all others, and names their cause.
-func (w *watchman) forgive() (gone func()) {
+func (w *Watchman) Forgive() (gone func()) {
+	w.Mark(cuts)
 	cut := cutKept(w.snapshot())
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -90,7 +89,7 @@ const cuts = "old pods go, what they cut is left aside"
 // takenUp leaves aside what an earlier process of this deployment did: the cut
 // connections of a prober that has gone on, as far as they fall into the time
 // since a set has begun to go.
-func (w *watchman) takenUp(v pipeline.Verdict) {
+func (w *Watchman) takenUp(v pipeline.Verdict) {
 	lost := 0
 	if at := slices.IndexFunc(v.Marks, func(m pipeline.Mark) bool { return m.Text == cuts }); at >= 0 {
 		for _, m := range v.Marks[at:] {
@@ -103,23 +102,8 @@ func (w *watchman) takenUp(v pipeline.Verdict) {
 }
 
 // forgiven is how many of the losses are left aside.
-func (w *watchman) forgiven(v pipeline.Verdict) int {
+func (w *Watchman) forgiven(v pipeline.Verdict) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.pardon.of(cutKept(v), time.Now())
-}
-
-// forgiveSet forgives what a set cuts whose application does so: its rehearsal
-// has said it, or nobody has rehearsed it. The function that it returns is to be
-// called when the set has gone.
-func (r *run) forgiveSet(live *unstructured.Unstructured) (gone func()) {
-	found, known := r.rehearsed(live)
-	if known && (r.leaving == nil || !found.Clean) { // The hint of the verdict names the one that explains losses.
-		r.leaving = &found
-	}
-	if r.probe == nil || known && found.Clean {
-		return func() {}
-	}
-	r.probe.mark(cuts)
-	return r.probe.forgive()
 }
