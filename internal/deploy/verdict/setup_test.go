@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"context"
-	"flag"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,12 +13,9 @@ import (
 	"github.com/towline/towline/internal/kube/kubetest"
 )
 
-// The tests wait for pods, not for the processor.
+// No more tests run at a time than there are processors: they count losses, and
+// the load alone would lose requests.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		panic(err)
-	}
 	code := m.Run()
 	if shared.registry != nil {
 		shared.registry.Close()
