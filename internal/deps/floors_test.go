@@ -19,7 +19,7 @@ const module = "github.com/towline/towline/internal/"
 // introduced to each other in app.
 var floors = [][]string{
 	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "config", "checkout", "drain", "waittest"},
-	{"definition", "kube", "store", "report", "probe", "client", "localkube"},
+	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge"},
 	{"source", "engine", "build", "image", "deploy", "agent"},
 	{"server"},
 	{"app"},

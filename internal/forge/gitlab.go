@@ -1,0 +1,76 @@
+package forge
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+)
+
+type lab struct {
+	Kind    string `json:"object_kind"`
+	Ref     string `json:"ref"`
+	Before  string `json:"before"`
+	After   string `json:"after"`
+	Project struct {
+		Path    string `json:"path_with_namespace"`
+		HTTPURL string `json:"git_http_url"`
+	} `json:"project"`
+	Commits []commit `json:"commits"`
+	Request struct {
+		IID             int    `json:"iid"`
+		Action          string `json:"action"`
+		Title           string `json:"title"`
+		SourceBranch    string `json:"source_branch"`
+		TargetBranch    string `json:"target_branch"`
+		SourceProjectID *int   `json:"source_project_id"`
+		TargetProjectID *int   `json:"target_project_id"`
+		OldRevision     string `json:"oldrev"`
+		LastCommit      struct {
+			ID string `json:"id"`
+		} `json:"last_commit"`
+	} `json:"object_attributes"`
+}
+
+// parseGitLab reads the messages of GitLab. What has happened stands in the
+// body, which is signed, as well as in a header, which is not.
+func parseGitLab(header http.Header, body []byte) (Event, error) {
+	e := Event{Type: Other, Delivery: cmp.Or(
+		header.Get("Webhook-Id"), header.Get("Idempotency-Key"), header.Get("X-Gitlab-Event-Uuid"))}
+	m, err := decode[lab](body)
+	if err != nil {
+		return Event{}, err
+	}
+	e.Repository = Repository{Name: m.Project.Path, CloneURL: m.Project.HTTPURL}
+	switch m.Kind {
+	case "push", "tag_push":
+		e.Type = PushEvent
+		e.Pushes = []Push{{Ref: m.Ref, Before: m.Before, After: m.After, Paths: paths(m.Commits)}}
+	case "merge_request":
+		return m.pull(e), nil
+	}
+	return e, nil
+}
+
+func (m lab) pull(e Event) Event {
+	r := m.Request
+	actions := map[string]Action{"open": Opened, "reopen": Opened, "update": Updated, "merge": Closed, "close": Closed}
+	action, ok := actions[r.Action]
+	// Without an old revision no code has changed, only a label or the title.
+	if !ok || action == Updated && r.OldRevision == "" {
+		return e
+	}
+	e.Type = PullRequestEvent
+	e.PullRequest = &PullRequest{
+		Number: r.IID,
+		Action: action,
+		Merged: r.Action == "merge",
+		Source: r.SourceBranch,
+		Target: r.TargetBranch,
+		Head:   r.LastCommit.ID,
+		Before: r.OldRevision,
+		Fork:   r.SourceProjectID == nil || r.TargetProjectID == nil || *r.SourceProjectID != *r.TargetProjectID,
+		Ref:    fmt.Sprintf("refs/merge-requests/%d/head", r.IID),
+		Title:  r.Title,
+	}
+	return e
+}

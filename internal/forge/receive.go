@@ -1,0 +1,130 @@
+package forge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// ErrNoHook is what Hooks returns when there is no webhook of that name.
+var ErrNoHook = errors.New("there is no such webhook")
+
+// Hooks knows the webhooks that were set up. It is asked once per message.
+type Hooks interface {
+	// Hook returns the webhook of that name, or ErrNoHook.
+	Hook(ctx context.Context, name string) (Hook, error)
+}
+
+// Deliveries remembers which messages were taken. Its calls may overlap.
+type Deliveries interface {
+	// TakeDelivery remembers the keys of a message, all or none, and says
+	// whether all of them were new. It is the one point at which two copies
+	// of a message that arrive together are told apart.
+	TakeDelivery(ctx context.Context, hook string, keys []string, at time.Time) (fresh bool, err error)
+	// ForgetDelivery takes back what TakeDelivery remembered, so that the
+	// forge may send the message again.
+	ForgetDelivery(ctx context.Context, hook string, keys []string) error
+}
+
+// Receiver answers the forges' webhooks. The name of the webhook is the
+// request's path value "name": mux.Handle("POST /hooks/{name}", receiver).
+type Receiver struct {
+	Hooks      Hooks
+	Deliveries Deliveries
+	// Take acts on an event of the webhook, once for each. Forges wait no more
+	// than ten seconds, so it should note what is to be done and return. An
+	// error is answered with 500, and the message can be sent again.
+	Take   func(ctx context.Context, hook string, event Event) error
+	Logger *slog.Logger
+	Now    func() time.Time // default time.Now
+}
+
+// The answers to the sender, who shows them to the people who look for the
+// reason why nothing has happened.
+const (
+	answerTaken     = "taken"
+	answerPing      = "the webhook works"
+	answerOther     = "nothing to do: this event is not watched"
+	answerDuplicate = "nothing to do: this message has been taken before"
+	// An unknown name and a wrong signature look the same from outside, so
+	// that nobody can try out names.
+	answerUnsigned = "there is no such webhook, or the message is not signed with its secret"
+)
+
+// ServeHTTP answers with one line of text: 200 also for what has no effect,
+// such as a message that is sent again; 401 for one that is not signed; 413 and
+// 400 for one that cannot be read; 500 when it should be sent again.
+func (r Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	name := req.PathValue("name")
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, MaxBody))
+	if err != nil {
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			http.Error(w, fmt.Sprintf("the message has more than %d bytes", MaxBody), http.StatusRequestEntityTooLarge)
+			return
+		}
+		http.Error(w, "the message did not arrive whole", http.StatusBadRequest)
+		return
+	}
+	answer, err := r.receive(req.Context(), name, req.Header, body)
+	if err == nil {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintln(w, answer)
+		return
+	}
+	status := StatusCode(err)
+	log := r.Logger.With("webhook", line(name), "remote", req.RemoteAddr, "error", err)
+	switch status {
+	case http.StatusUnauthorized:
+		log.Warn("webhook refused")
+		http.Error(w, answerUnsigned, status)
+	case http.StatusInternalServerError:
+		log.Error("webhook not taken; the forge may send it again")
+		http.Error(w, "the message could not be taken now; send it again", status)
+	default:
+		log.Warn("webhook refused")
+		http.Error(w, err.Error(), status)
+	}
+}
+
+// receive acts on one message and returns the answer.
+func (r Receiver) receive(ctx context.Context, name string, header http.Header, body []byte) (string, error) {
+	hook, err := r.Hooks.Hook(ctx, name)
+	if errors.Is(err, ErrNoHook) {
+		return "", &Error{Kind: ErrUnsigned, Message: ErrNoHook.Error()}
+	}
+	if err != nil {
+		return "", fmt.Errorf("find webhook: %w", err)
+	}
+	event, err := hook.Parse(header, body)
+	if err != nil {
+		return "", err
+	}
+	switch event.Type {
+	case Ping:
+		return answerPing, nil
+	case Other:
+		return answerOther, nil
+	}
+	now := time.Now
+	if r.Now != nil {
+		now = r.Now
+	}
+	fresh, err := r.Deliveries.TakeDelivery(ctx, name, event.Keys, now())
+	if err != nil {
+		return "", fmt.Errorf("remember delivery: %w", err)
+	}
+	if !fresh {
+		return answerDuplicate, nil
+	}
+	if err := r.Take(ctx, name, event); err != nil {
+		// Also when the forge has hung up.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return "", errors.Join(fmt.Errorf("take %s: %w", event.Type, err), r.Deliveries.ForgetDelivery(ctx, name, event.Keys))
+	}
+	return answerTaken, nil
+}
