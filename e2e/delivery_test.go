@@ -22,6 +22,7 @@ func TestDemo(t *testing.T) {
 	demoNamespace.Lock()
 	defer demoNamespace.Unlock()
 	data := t.TempDir()
+	keep := warm(t, "demo", filepath.Join(data, "demo"), "web")
 	cmd := exec.CommandContext(t.Context(), program, "--data", data, "demo", "--once", "-o", "json", "--listen", "127.0.0.1:0")
 	var talk strings.Builder
 	cmd.Stderr = &talk
@@ -77,6 +78,7 @@ func TestDemo(t *testing.T) {
 	if !strings.HasPrefix(body, "Bonjour from commit ") {
 		t.Errorf("the application says %q", body)
 	}
+	keep()
 	demoDown(t, data)
 }
 
@@ -144,6 +146,7 @@ func TestFailingTestKeepsTheOldRelease(t *testing.T) {
 	t.Parallel()
 	name := unique(t, "red")
 	s := start(t)
+	keep := warm(t, "red", s.data, name)
 	files := compiled(t, name, true)
 	repo := s.repository(name, files)
 	first := s.await(repo.push("First").ID)
@@ -178,4 +181,5 @@ func TestFailingTestKeepsTheOldRelease(t *testing.T) {
 	if out, talk, code := s.run("deployments", name); code != 0 || strings.Count(out, name) < 3 {
 		t.Errorf("deployments: code %d\n%s%s", code, out, talk)
 	}
+	keep()
 }

@@ -50,9 +50,8 @@ func TestDemoOnANamedCluster(t *testing.T) {
 
 // compiled is the Go example, moved to a pipeline of its own, with a program
 // that was compiled before and reads its greeting from the source file: TestDemo
-// compiles the example, which takes a minute of processor, and waits as long as
-// deployments do by default. With tested it keeps
-// its stage Test, whose one test compiles quickly.
+// compiles the example, and waits as long as deployments do by default. With
+// tested it keeps its stage Test, whose one test compiles quickly.
 func compiled(t *testing.T, as string, tested bool) map[string]string {
 	t.Helper()
 	files := example(t, "go-web", as)
