@@ -9,6 +9,7 @@ import (
 
 	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/deploy/runbook"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -54,15 +55,15 @@ func (d *Deployer) decide(ctx context.Context, request DecideRequest, choice jou
 	if err != nil {
 		return pipeline.Deployment{}, err
 	}
-	r := d.newRun(request.App, request.Log, request.Progress)
+	log := runbook.New(request.Log, request.Progress)
 	decision := journal.Decision{Revision: e.Revision(), Choice: choice, By: request.By, At: d.Now(), Reason: request.Reason}
 	err = j.Decide(ctx, decision)
 	if decided, ok := errors.AsType[*journal.DecidedError](err); ok && decided.Choice == choice {
-		r.log.Line("decide  %s", decided) // What follows of it may have got no further.
+		log.Line("decide  %s", decided) // What follows of it may have got no further.
 	} else if err != nil {
 		return e.Deployment, err
 	} else {
-		r.log.Line("decide  revision %d of %s: %s", e.Revision(), request.App, decision)
+		log.Line("decide  revision %d of %s: %s", e.Revision(), request.App, decision)
 	}
 	if request.Leave {
 		return e.Deployment, nil
@@ -114,10 +115,7 @@ type ResumeRequest struct {
 // process is gone it is carried to its end, with the settings that the journal
 // has kept of it.
 func (d *Deployer) Resume(ctx context.Context, request ResumeRequest) (pipeline.Deployment, error) {
-	patient := &Deployer{d.Config}
-	patient.LeaseWait = endless
-	r := patient.newRun(request.App, request.Log, request.Progress)
-	r.record = pipeline.Deployment{App: request.App, Namespace: request.Namespace, Cluster: d.Cluster.Context, Started: d.Now()}
+	r := d.toResume(request)
 	return r.settle(ctx, r.underLease(ctx, "resuming", func(ctx context.Context) error {
 		e := r.journal.ByRevision(request.Revision)
 		if e == nil {

@@ -9,13 +9,14 @@
 //	                                                       |
 //	                                                       +-> revert, when a step says no
 //
-// To read it in that order: deploy.go (the request and how it ends), run.go (the
-// flow above), render.go and resolve.go (the objects), survey*.go and dryrun.go
-// (what a plan depends on), the inner package plan (one file per strategy),
-// steps.go (carrying it out; a verb with more to it has a file of its own:
-// switch.go, serve.go, drain.go ...), finish.go (success and revert). What has a
-// noun of its own is an inner package: rollout (when is a workload done),
-// journal, verdict, invariant, check, job, rehearsal, kubectl, pullsecret.
+// To read it in that order: deploy.go (the request and how it ends), start.go
+// (what a run knows from its beginning), run.go (the flow above), render.go and
+// resolve.go (the objects), survey*.go and dryrun.go (what a plan depends on),
+// the inner package plan (one file per strategy), steps.go (carrying it out; a
+// verb with more to it has a file of its own: switch.go, serve.go, drain.go ...),
+// finish.go (success and revert). What has a noun of its own is an inner package:
+// rollout (when is a workload done), journal, verdict (what was lost), invariant,
+// check, job, rehearsal, kubectl, pullsecret.
 //
 // Plan and the judgement of a rollout are pure functions; the rest carries
 // them out through kube. The room knows no git, no server and no pipeline
@@ -167,20 +168,8 @@ var appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$`)
 // that the cluster could not be asked, or that ctx ended, and the same request
 // with the same key goes on where this one stopped.
 func (d *Deployer) Deploy(ctx context.Context, request Request) (pipeline.Deployment, error) {
-	r := d.begin(request)
+	r := d.toDeploy(request)
 	return r.settle(ctx, r.deploy(ctx, request))
-}
-
-// begin makes the run of a request.
-func (d *Deployer) begin(request Request) *run {
-	r := d.newRun(request.App, request.Log, request.Progress)
-	r.key, r.ancestry, r.takeUp = request.Key, request.Ancestry, request.TakeUp
-	r.use(request.Deploy)
-	r.record = pipeline.Deployment{
-		App: request.App, Namespace: request.Namespace, Cluster: d.Cluster.Context, Method: cmp.Or(request.Method, methodAPI),
-		Strategy: cmp.Or(request.Strategy, plan.Rolling), Commit: request.Commit, Execution: request.Execution, Started: d.Now(),
-	}
-	return r
 }
 
 // ready makes the objects of a request, once the cluster has answered.

@@ -47,8 +47,7 @@ type ObjectChange struct {
 // lease and no revision is written. A refusal is what would end the deployment
 // before its first change.
 func (d *Deployer) Preview(ctx context.Context, request Request) (Preview, error) {
-	r := d.begin(request)
-	r.previews = true
+	r := d.toPreview(request)
 	objects, err := r.ready(ctx, request)
 	if err != nil {
 		return Preview{}, err
@@ -142,21 +141,19 @@ func (d *Deployer) Drift(ctx context.Context, namespace, app string) (Drift, err
 	if _, err := d.Cluster.Ping(ctx); err != nil {
 		return Drift{}, err
 	}
-	r := d.newRun(app, nil, nil)
-	var err error
-	if r.journal, err = journal.Open(ctx, d.Cluster, app, namespace); err != nil {
+	j, err := journal.Open(ctx, d.Cluster, app, namespace)
+	if err != nil {
 		return Drift{}, err
 	}
-	e := r.journal.GoodBefore(r.journal.Latest() + 1)
+	e := j.GoodBefore(j.Latest() + 1)
 	if e == nil {
 		return Drift{}, fmt.Errorf("no revision of %s in namespace %s has succeeded: there is nothing to compare with", app, namespace)
 	}
 	drift := Drift{App: app, Namespace: namespace, Revision: e.Revision()}
-	if last := r.journal.ByRevision(r.journal.Latest()); last.Phase != journal.Ended {
+	if last := j.ByRevision(j.Latest()); last.Phase != journal.Ended {
 		drift.UnderWay = last.Revision()
 	}
-	r.record, r.force = e.Deployment, true
-	r.use(e.Settings)
+	r := d.toCompare(j, e)
 	objects, err := e.Objects()
 	if err != nil {
 		return drift, err

@@ -54,8 +54,8 @@ func TestTheFence(t *testing.T) {
 			t.Parallel()
 			var log strings.Builder
 			r := &run{
-				log: runbook.New(&log, nil), record: pipeline.Deployment{App: "web", Commit: c.commit}, settings: c.settings,
-				ancestry: history, journal: &journal.Journal{Entries: c.entries},
+				log: runbook.New(&log, nil), record: pipeline.Deployment{App: "web", Commit: c.commit},
+				asked: asked{settings: c.settings, ancestry: history}, journal: &journal.Journal{Entries: c.entries},
 			}
 			err := r.fence(t.Context())
 			if got := err != nil; got != (c.want != "") || got && (!refusal.Is(err) || !strings.Contains(err.Error(), c.want)) {
@@ -68,7 +68,7 @@ func TestTheFence(t *testing.T) {
 	}
 	t.Run("a repository that cannot be asked is no refusal", func(t *testing.T) {
 		t.Parallel()
-		r := &run{log: runbook.New(io.Discard, nil), record: pipeline.Deployment{Commit: "broken"}, ancestry: history, journal: &journal.Journal{Entries: []*journal.Entry{one}}}
+		r := &run{log: runbook.New(io.Discard, nil), record: pipeline.Deployment{Commit: "broken"}, asked: asked{ancestry: history}, journal: &journal.Journal{Entries: []*journal.Entry{one}}}
 		if err := r.fence(t.Context()); err == nil || refusal.Is(err) {
 			t.Errorf("got %v", err)
 		}

@@ -142,10 +142,11 @@ func (r *run) goBack(ctx context.Context, back *journal.Entry) error {
 	if err != nil {
 		return err
 	}
-	r.force, r.back = true, true // The cluster must get back what it had, whoever has touched it since.
-	if r.strategy = plan.Rolling; r.record.Strategy != plan.Rolling || back.Deployment.Strategy != plan.Rolling {
-		r.strategy = plan.BlueGreen // There are sets to leave, or to go back to.
+	strategy := plan.Rolling
+	if r.record.Strategy != plan.Rolling || back.Deployment.Strategy != plan.Rolling {
+		strategy = plan.BlueGreen // There are sets to leave, or to go back to.
 	}
+	r.course = backwards(strategy)
 	r.situation, err = r.survey(limited, objects, own...)
 	if err != nil {
 		return err

@@ -17,13 +17,7 @@ import (
 // the configuration of that revision. Fields that someone else has set since
 // are taken over: whoever rolls back wants what was there.
 func (d *Deployer) Rollback(ctx context.Context, request RollbackRequest) (pipeline.Deployment, error) {
-	r := d.newRun(request.App, request.Log, request.Progress)
-	r.key, r.force, r.back = request.Key, true, true
-	r.use(pipeline.Deploy{Method: request.Method, Timeout: request.Timeout, Verify: request.Verify})
-	r.record = pipeline.Deployment{
-		App: request.App, Namespace: cmp.Or(request.Namespace, d.Cluster.Namespace, "default"), Cluster: d.Cluster.Context,
-		Method: cmp.Or(request.Method, methodAPI), Strategy: plan.Rolling, Started: d.Now(),
-	}
+	r := d.toRollBack(request)
 	return r.settle(ctx, r.rollback(ctx, request.To))
 }
 
@@ -47,7 +41,7 @@ func (r *run) rollback(ctx context.Context, to int) error {
 		}
 		r.log.Line("revert  to revision %d", target.Revision())
 		if running := r.journal.GoodBefore(r.journal.Latest() + 1); running != nil {
-			r.use(over(running.Settings, r.settings))
+			r.asked = ask(r.key, over(running.Settings, r.settings))
 		}
 		if r.settings.Method != "" && r.settings.Method != r.record.Method {
 			r.record.Method = r.settings.Method
@@ -63,7 +57,7 @@ func (r *run) rollback(ctx context.Context, to int) error {
 		if objects, err = r.renew(ctx, objects); err != nil {
 			return err
 		}
-		r.goBackBy()
+		r.course = backwards(r.strategyBack())
 		return r.carryOut(ctx, objects, target.Revision())
 	})
 }
@@ -93,13 +87,14 @@ func (r *run) former(target *journal.Entry) ([]manifest.Object, error) {
 	return manifest.Sort(objects), nil
 }
 
-// goBackBy chooses the plan by which a rollback gets from what runs to what its
+// strategyBack is the plan by which a rollback gets from what runs to what its
 // record says: with sets on either side they are left, or gone back to.
-func (r *run) goBackBy() {
+func (r *run) strategyBack() string {
 	running := r.journal.GoodBefore(cmp.Or(r.record.Revision, r.journal.Latest()+1))
-	if r.strategy = r.record.Strategy; running != nil && (running.Deployment.Strategy != plan.Rolling || r.record.Strategy != plan.Rolling) {
-		r.strategy = plan.BlueGreen
+	if running != nil && (running.Deployment.Strategy != plan.Rolling || r.record.Strategy != plan.Rolling) {
+		return plan.BlueGreen
 	}
+	return r.record.Strategy
 }
 
 // over are the settings of the running revision, so that going back is measured
@@ -110,13 +105,6 @@ func over(running, asked pipeline.Deploy) pipeline.Deploy {
 		running.Verify = asked.Verify
 	}
 	return running
-}
-
-// use takes the settings of a deployment, those of a new one or those that the
-// journal has kept. They have been checked: see pipeline.Deploy.Problems.
-func (r *run) use(settings pipeline.Deploy) {
-	r.settings, r.verify = settings, settings.Verify
-	r.timeout = waitOf(settings.Timeout, DefaultTimeout)
 }
 
 // waitOf is a duration of the settings.

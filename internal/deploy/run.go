@@ -1,12 +1,8 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
-	"io"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -21,41 +17,34 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 )
 
-// run is one deployment under way, from the request to the record.
+// run is one deployment under way, from the request to the record. See start.go
+// for how one is made.
 type run struct {
 	*Deployer
 	log    *runbook.Runbook
 	nonce  string // tells two runs of one process apart
-	key    string
-	force  bool // rollbacks take fields over from other managers
-	back   bool // an earlier revision is brought back: nobody is asked on the way
 	record pipeline.Deployment
+	asked
+	course
 
-	method   method // see choose
-	version  string // of the API server, see connect
-	strategy string // of the plan, when it is not the record's
+	// What is known once the cluster has answered.
+	method  method // see choose
+	version string // of the API server, see connect
 
-	settings pipeline.Deploy // as asked for; see use
-	timeout  time.Duration
-	verify   pipeline.Verify
-	ancestry Ancestry
-	takeUp   bool
+	// What the cluster keeps of the application.
+	journal *journal.Journal
+	entry   *journal.Entry // of this run, nil until it has one
 
-	journal    *journal.Journal
-	entry      *journal.Entry
-	situation  plan.Situation    // of the plan that is carried out
-	limit      *limit            // of the time for it
-	invariants *invariant.Handle // nil when nothing is watched
-	leaving    *pipeline.Drain   // what the rehearsal of the set that goes has found, nil when it was not rehearsed
-	probe      *verdict.Watchman // nil when nothing is probed
-
+	// What is to be done.
+	situation    plan.Situation                        // of the plan that is carried out
+	limit        *limit                                // of the time for it
 	claimed      map[string]*unstructured.Unstructured // live objects whose fields are taken over, by kube.Ref.ID
-	previews     bool                                  // nothing is to be written, not even the plan to the log
 	newNamespace bool                                  // the namespace of a preview is not there
-}
 
-func (d *Deployer) newRun(app string, log io.Writer, progress func(string)) *run {
-	return &run{Deployer: d, log: runbook.New(log, progress), nonce: rand.Text()[:8], record: pipeline.Deployment{App: app}}
+	// What is watched meanwhile.
+	invariants *invariant.Handle // nil when nothing is watched
+	probe      *verdict.Watchman // nil when nothing is probed
+	leaving    *pipeline.Drain   // what the rehearsal of the set that goes has found, nil when it was not rehearsed
 }
 
 // connect finds out whether the cluster answers, before anything else.
@@ -72,7 +61,6 @@ func (r *run) connect(ctx context.Context) error {
 // underLease runs do as the one and only deployment of the application: with
 // its namespace there, its lease held and its journal open.
 func (r *run) underLease(ctx context.Context, note string, do func(context.Context) error) error {
-	r.key = cmp.Or(r.key, rand.Text())
 	ctx = kube.WithWarnings(ctx, func(text string) { r.log.Line("        the API server warns: %s", text) })
 	created, err := r.Cluster.EnsureNamespace(ctx, r.record.Namespace)
 	if err != nil {
@@ -169,12 +157,7 @@ func (r *run) intend(ctx context.Context, objects []manifest.Object) (steps []pl
 
 // resume goes on where a process that has ended since has stopped.
 func (r *run) resume(ctx context.Context, e *journal.Entry) error {
-	r.entry, r.record = e, e.Deployment
-	r.key = e.Key // by which its Jobs are found again
-	r.use(e.Settings)
-	if r.back, r.force = e.RollbackTo != 0, e.RollbackTo != 0; r.back {
-		r.goBackBy()
-	}
+	r.takeOver(e)
 	if e.Phase == journal.Ended {
 		r.log.Line("resume  revision %d had ended already: %s", e.Revision(), e.Deployment.Outcome)
 		return nil

@@ -33,7 +33,7 @@ func (b *bundle) deployPausing(t *testing.T, request Request, scalings int) (*pa
 	p := &pausing{before: scalings, stopped: make(chan struct{}), goOn: make(chan struct{})}
 	done := make(chan ended, 1)
 	go func() {
-		r := New(b.config).begin(request)
+		r := New(b.config).toDeploy(request)
 		objects, err := r.ready(t.Context(), request)
 		if err == nil {
 			p.method, r.method = r.method, p

@@ -42,8 +42,7 @@ func TestAReleaseMustFitTheDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := New(b.config).newRun("web", b.log, nil)
-	r.journal = j
+	r := &run{journal: j}
 	add := func(revision int, outcome pipeline.Outcome, objects []manifest.Object, done ...journal.DoneStep) {
 		t.Helper()
 		_, err := j.Add(t.Context(), journal.Record{Deployment: pipeline.Deployment{Revision: revision, Outcome: outcome}, Phase: journal.Ended, Done: done}, objects)

@@ -99,8 +99,7 @@ func TestHowLongADeploymentMayWait(t *testing.T) {
 		{"for an approval for a day", pipeline.Deploy{Approval: true}, 24*time.Hour + 10*time.Minute + DefaultAnalysis + DefaultScaleDownDelay},
 		{"for a week", pipeline.Deploy{Approval: true, ApprovalWait: "168h", Analysis: "1h", ScaleDownDelay: "1h"}, 170*time.Hour + 10*time.Minute},
 	} {
-		r := &run{}
-		r.use(c.settings)
+		r := &run{asked: ask("", c.settings)}
 		if got := r.longest(); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}

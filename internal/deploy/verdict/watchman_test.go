@@ -165,9 +165,9 @@ func TestAServiceOfNobodyIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, foreign := range map[string]bool{"web": false, "wbe": true} {
-		w, err := Choose(objects, Config{Verify: pipeline.Verify{Service: name}})
-		if err != nil || w.foreign != foreign {
-			t.Errorf("%s: foreign %v, want %v; %v", name, w.foreign, foreign, err)
+		w, err := Choose(objects, Config{Resumed: foreign, Verify: pipeline.Verify{Service: name}})
+		if err != nil || w.foreign != foreign || w.resumed != foreign {
+			t.Errorf("%s: foreign %v and resumed %v, want %v; %v", name, w.foreign, w.resumed, foreign, err)
 		}
 	}
 }
