@@ -13,8 +13,15 @@ const maxExpanded = 100_000
 // limitAliases refuses documents whose aliases lead in a circle, or stand for
 // so much that writing it out would take the memory of the server.
 func (d *document) limitAliases() error {
+	root, err := d.parseNodes()
+	if err != nil {
+		return d.syntaxError(err)
+	}
+	if root == nil {
+		return nil
+	}
 	e := expansion{size: map[*kyaml.Node]int{}, open: map[*kyaml.Node]bool{}}
-	e.of(d.node)
+	e.of(root)
 	if e.circle != nil {
 		return d.errorFor(e.circle, fmt.Sprintf("alias *%s stands for something that contains it", e.circle.Value), "")
 	}

@@ -14,7 +14,7 @@ import (
 // have, and values of another shape. The decoder finds them as well, but cannot tell where they stand.
 func (d *document) checkFields(target any) error {
 	var errs []error
-	d.checkType(d.node, reflect.TypeOf(target), &errs)
+	d.checkType(d.root(), reflect.TypeOf(target), &errs)
 	return joinErrors(errs)
 }
 

@@ -13,7 +13,15 @@ import (
 
 // objects makes the objects of a document's value: one, or those of a list.
 func (d *document) objects(value any) ([]Object, error) {
-	return d.objectsOf(value, d.node, 0)
+	if m, ok := value.(map[string]any); ok && !isList(m) && d.check(m, nil) == nil {
+		return []Object{{Unstructured: &unstructured.Unstructured{Object: m}, Source: Source{File: d.file, Line: d.line()}}}, nil
+	}
+	return d.objectsOf(value, d.root(), 0)
+}
+
+func isList(m map[string]any) bool {
+	_, items := sliceAt(m, "items")
+	return items && strings.HasSuffix(stringAt(m, "kind"), "List")
 }
 
 func (d *document) objectsOf(value any, n *kyaml.Node, depth int) ([]Object, error) {
@@ -24,9 +32,9 @@ func (d *document) objectsOf(value any, n *kyaml.Node, depth int) ([]Object, err
 	if !ok {
 		return nil, d.errorFor(n, fmt.Sprintf("an object must be a mapping, this is a %s", kindOfValue(value)), "start with apiVersion, kind and metadata")
 	}
-	items, isList := sliceAt(m, "items")
+	items, _ := sliceAt(m, "items")
 	kind := stringAt(m, "kind")
-	if !isList || !strings.HasSuffix(kind, "List") || depth > 3 {
+	if !isList(m) || depth > 3 {
 		if err := d.check(m, n); err != nil {
 			return nil, err
 		}

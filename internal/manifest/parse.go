@@ -47,12 +47,16 @@ func parse(file string, text []byte, variables map[string]string) ([]Object, err
 }
 
 // document is one document of a file. Its positions count from the start of
-// the file; node is nil for JSON, where only the start is known.
+// the file.
 type document struct {
 	file  string
 	first int // line of the file that text starts at, from 1
 	text  string
-	node  *kyaml.Node
+	json  bool // only the start is known
+
+	parsed bool // see parseNodes
+	node   *kyaml.Node
+	wrong  error
 }
 
 // splitDocuments cuts a file at its document markers. YAML allows them at the
@@ -113,19 +117,16 @@ func (d *document) decode() (any, error) {
 	if len(d.text) > maxDocument {
 		return nil, d.errorAt(1, 1, fmt.Sprintf("a document of more than %d MiB", maxDocument>>20), "the API server refuses it; split it")
 	}
-	var root kyaml.Node
-	if err := kyaml.Unmarshal([]byte(d.text), &root); err != nil {
-		return nil, d.syntaxError(err)
-	}
-	if len(root.Content) == 0 {
-		return nil, nil //nolint:nilnil // an empty document is null, which is a value
-	}
-	d.node = root.Content[0]
-	if err := d.limitAliases(); err != nil {
-		return nil, err
+	if strings.Contains(d.text, "*") { // Or there is no alias.
+		if err := d.limitAliases(); err != nil {
+			return nil, err
+		}
 	}
 	text, err := yaml.YAMLToJSONStrict([]byte(d.text))
 	if err != nil {
+		if _, wrong := d.parseNodes(); wrong != nil {
+			err = wrong // It knows better where.
+		}
 		return nil, d.syntaxError(err)
 	}
 	var value any
@@ -133,6 +134,41 @@ func (d *document) decode() (any, error) {
 		return nil, d.errorAt(1, 1, "cannot be read as JSON: "+err.Error(), "")
 	}
 	return value, nil
+}
+
+// parseNodes finds where everything stands. To find it takes as long as to
+// read the values, and it is of interest for a document with an error in it and
+// few others, so it is done when it is asked for.
+func (d *document) parseNodes() (*kyaml.Node, error) {
+	if !d.parsed && !d.json {
+		var all kyaml.Node
+		if d.parsed, d.wrong = true, kyaml.Unmarshal([]byte(d.text), &all); d.wrong == nil && len(all.Content) > 0 {
+			d.node = all.Content[0]
+		}
+	}
+	return d.node, d.wrong
+}
+
+// root is the document's node, nil when it is not known.
+func (d *document) root() *kyaml.Node {
+	root, _ := d.parseNodes()
+	return root
+}
+
+// line is the line of the file where the document's value starts.
+func (d *document) line() int {
+	n := 0
+	for line := range strings.Lines(d.text) {
+		n++
+		if isMarker(line, "---") {
+			line = line[3:]
+		}
+		line = strings.TrimSpace(line)
+		if line != "" && line[0] != '#' && line[0] != '%' {
+			break
+		}
+	}
+	return d.first + max(n, 1) - 1
 }
 
 // errorAt is an error at a line and column of the document, from 1.
@@ -143,7 +179,7 @@ func (d *document) errorAt(line, column int, message, hint string) *Error {
 // errorFor is an error at a node, or at the document's start when nil.
 func (d *document) errorFor(n *kyaml.Node, message, hint string) *Error {
 	if n == nil {
-		n = d.node
+		n = d.root()
 	}
 	if n == nil {
 		return d.errorAt(1, 1, message, hint)

@@ -23,7 +23,7 @@ func parseJSON(file string, text []byte, variables map[string]string) ([]Object,
 		}
 		start := int(decoder.InputOffset()) - len(raw)
 		line, _ := position(string(text), start)
-		d := &document{file: file, first: line, text: string(raw)}
+		d := &document{file: file, first: line, text: string(raw), json: true}
 		var value any
 		err := kjson.Unmarshal(raw, &value)
 		if err != nil {
@@ -42,7 +42,7 @@ func parseJSON(file string, text []byte, variables map[string]string) ([]Object,
 }
 
 func jsonError(file string, text []byte, err error) error {
-	d := &document{file: file, first: 1}
+	d := &document{file: file, first: 1, json: true}
 	offset := len(text)
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		offset = min(max(int(syntax.Offset)-1, 0), len(text))

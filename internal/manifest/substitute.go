@@ -58,7 +58,7 @@ func (d *document) substitute(value any, variables map[string]string) (any, erro
 		return value, nil
 	}
 	s := &substitution{variables: variables, errorFor: d.errorForVariable}
-	value = s.value(value, d.node, place{})
+	value = s.value(value, d.root(), place{})
 	return value, joinErrors(s.errs)
 }
 

@@ -56,7 +56,7 @@ func (s *survey) kustomization(dir string, depth int) error {
 		return err
 	}
 	if len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0 || k.HelmGlobals != nil {
-		return d.errorFor(firstOf(d.node, "helmCharts", "helmChartInflationGenerator", "helmGlobals"),
+		return d.errorFor(firstOf(d.root(), "helmCharts", "helmChartInflationGenerator", "helmGlobals"),
 			"Helm charts of a kustomization are not rendered", "render the chart to a file with helm template and name that under resources")
 	}
 	var errs []error
@@ -113,7 +113,7 @@ func decodeKustomization(file string, text []byte) (*document, types.Kustomizati
 	}
 	k.FixKustomization()
 	if wrong := k.EnforceFields(); len(wrong) > 0 {
-		return nil, k, d.errorFor(firstOf(d.node, "apiVersion", "kind"), strings.Join(wrong, "; "), "")
+		return nil, k, d.errorFor(firstOf(d.root(), "apiVersion", "kind"), strings.Join(wrong, "; "), "")
 	}
 	return d, k, nil
 }
@@ -200,7 +200,7 @@ func dataFiles(sources types.KvPairSources) []string {
 var looksRemote = regexp.MustCompile(`(?i)^\s*(git::|https?:|ssh:|file:|[a-z][a-z0-9-]*@|github\.com[/:])`)
 
 func (s *survey) reference(d *document, dir string, r reference, depth int) error {
-	at := findValue(child(d.node, r.field), r.name)
+	at := findValue(child(d.root(), r.field), r.name)
 	if looksRemote.MatchString(r.name) {
 		return d.errorFor(at, fmt.Sprintf("%s names %q, which is not in the source, and nothing is fetched", r.field, r.name), "keep a copy in the repository")
 	}
