@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -127,7 +128,8 @@ func newCluster(s settings) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the credentials of cluster %q: %w", name, err)
 	}
-	c := &Cluster{Context: name, Server: config.Host, Namespace: s.namespace, stored: s.stored, config: config, http: client}
+	c := &Cluster{Context: name, Server: config.Host, Namespace: s.namespace, stored: s.stored, config: config, http: client,
+		served: map[schema.GroupVersionKind]Resource{}}
 	disco, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
 	errs := []error{err}
 	c.dynamic, err = dynamic.NewForConfigAndClient(config, client)

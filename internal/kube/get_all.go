@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/dynamic"
 )
 
 // From how many objects of a kind on a list is cheaper than reading each, and
@@ -30,7 +29,7 @@ func (c *Cluster) GetAll(ctx context.Context, refs []Ref) (map[string]*unstructu
 	lists.SetLimit(Parallel)
 	for _, refs := range groupByResource(refs) {
 		lists.Go(func() error {
-			resource, err := c.resource(refs[0])
+			served, err := c.Resource(refs[0].GVK())
 			if isUnknownKind(err) {
 				return nil
 			}
@@ -38,7 +37,7 @@ func (c *Cluster) GetAll(ctx context.Context, refs []Ref) (map[string]*unstructu
 				return err
 			}
 			if len(refs) >= listFrom {
-				if refs, err = listed(listing, resource, refs, found); err != nil {
+				if refs, err = c.listed(listing, served, refs, found); err != nil {
 					return err
 				}
 			}
@@ -80,18 +79,14 @@ func groupByResource(refs []Ref) map[Ref][]Ref {
 
 // listed reads objects of one kind and namespace by a list. It returns those
 // that must be read one by one since the list may not be had or is too long.
-func listed(ctx context.Context, resource dynamic.ResourceInterface, refs []Ref, found *foundObjects) (rest []Ref, err error) {
+func (c *Cluster) listed(ctx context.Context, served Resource, refs []Ref, found *foundObjects) (rest []Ref, err error) {
 	wanted := make(map[string]Ref, len(refs))
 	for _, ref := range refs {
 		wanted[ref.Name] = ref
 	}
 	options := metav1.ListOptions{Limit: listPage}
 	for seen := 0; ; {
-		var page *unstructured.UnstructuredList
-		err := retry(ctx, func(ctx context.Context) (err error) {
-			page, err = resource.List(ctx, options)
-			return err
-		})
+		page, err := c.page(ctx, served, refs[0].Namespace, options)
 		// An expired list says that the namespace changes faster than it is read.
 		if apierrors.IsForbidden(err) || apierrors.IsMethodNotSupported(err) || apierrors.IsResourceExpired(err) {
 			return refs, nil
@@ -99,12 +94,12 @@ func listed(ctx context.Context, resource dynamic.ResourceInterface, refs []Ref,
 		if err != nil {
 			return nil, errors.Join(errors.New("list "+refs[0].Kind), err)
 		}
-		for i := range page.Items {
-			if ref, ok := wanted[page.Items[i].GetName()]; ok {
-				found.add(ref, typed(&page.Items[i], ref))
+		for i := range page.objects {
+			if ref, ok := wanted[page.objects[i].GetName()]; ok {
+				found.add(ref, &page.objects[i])
 			}
 		}
-		seen += len(page.Items)
+		seen += len(page.objects)
 		if options.Continue = page.GetContinue(); options.Continue == "" {
 			return nil, nil
 		}
@@ -112,15 +107,6 @@ func listed(ctx context.Context, resource dynamic.ResourceInterface, refs []Ref,
 			return refs, nil
 		}
 	}
-}
-
-// typed gives an item of a list its kind, which the list alone may name.
-func typed(item *unstructured.Unstructured, ref Ref) *unstructured.Unstructured {
-	if item.GetKind() == "" {
-		item.SetAPIVersion(ref.APIVersion)
-		item.SetKind(ref.Kind)
-	}
-	return item
 }
 
 // getEach reads objects one by one.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	appsv1 "k8s.io/client-go/kubernetes/typed/apps/v1"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
@@ -51,4 +52,7 @@ type Cluster struct {
 
 	mu        sync.Mutex
 	forgotten time.Time // when the kinds were last asked for afresh
+	// served are the kinds that were found. The mapper knows them as well, but
+	// goes through all kinds of the cluster to find one.
+	served map[schema.GroupVersionKind]Resource
 }

@@ -51,14 +51,19 @@ type Resource struct {
 // Path is the URL path of an object, which the log shows so that a person can
 // repeat a request by hand.
 func (r Resource) Path(namespace, name string) string {
-	root := "/apis/" + r.GVR.Group + "/" + r.GVR.Version
-	if r.GVR.Group == "" {
-		root = "/api/" + r.GVR.Version
-	}
+	root := r.root()
 	if r.Namespaced {
 		root += "/namespaces/" + namespace
 	}
 	return strings.TrimSuffix(root+"/"+r.GVR.Resource+"/"+name, "/")
+}
+
+// root is the URL path of the API that serves the kind.
+func (r Resource) root() string {
+	if r.GVR.Group == "" {
+		return "/api/" + r.GVR.Version
+	}
+	return "/apis/" + r.GVR.Group + "/" + r.GVR.Version
 }
 
 // UnknownKindError says that the cluster does not serve a kind.
@@ -73,6 +78,12 @@ func (e *UnknownKindError) Error() string {
 // and remembers; a kind that is not found is looked for afresh, since a CRD
 // may have come since. An unknown kind is an *UnknownKindError.
 func (c *Cluster) Resource(gvk schema.GroupVersionKind) (Resource, error) {
+	c.mu.Lock()
+	served, known := c.served[gvk]
+	c.mu.Unlock()
+	if known {
+		return served, nil
+	}
 	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 	if meta.IsNoMatchError(err) && c.forget() {
 		mapping, err = c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
@@ -83,7 +94,11 @@ func (c *Cluster) Resource(gvk schema.GroupVersionKind) (Resource, error) {
 	if err != nil {
 		return Resource{}, fmt.Errorf("ask the cluster for the kind %s: %w", gvk.Kind, err)
 	}
-	return Resource{GVR: mapping.Resource, Kind: gvk.Kind, Namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+	served = Resource{GVR: mapping.Resource, Kind: gvk.Kind, Namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.served[gvk] = served
+	return served, nil
 }
 
 // forgetEvery bounds how often an unknown kind makes the cluster be asked for
@@ -100,5 +115,6 @@ func (c *Cluster) forget() bool {
 	}
 	c.forgotten = time.Now()
 	c.mapper.Reset()
+	clear(c.served)
 	return true
 }
