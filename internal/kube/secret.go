@@ -50,7 +50,9 @@ func (c *Cluster) CreateSecret(ctx context.Context, secret *corev1.Secret) (*cor
 }
 
 // PatchSecret replaces some data keys and annotations of a Secret, provided
-// that it still has the resourceVersion given; otherwise see IsStale.
+// that it still has the resourceVersion given; otherwise see IsStale. It returns
+// the Secret as it is then. The data are those that were given, before and now:
+// the API server is spared to write them out once more, as they may be large.
 func (c *Cluster) PatchSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte, annotations map[string]string) (*corev1.Secret, error) {
 	metadata := map[string]any{"resourceVersion": secret.ResourceVersion}
 	if len(annotations) > 0 {
@@ -64,13 +66,20 @@ func (c *Cluster) PatchSecret(ctx context.Context, secret *corev1.Secret, data m
 	if err != nil {
 		return nil, fmt.Errorf("encode secret %s: %w", secret.Name, err)
 	}
-	var patched *corev1.Secret
+	var answer *metav1.PartialObjectMetadata
+	secrets := c.metadata.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(secret.Namespace)
 	err = retry(ctx, func(ctx context.Context) (err error) {
-		patched, err = c.core.Secrets(secret.Namespace).Patch(ctx, secret.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})
+		answer, err = secrets.Patch(ctx, secret.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
-	return patched, nil
+	patched := *secret
+	patched.ObjectMeta, patched.Data = answer.ObjectMeta, maps.Clone(secret.Data)
+	if patched.Data == nil {
+		patched.Data = map[string][]byte{}
+	}
+	maps.Copy(patched.Data, data)
+	return &patched, nil
 }
