@@ -29,11 +29,28 @@ const migrateAttempts = 10
 // `kubectl apply`. What a manifest then leaves out would stay in the object for
 // ever, and what it changes would be a conflict, unless Migrate is called.
 func ClientSideApplied(live *unstructured.Unstructured) bool {
-	return live != nil && slices.ContainsFunc(live.GetManagedFields(), isClientSide)
+	return live != nil && slices.ContainsFunc(managedFields(live), func(entry map[string]any) bool {
+		manager, _ := entry["manager"].(string)
+		operation, _ := entry["operation"].(string)
+		return entry["subresource"] == nil && isClientSide(manager, metav1.ManagedFieldsOperationType(operation))
+	})
 }
 
-func isClientSide(entry metav1.ManagedFieldsEntry) bool {
-	return clientSide.Has(entry.Manager) && entry.Operation == metav1.ManagedFieldsOperationUpdate && entry.Subresource == ""
+func isClientSide(manager string, operation metav1.ManagedFieldsOperationType) bool {
+	return clientSide.Has(manager) && operation == metav1.ManagedFieldsOperationUpdate
+}
+
+// managedFields are an object's entries of that name as they were read: to
+// make them into the API's type, as GetManagedFields does, takes longer than to
+// read the whole object.
+func managedFields(live *unstructured.Unstructured) []map[string]any {
+	metadata, _ := live.Object["metadata"].(map[string]any)
+	written, _ := metadata["managedFields"].([]any)
+	entries := make([]map[string]any, len(written))
+	for i := range written {
+		entries[i], _ = written[i].(map[string]any)
+	}
+	return entries
 }
 
 // OnlyClientSide tells whether all conflicts are about fields that Migrate
@@ -107,7 +124,7 @@ func WithoutClientSide(applied *unstructured.Unstructured) *unstructured.Unstruc
 		if entry.FieldsV1 == nil || owned.FromJSON(entry.FieldsV1.GetRawReader()) != nil {
 			continue
 		}
-		if isClientSide(entry) {
+		if entry.Subresource == "" && isClientSide(entry.Manager, entry.Operation) {
 			gone = gone.Union(&owned)
 		} else {
 			others = others.Union(&owned)

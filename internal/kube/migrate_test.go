@@ -83,3 +83,30 @@ func TestOnlyConflictsWithKubectlApplyAreHandedOver(t *testing.T) {
 		t.Error("a conflict with somebody else as well is none")
 	}
 }
+
+func TestClientSideApplied(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fields string
+		want   bool
+	}{
+		"by kubectl apply":               {`[{manager: towline, operation: Apply}, {manager: kubectl-client-side-apply, operation: Update}]`, true},
+		"before there was ownership":     {`[{manager: before-first-apply, operation: Update}]`, true},
+		"by kubectl apply --server-side": {`[{manager: kubectl, operation: Apply}]`, false},
+		"by an apply under that name":    {`[{manager: kubectl-client-side-apply, operation: Apply}]`, false},
+		"in its status":                  {`[{manager: kubectl-client-side-apply, operation: Update, subresource: status}]`, false},
+		"by nobody":                      {`[]`, false},
+		"by what cannot be read":         {`[1, {manager: 2}]`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			live := parseObject(t, "n", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, managedFields: "+c.fields+"}")
+			if got := kube.ClientSideApplied(live); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+	if kube.ClientSideApplied(nil) {
+		t.Error("what is not there was applied")
+	}
+}

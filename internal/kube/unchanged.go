@@ -32,12 +32,9 @@ func Unchanged(live, object *unstructured.Unstructured, ignore ...string) bool {
 
 // ownedFields are the fields that we own by apply, not ok when we have not
 // applied exactly once and by that version of the API.
-func ownedFields(live *unstructured.Unstructured, version string) (fields *ownership, ok bool) {
-	metadata, _ := live.Object["metadata"].(map[string]any)
-	entries, _ := metadata["managedFields"].([]any)
+func ownedFields(live *unstructured.Unstructured, version string) (fields ownership, ok bool) {
 	var ours map[string]any
-	for _, e := range entries {
-		entry, _ := e.(map[string]any)
+	for _, entry := range managedFields(live) {
 		if entry["manager"] != FieldManager || entry["operation"] != string(metav1.ManagedFieldsOperationApply) || entry["subresource"] != nil {
 			continue
 		}
@@ -50,7 +47,7 @@ func ownedFields(live *unstructured.Unstructured, version string) (fields *owner
 	if written == nil || ours["apiVersion"] != version {
 		return nil, false
 	}
-	return ownershipOf(written), true
+	return written, true
 }
 
 // essentials is an object without its identity, which nobody owns, and with
@@ -84,27 +81,29 @@ func essentials(object, live *unstructured.Unstructured, ignore []string) map[st
 
 // ownership is a tree of owned fields as managedFields writes it: "f:NAME" is a
 // field, "k:KEYS" an element of a list by the fields that tell it from others,
-// "v:VALUE" an element of a set. One without children is owned as a whole.
-type ownership struct {
-	children map[string]*ownership
+// "v:VALUE" an element of a set. One without children is owned as a whole; "."
+// is the field itself, beside its children.
+type ownership map[string]any
+
+// len is the number of children.
+func (f ownership) len() int {
+	if _, itself := f["."]; itself {
+		return len(f) - 1
+	}
+	return len(f)
 }
 
-func ownershipOf(fields map[string]any) *ownership {
-	f := &ownership{children: make(map[string]*ownership, len(fields))}
-	for key, value := range fields {
-		if key == "." { // The field itself, beside its children.
-			continue
-		}
-		below, _ := value.(map[string]any)
-		f.children[key] = ownershipOf(below)
-	}
-	return f
+// child is what is owned below a key, not there when nothing is.
+func (f ownership) child(key string) (child ownership, there bool) {
+	written, there := f[key]
+	child, _ = written.(map[string]any)
+	return child, there
 }
 
 // same tells whether the owned part of a live value is what is desired, and
 // all that is desired is owned.
-func (f *ownership) same(live, desired any) bool {
-	if len(f.children) == 0 {
+func (f ownership) same(live, desired any) bool {
+	if f.len() == 0 {
 		return desired != nil && equalJSON(live, desired)
 	}
 	switch desired := desired.(type) {
@@ -118,14 +117,14 @@ func (f *ownership) same(live, desired any) bool {
 	return false
 }
 
-func (f *ownership) sameMap(live, desired map[string]any) bool {
-	if len(f.children) != len(desired) {
+func (f ownership) sameMap(live, desired map[string]any) bool {
+	if f.len() != len(desired) {
 		return false
 	}
 	for name, value := range desired {
-		child := f.children["f:"+name]
+		child, owned := f.child("f:" + name)
 		now, there := live[name]
-		if child == nil || !there || !child.same(now, value) {
+		if !owned || !there || !child.same(now, value) {
 			return false
 		}
 	}
@@ -134,17 +133,18 @@ func (f *ownership) sameMap(live, desired map[string]any) bool {
 
 // sameList compares lists whose elements are owned one by one. The order
 // counts, for an apply may change it.
-func (f *ownership) sameList(live, desired []any) bool {
-	if len(f.children) != len(desired) {
+func (f ownership) sameList(live, desired []any) bool {
+	if f.len() != len(desired) {
 		return false
 	}
 	last, used := -1, map[string]bool{}
 	for _, element := range desired {
-		key, child := f.element(element)
-		if child == nil || used[key] {
+		key := f.element(element)
+		if key == "" || used[key] {
 			return false
 		}
 		used[key] = true
+		child, _ := f.child(key)
 		at := slices.IndexFunc(live, func(o any) bool { return isElement(key, o) })
 		if at <= last || !child.same(live[at], element) {
 			return false
@@ -157,17 +157,17 @@ func (f *ownership) sameList(live, desired []any) bool {
 // element finds the one owned element of a list that a desired one can be. Of
 // the fields that tell elements apart the desired one may leave some out, since
 // they have defaults; when that leaves a choice there is none.
-func (f *ownership) element(desired any) (key string, child *ownership) {
-	for candidate, c := range f.children {
+func (f ownership) element(desired any) (key string) {
+	for candidate := range f {
 		if !mayBeElement(candidate, desired) {
 			continue
 		}
-		if child != nil {
-			return "", nil
+		if key != "" {
+			return ""
 		}
-		key, child = candidate, c
+		key = candidate
 	}
-	return key, child
+	return key
 }
 
 // mayBeElement tells whether a desired element contradicts no part of a key.
@@ -229,6 +229,10 @@ func equalJSON(a, b any) bool {
 	case bool:
 		right, ok := b.(bool)
 		return ok && left == right
+	case int64:
+		if right, ok := b.(int64); ok {
+			return left == right
+		}
 	}
 	left, err := json.Marshal(a)
 	if err != nil {
