@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -36,10 +37,14 @@ func (r *run) survey(ctx context.Context, objects []manifest.Object, owned ...ku
 	}
 	s.Owned = append(s.Owned, owned...)
 	s.Resumed = r.resumed(before)
-	if err := r.observe(ctx, &s); err != nil {
+	deployments, err := r.Cluster.List(ctx, deploymentKind, s.Namespace, "")
+	if err != nil {
 		return s, err
 	}
-	if err := r.observeSets(ctx, &s); err != nil {
+	if err := r.observe(ctx, &s, deployments); err != nil {
+		return s, err
+	}
+	if err := r.observeSets(ctx, &s, deployments); err != nil {
 		return s, err
 	}
 	if err := r.observeConfigs(ctx, &s); err != nil {
@@ -80,13 +85,21 @@ func uniqueJobs(s plan.Situation, hooks []manifest.Object) ([]manifest.Object, e
 	return jobs, nil
 }
 
-// observe fills in the live objects, how their kinds are served and which
-// workloads are scaled by somebody else.
-func (r *run) observe(ctx context.Context, s *plan.Situation) error {
+var deploymentKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+
+// observe fills in the live objects and how their kinds are served. The
+// Deployments of the namespace have been read: they are all there are.
+func (r *run) observe(ctx context.Context, s *plan.Situation, deployments []unstructured.Unstructured) error {
 	refs := slices.Clone(s.Owned)
 	for _, o := range s.Desired {
 		refs = append(refs, kube.RefOf(o.Unstructured))
 	}
+	read := make(map[string]*unstructured.Unstructured, len(deployments))
+	for i := range deployments {
+		read[deployments[i].GetName()] = &deployments[i]
+	}
+	var unread []kube.Ref
+	s.Live = make(map[string]*unstructured.Unstructured, len(refs))
 	for _, ref := range refs {
 		resource, err := r.Cluster.Resource(ref.GVK())
 		var unknown *kube.UnknownKindError
@@ -96,12 +109,15 @@ func (r *run) observe(ctx context.Context, s *plan.Situation) error {
 		if err == nil {
 			s.Resources[ref.ID()] = resource
 		}
+		if ref.GVK() != deploymentKind || ref.Namespace != s.Namespace {
+			unread = append(unread, ref)
+		} else if live := read[ref.Name]; live != nil {
+			s.Live[ref.ID()] = live
+		}
 	}
-	var err error
-	if s.Live, err = r.Cluster.GetAll(ctx, refs); err != nil {
-		return err
-	}
-	return nil
+	found, err := r.Cluster.GetAll(ctx, unread)
+	maps.Copy(s.Live, found)
+	return err
 }
 
 // observeScalers fills in which workloads are scaled by somebody else, and how

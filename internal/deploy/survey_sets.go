@@ -18,11 +18,7 @@ import (
 
 // observeSets fills in the live Deployments that give way to the desired ones:
 // the application's other sets, and whatever else its Services send requests to.
-func (r *run) observeSets(ctx context.Context, s *plan.Situation) error {
-	live, err := r.Cluster.List(ctx, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, s.Namespace, "")
-	if err != nil {
-		return err
-	}
+func (r *run) observeSets(ctx context.Context, s *plan.Situation, live []unstructured.Unstructured) error {
 	kept, err := r.keptSets(s)
 	if err != nil {
 		return err
