@@ -112,7 +112,7 @@ func (a *App) act(ctx context.Context, head head) ([]string, error) {
 		return nil, err
 	}
 	if !watches(p, head.Branch) {
-		line := fmt.Sprintf("no pipeline watches branch %s: %s watches %s", head.Branch, p.Name, strings.Join(p.On.Push.Branches, ", "))
+		line := fmt.Sprintf("no pipeline watches branch %s: %s watches %s", head.Branch, p.Name, strings.Join(watched(p), ", "))
 		return []string{line}, a.see(ctx, head)
 	}
 	return a.begin(ctx, p, head)
@@ -127,7 +127,7 @@ func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head head) ([]stri
 	}
 	revision.Branch = head.Branch
 	execution, err := a.engine.StartExecution(ctx, engine.StartRequest{
-		Pipeline: p.Name, Revision: revision, Trigger: pipeline.Trigger{Type: "Push", Detail: head.Branch},
+		Pipeline: p.Name, Revision: revision, Trigger: pipeline.Trigger{Type: pipeline.TriggerPush, Detail: head.Branch},
 		Also: func(ctx context.Context, q store.Querier) error {
 			if err := setSeen(ctx, q, head); err != nil {
 				return err
@@ -145,10 +145,21 @@ func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head head) ([]stri
 }
 
 func watches(p pipeline.Pipeline, branch string) bool {
-	return slices.ContainsFunc(p.On.Push.Branches, func(glob string) bool {
+	return slices.ContainsFunc(watched(p), func(glob string) bool {
 		ok, _ := path.Match(glob, branch)
 		return ok
 	})
+}
+
+// watched are the globs of the branches that a pipeline watches.
+func watched(p pipeline.Pipeline) []string {
+	var globs []string
+	for _, filter := range p.On.Push {
+		if filter.Branches != nil {
+			globs = append(globs, filter.Branches.Includes...)
+		}
+	}
+	return globs
 }
 
 func (a *App) see(ctx context.Context, head head) error {

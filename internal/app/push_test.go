@@ -120,7 +120,7 @@ func TestBranchesAreWatchedByGlob(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := pipeline.Pipeline{On: pipeline.On{Push: pipeline.Push{Branches: []string{"other", c.glob}}}}
+			p := pipeline.Pipeline{On: pipeline.On{Push: []pipeline.PushFilter{{Branches: &pipeline.Globs{Includes: []string{"other", c.glob}}}}}}
 			if got := watches(p, c.branch); got != c.want {
 				t.Errorf("%s watches %s: %t", c.glob, c.branch, got)
 			}

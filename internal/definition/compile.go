@@ -75,15 +75,16 @@ func (c *compiler) compile(f file) pipeline.Pipeline {
 }
 
 func (c *compiler) on(o *on) pipeline.On {
-	if o == nil || o.Push == nil || len(o.Push.Branches) == 0 {
-		return pipeline.On{Push: pipeline.Push{Branches: []string{"main"}}}
-	}
-	for i, b := range o.Push.Branches {
-		if _, err := path.Match(b, ""); err != nil || b == "" {
-			c.problem(fmt.Sprintf("on.push.branches[%d]", i), "", "%q is not a branch or a glob", b)
+	branches := []string{"main"}
+	if o != nil && o.Push != nil && len(o.Push.Branches) > 0 {
+		branches = o.Push.Branches
+		for i, b := range branches {
+			if _, err := path.Match(b, ""); err != nil || b == "" {
+				c.problem(fmt.Sprintf("on.push.branches[%d]", i), "", "%q is not a branch or a glob", b)
+			}
 		}
 	}
-	return pipeline.On{Push: pipeline.Push{Branches: o.Push.Branches}}
+	return pipeline.On{Push: []pipeline.PushFilter{{Branches: &pipeline.Globs{Includes: branches}}}}
 }
 
 // source is the stage that every pipeline begins with and no file writes down.

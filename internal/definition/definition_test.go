@@ -37,7 +37,7 @@ func TestParseCompilesTheExample(t *testing.T) {
 	build, source := typ("Build", "Buildspec"), []string{"source"}
 	want := pipeline.Pipeline{
 		Name: "web", Version: 1,
-		On: pipeline.On{Push: pipeline.Push{Branches: []string{"main", "release/*"}}},
+		On: pipeline.On{Push: []pipeline.PushFilter{{Branches: &pipeline.Globs{Includes: []string{"main", "release/*"}}}}},
 		Stages: []pipeline.Stage{
 			{Name: "Source", Actions: []pipeline.Action{{
 				Name: "push", Type: typ("Source", "Git"), RunOrder: 1, Outputs: source, Configuration: json.RawMessage(`{"repository":"web"}`),

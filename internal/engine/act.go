@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -16,13 +18,15 @@ import (
 // act runs one action to its end. What goes wrong on our side becomes an
 // outcome as well, Faulted, so that the execution always ends.
 func (e *Engine) act(ctx context.Context, command pipeline.RunAction) pipeline.ActionEnded {
+	ctx, leave := e.present.enter(ctx, command)
+	defer leave()
 	result, err := e.attend(ctx, command)
 	if err != nil {
 		result = pipeline.Result{Outcome: pipeline.Faulted, Message: err.Error()}
 	}
 	e.watch.setProgress(command, "")
 	return pipeline.ActionEnded{
-		Execution: command.Execution, Stage: command.Stage, Attempt: command.Attempt, Action: command.Action,
+		Execution: command.Execution, Stage: command.Stage, Attempt: command.Attempt, Condition: command.Condition, Action: command.Action,
 		Result: result, At: e.Now(),
 	}
 }
@@ -36,6 +40,11 @@ func (e *Engine) attend(ctx context.Context, command pipeline.RunAction) (pipeli
 	job, err := e.job(execution, command)
 	if err != nil {
 		return pipeline.Result{}, err
+	}
+	if !slices.Contains(pipeline.Running(execution, command.Stage), command) {
+		// It was abandoned while nobody was here to interrupt it: what it has
+		// started is to be ended.
+		e.present.dismiss(pipeline.CancelStage{Execution: command.Execution, Stage: command.Stage, Attempt: command.Attempt})
 	}
 	log, err := e.OpenLog(job.LogFile)
 	if err != nil {
@@ -73,19 +82,40 @@ func (e *Engine) perform(ctx context.Context, job pipeline.Job) (result pipeline
 			err = fmt.Errorf("action %s panicked: %v", job.Action.Name, p)
 		}
 	}()
-	return action.Run(ctx, job)
+	if job.Action.Timeout == 0 {
+		return action.Run(ctx, job)
+	}
+	longest := time.Duration(job.Action.Timeout) * time.Minute
+	ctx, cancel := context.WithTimeoutCause(ctx, longest, errTimeout)
+	defer cancel()
+	result, err = action.Run(ctx, job)
+	if errors.Is(context.Cause(ctx), errTimeout) && (err != nil || result.Outcome != pipeline.Succeeded) {
+		return pipeline.Fail("action %s did not end within %s: raise its timeout, or see in its log what it waited for", job.Action.Name, longest), nil
+	}
+	return result, err
 }
+
+// errTimeout is the cause of the end of an action that takes too long.
+var errTimeout = errors.New("the action takes too long")
 
 func (e *Engine) job(execution pipeline.Execution, command pipeline.RunAction) (pipeline.Job, error) {
 	stage, _, ok := execution.Definition.Stage(command.Stage)
 	if !ok {
 		return pipeline.Job{}, fmt.Errorf("execution %s has no stage %s", execution.ID, command.Stage)
 	}
-	for _, action := range stage.Actions {
-		if action.Name != command.Action {
-			continue
+	if condition := stage.Condition(command.Condition); condition != nil {
+		for _, rule := range condition.Rules {
+			if rule.Name == command.Action {
+				return e.jobOf(execution, command, pipeline.Action{
+					Name: rule.Name, Type: rule.Type, Inputs: rule.Inputs, Configuration: rule.Configuration, Timeout: rule.Timeout,
+				})
+			}
 		}
-		return e.jobOf(execution, command, action)
+	}
+	for _, action := range stage.Actions {
+		if command.Condition == "" && action.Name == command.Action {
+			return e.jobOf(execution, command, action)
+		}
 	}
 	return pipeline.Job{}, fmt.Errorf("stage %s of %s has no action %s", command.Stage, execution.ID, command.Action)
 }
@@ -99,11 +129,16 @@ func (e *Engine) jobOf(execution pipeline.Execution, command pipeline.RunAction,
 	if err != nil {
 		return pipeline.Job{}, err
 	}
+	// A rule may have the name of an action.
+	file := action.Name
+	if command.Condition != "" {
+		file = string(command.Condition) + "." + action.Name
+	}
 	job := pipeline.Job{
 		Pipeline: execution.Pipeline, Execution: execution.ID, Number: execution.Number, Revision: execution.Revision,
 		Stage: command.Stage, Attempt: command.Attempt, Action: action, Configuration: config, Inputs: inputs,
-		Dir:      filepath.Join(e.workDir(execution.ID), fmt.Sprintf("%s.%d.%s", command.Stage, command.Attempt, action.Name)),
-		LogFile:  e.LogFile(execution.ID, command.Stage, command.Attempt, action.Name),
+		Dir:      filepath.Join(e.workDir(execution.ID), fmt.Sprintf("%s.%d.%s", command.Stage, command.Attempt, file)),
+		LogFile:  e.LogFile(execution.ID, command.Stage, command.Attempt, file),
 		Progress: func(line string) { e.watch.setProgress(command, line) },
 	}
 	for dir, mode := range map[string]fs.FileMode{

@@ -9,16 +9,25 @@ import (
 	"github.com/towline/towline/internal/store"
 )
 
-// attempt names one attempt of one stage: the unit that survives a crash. The
-// definition that it follows is the copy kept with the execution.
+// attempt names one attempt of one stage, or what is left of it once somebody
+// outside has done their part: the unit that survives a crash. The definition
+// that it follows is the copy kept with the execution.
 type attempt struct {
 	Pipeline  string
 	Execution string
 	Stage     string
 	Number    int // from 1
+	Segment   int `json:",omitempty"` // see pipeline.StageState
 }
 
-func (a attempt) id() string { return fmt.Sprintf("%s/%s/%d", a.Execution, a.Stage, a.Number) }
+// id leaves the first segment out, which is most often the only one.
+func (a attempt) id() string {
+	id := fmt.Sprintf("%s/%s/%d", a.Execution, a.Stage, a.Number)
+	if a.Segment > 1 {
+		id = fmt.Sprintf("%s.%d", id, a.Segment)
+	}
+	return id
+}
 
 // executor runs stage attempts so that each survives the process: after a
 // crash the attempt is walked again with what was recorded replayed. It is
@@ -48,47 +57,4 @@ type run interface {
 	// await returns the outcome of one started fn, in an order that is the
 	// same when the attempt is walked again.
 	await() (pipeline.ActionEnded, error)
-}
-
-// transition is what one event led to.
-type transition struct {
-	Actions []pipeline.RunAction // to start in this attempt
-	Stages  []attempt            // to submit
-	Changed []string             // executions that look different now
-	Ended   []string             // executions that have ended
-}
-
-// apply lets the state machine act on an event and saves what changed, in the
-// caller's transaction.
-func apply(ctx context.Context, q store.Querier, name string, event pipeline.Event) (transition, error) {
-	before, err := store.State(ctx, q, name)
-	if err != nil {
-		return transition{}, err
-	}
-	after, commands, err := pipeline.Apply(before, event)
-	if err != nil {
-		return transition{}, err
-	}
-	var next transition
-	for i, execution := range after.Executions {
-		if i < len(before.Executions) && before.Executions[i].Sequence == execution.Sequence {
-			continue
-		}
-		if err := store.SaveExecution(ctx, q, execution); err != nil {
-			return transition{}, err
-		}
-		next.Changed = append(next.Changed, execution.ID)
-		if execution.Done() {
-			next.Ended = append(next.Ended, execution.ID)
-		}
-	}
-	for _, command := range commands {
-		switch c := command.(type) {
-		case pipeline.RunAction:
-			next.Actions = append(next.Actions, c)
-		case pipeline.RunStage:
-			next.Stages = append(next.Stages, attempt{Pipeline: name, Execution: c.Execution, Stage: c.Stage, Number: c.Attempt})
-		}
-	}
-	return next, nil
 }

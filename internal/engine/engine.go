@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/towline/towline/internal/pipeline"
@@ -47,12 +48,16 @@ type Engine struct {
 	Config
 	durable executor
 	watch   watchers
+	present attendance
+	clock   sync.WaitGroup // the watch over due actions
+	stop    context.CancelFunc
 }
 
 // New prepares an engine. Nothing runs until Start.
 func New(ctx context.Context, config Config) (*Engine, error) {
 	e := &Engine{Config: config}
 	e.watch.init()
+	e.present.init()
 	durable, err := newDBOS(ctx, e)
 	if err != nil {
 		return nil, fmt.Errorf("prepare durable execution: %w", err)
@@ -67,12 +72,23 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err := e.durable.launch(); err != nil {
 		return fmt.Errorf("start durable execution: %w", err)
 	}
-	return e.reconcile(ctx)
+	if err := e.reconcile(ctx); err != nil {
+		return err
+	}
+	ctx, e.stop = context.WithCancel(context.WithoutCancel(ctx))
+	e.clock.Go(func() { e.watchDue(ctx) })
+	return nil
 }
 
 // Stop interrupts the running actions with cause pipeline.ErrShutdown and
 // waits for them, at most the given time. They go on at the next Start.
-func (e *Engine) Stop(timeout time.Duration) error { return e.durable.shutdown(timeout) }
+func (e *Engine) Stop(timeout time.Duration) error {
+	if e.stop != nil {
+		e.stop()
+	}
+	e.clock.Wait()
+	return e.durable.shutdown(timeout)
+}
 
 // reconcile submits the stage attempts that the state machine wants to run and
 // that a crash kept from being submitted.
@@ -86,63 +102,10 @@ func (e *Engine) reconcile(ctx context.Context) error {
 			if stage.Status != pipeline.StatusInProgress {
 				continue
 			}
-			e.durable.submit(attempt{Pipeline: execution.Pipeline, Execution: execution.ID, Stage: stage.Name, Number: stage.Attempt})
+			e.durable.submit(attempt{Pipeline: execution.Pipeline, Execution: execution.ID, Stage: stage.Name, Number: stage.Attempt, Segment: stage.Segment})
 		}
 	}
 	return nil
-}
-
-// StartRequest asks for an execution.
-type StartRequest struct {
-	Pipeline string
-	Revision pipeline.Revision
-	Trigger  pipeline.Trigger
-	// Also runs first, in the transaction that starts the execution, so that
-	// what caused it and the execution itself are recorded together. It may
-	// be nil.
-	Also func(context.Context, store.Querier) error
-}
-
-// StartExecution starts an execution of the pipeline as it is defined now. The
-// execution is durable when it returns. The error is store.ErrNotFound when
-// there is no such pipeline.
-func (e *Engine) StartExecution(ctx context.Context, req StartRequest) (pipeline.Execution, error) {
-	var execution pipeline.Execution
-	var next transition
-	err := e.Store.Update(ctx, func(q store.Querier) error {
-		if req.Also != nil {
-			if err := req.Also(ctx, q); err != nil {
-				return err
-			}
-		}
-		definition, err := store.GetPipeline(ctx, q, req.Pipeline)
-		if err != nil {
-			return err
-		}
-		number, err := store.NextNumber(ctx, q, req.Pipeline)
-		if err != nil {
-			return err
-		}
-		execution = pipeline.Execution{
-			ID: fmt.Sprintf("%s-%d", req.Pipeline, number), Pipeline: req.Pipeline, Number: number,
-			Definition: definition.Pipeline, Revision: req.Revision, Trigger: req.Trigger, Started: e.Now(),
-		}
-		next, err = apply(ctx, q, req.Pipeline, pipeline.Started{Execution: execution})
-		return err
-	})
-	if err != nil {
-		return pipeline.Execution{}, err
-	}
-	e.Logger.Info("execution started", "pipeline", req.Pipeline, "execution", execution.ID, "revision", req.Revision.Commit)
-	e.watch.notify(next.Changed...)
-	e.submit(next.Stages)
-	return execution, nil
-}
-
-func (e *Engine) submit(attempts []attempt) {
-	for _, at := range attempts {
-		e.durable.submit(at)
-	}
 }
 
 // LogFile is where the log of one action attempt is. The file appears when the

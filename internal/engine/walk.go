@@ -33,7 +33,7 @@ func (e *Engine) walk(r run, at attempt) error {
 		}
 		running--
 		next, err = r.transact("end "+ended.Action, func(ctx context.Context, q store.Querier) (transition, error) {
-			next, err := apply(ctx, q, at.Pipeline, ended)
+			next, err := e.apply(ctx, q, at.Pipeline, ended)
 			if errors.Is(err, pipeline.ErrStale) {
 				return transition{}, nil
 			}
@@ -49,7 +49,7 @@ func (e *Engine) walk(r run, at attempt) error {
 // walk of it broke off without a record, the actions that were running then
 // run again: each is idempotent by its job's key.
 func (e *Engine) enter(ctx context.Context, q store.Querier, at attempt) (transition, error) {
-	next, err := apply(ctx, q, at.Pipeline, pipeline.StageEntered{Execution: at.Execution, Stage: at.Stage, Attempt: at.Number, At: e.Now()})
+	next, err := e.apply(ctx, q, at.Pipeline, pipeline.StageEntered{Execution: at.Execution, Stage: at.Stage, Attempt: at.Number, Segment: at.Segment, At: e.Now()})
 	if !errors.Is(err, pipeline.ErrStale) {
 		return next, err
 	}
@@ -57,30 +57,26 @@ func (e *Engine) enter(ctx context.Context, q store.Querier, at attempt) (transi
 	if err != nil {
 		return transition{}, err
 	}
-	for _, stage := range execution.Stages {
-		if stage.Name != at.Stage || stage.Attempt != at.Number || stage.Status != pipeline.StatusInProgress {
-			continue
-		}
-		for _, a := range stage.Actions {
-			if a.Status == pipeline.StatusInProgress {
-				next.Actions = append(next.Actions, pipeline.RunAction{Execution: at.Execution, Stage: at.Stage, Attempt: at.Number, Action: a.Name})
-			}
-		}
+	if s := execution.Stage(at.Stage); s != nil && s.Attempt == at.Number && s.Segment == at.Segment {
+		next.Actions = pipeline.Running(execution, at.Stage)
 	}
 	return next, nil
 }
 
 // follow does what a transition asks for.
 func (e *Engine) follow(r run, next transition) error {
-	for _, id := range next.Ended {
-		e.clean(id)
-	}
-	e.watch.notify(next.Changed...)
 	for _, action := range next.Actions {
-		if err := r.start("run "+action.Action, func(ctx context.Context) pipeline.ActionEnded { return e.act(ctx, action) }); err != nil {
+		if err := r.start(stepOf(action), func(ctx context.Context) pipeline.ActionEnded { return e.act(ctx, action) }); err != nil {
 			return fmt.Errorf("start action %s: %w", action.Action, err)
 		}
 	}
-	e.submit(next.Stages)
+	e.settle(next)
 	return nil
+}
+
+func stepOf(action pipeline.RunAction) string {
+	if action.Condition != "" {
+		return "ask " + action.Action
+	}
+	return "run " + action.Action
 }

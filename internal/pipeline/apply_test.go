@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -35,7 +34,7 @@ func started(n int) pipeline.Started {
 }
 
 func entered(n int, stage string) pipeline.StageEntered {
-	return pipeline.StageEntered{Execution: fmt.Sprintf("web-%d", n), Stage: stage, Attempt: 1, At: start}
+	return pipeline.StageEntered{Execution: fmt.Sprintf("web-%d", n), Stage: stage, Attempt: 1, Segment: 1, At: start}
 }
 
 func ended(n int, stage, action string, outcome pipeline.Outcome) pipeline.ActionEnded {
@@ -46,7 +45,7 @@ func ended(n int, stage, action string, outcome pipeline.Outcome) pipeline.Actio
 }
 
 func runStage(n int, stage string) pipeline.Command {
-	return pipeline.RunStage{Execution: fmt.Sprintf("web-%d", n), Stage: stage, Attempt: 1}
+	return pipeline.RunStage{Execution: fmt.Sprintf("web-%d", n), Stage: stage, Attempt: 1, Segment: 1}
 }
 
 func runAction(n int, stage, action string) pipeline.Command {
@@ -145,93 +144,4 @@ func TestApplyLeavesItsInputAlone(t *testing.T) {
 	if diff := cmp.Diff(before, s); diff != "" {
 		t.Errorf("input changed (-before +after):\n%s", diff)
 	}
-}
-
-// TestRandomWalk drives the machine by its own commands in random order, with
-// new executions and failures thrown in, and checks the invariants after each
-// event.
-func TestRandomWalk(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		w := walk{running: map[pipeline.RunAction]bool{}, sequence: map[string]int{}}
-		for range rapid.IntRange(1, 80).Draw(t, "events") {
-			w.step(t)
-		}
-		for len(w.pending) > 0 {
-			w.obey(t, 0)
-		}
-		for _, e := range w.state.Executions {
-			if !e.Done() {
-				t.Fatalf("%s is %s with nothing left to do", e.ID, e.Status)
-			}
-		}
-	})
-}
-
-type walk struct {
-	state    pipeline.State
-	pending  []pipeline.Command
-	running  map[pipeline.RunAction]bool // started, and whether ended
-	sequence map[string]int
-	count    int
-}
-
-func (w *walk) step(t *rapid.T) {
-	if len(w.pending) == 0 || rapid.IntRange(0, 9).Draw(t, "new") == 0 {
-		w.count++
-		w.apply(t, started(w.count))
-		return
-	}
-	w.obey(t, rapid.IntRange(0, len(w.pending)-1).Draw(t, "command"))
-}
-
-// obey answers the command at i as the engine would.
-func (w *walk) obey(t *rapid.T, i int) {
-	command := w.pending[i]
-	w.pending = slices.Delete(w.pending, i, i+1)
-	switch c := command.(type) {
-	case pipeline.RunStage:
-		w.apply(t, pipeline.StageEntered{Execution: c.Execution, Stage: c.Stage, Attempt: c.Attempt, At: start})
-	case pipeline.RunAction:
-		outcome := rapid.SampledFrom([]pipeline.Outcome{pipeline.Succeeded, pipeline.Succeeded, pipeline.Succeeded, pipeline.Failed, pipeline.Faulted}).Draw(t, "outcome")
-		w.running[c] = true
-		w.apply(t, pipeline.ActionEnded{Execution: c.Execution, Stage: c.Stage, Attempt: c.Attempt, Action: c.Action, Result: pipeline.Result{Outcome: outcome}, At: start})
-	}
-}
-
-func (w *walk) apply(t *rapid.T, ev pipeline.Event) {
-	live := pipeline.State{Executions: slices.DeleteFunc(slices.Clone(w.state.Executions), pipeline.Execution.Done)}
-	next, commands, err := pipeline.Apply(live, ev)
-	if err != nil {
-		t.Fatalf("Apply(%+v): %v", ev, err)
-	}
-	occupied := map[string]string{}
-	for _, e := range next.Executions {
-		if e.Sequence < w.sequence[e.ID] {
-			t.Fatalf("%s: sequence went back", e.ID)
-		}
-		w.sequence[e.ID] = e.Sequence
-		for _, s := range e.Stages {
-			if s.Status != pipeline.StatusInProgress {
-				continue
-			}
-			if other := occupied[s.Name]; other != "" {
-				t.Fatalf("%s and %s both occupy %s", other, e.ID, s.Name)
-			}
-			if e.Done() {
-				t.Fatalf("%s has ended and still occupies %s", e.ID, s.Name)
-			}
-			occupied[s.Name] = e.ID
-		}
-	}
-	for _, c := range commands {
-		if a, ok := c.(pipeline.RunAction); ok {
-			if _, twice := w.running[a]; twice {
-				t.Fatalf("%+v commanded twice", a)
-			}
-			w.running[a] = false
-		}
-	}
-	w.state = next
-	w.pending = append(w.pending, commands...)
 }

@@ -19,6 +19,9 @@ func (p Problem) String() string { return fmt.Sprintf("%s: %s; %s", p.Path, p.Me
 // fields.
 type Problems []Problem
 
+// Error makes problems an error.
+func (p Problems) Error() string { return p.String() }
+
 func (p Problems) String() string {
 	lines := make([]string, len(p))
 	for i, problem := range p {

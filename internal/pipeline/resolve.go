@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -61,6 +62,43 @@ func resolveString(text string, vars map[string]map[string]string) (string, erro
 		return value
 	})
 	return out, missing
+}
+
+// variableValue bounds the value of a pipeline's variable, in characters, as
+// CodePipeline does.
+const variableValue = 1000
+
+// Give is the value of each of a pipeline's variables in one execution: the
+// given one, or its default. What does not fit is an error of type Problems.
+func Give(declared []Variable, given map[string]string) (map[string]string, error) {
+	var f finder
+	values := map[string]string{}
+	for _, v := range declared {
+		value, ok := given[v.Name]
+		switch {
+		case ok:
+			values[v.Name] = value
+		case v.Default != nil:
+			values[v.Name] = *v.Default
+		default:
+			f.add("variables."+v.Name, "give it a value, such as "+v.Name+"=VALUE, or a default in the definition", "variable %s has no value", v.Name)
+		}
+		if len(values[v.Name]) > variableValue {
+			f.add("variables."+v.Name, "keep long texts in the source", "the value of variable %s has more than %d characters", v.Name, variableValue)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.ContainsFunc(declared, func(v Variable) bool { return v.Name == name }) {
+			f.add("variables."+name, "declare it in the definition, or mend the name", "the pipeline has no variable %s", name)
+		}
+	}
+	if len(f.found) > 0 {
+		return nil, f.found
+	}
+	if len(values) == 0 {
+		return nil, nil
+	}
+	return values, nil
 }
 
 func known(namespace string, vars map[string]map[string]string) string {

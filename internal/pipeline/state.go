@@ -1,77 +1,202 @@
 package pipeline
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // State is what the state machine knows of one pipeline: its executions that
-// have not ended, oldest first. After Apply it also holds those that ended
-// with that very event, so that a caller can save them; the next State is
-// loaded without them.
+// have not ended, oldest first, and beside them the one that an event is about
+// when it has. After Apply it also holds those that ended with that very event,
+// so that a caller can save them.
 type State struct {
 	Executions []Execution
+	// Latest is the execution that entered a stage last, by the stage's name.
+	Latest map[string]string
+	// Disabled are the transitions that let nobody pass.
+	Disabled []Transition
 }
+
+// Transition is the way into a stage or out of it, as somebody has closed it.
+type Transition struct {
+	Stage  string         `json:"stage"`
+	Type   TransitionType `json:"type"`
+	Reason string         `json:"reason"`
+	By     string         `json:"by,omitempty"`
+	At     time.Time      `json:"at"`
+}
+
+// TransitionType is one of the two ends of a transition.
+type TransitionType string
+
+// The two ends of a transition.
+const (
+	Inbound  TransitionType = "Inbound"
+	Outbound TransitionType = "Outbound"
+)
 
 // Execution is one run of a pipeline for one revision.
 type Execution struct {
 	ID         string          `json:"id"` // pipeline-number
 	Pipeline   string          `json:"pipeline"`
 	Number     int             `json:"number"` // from 1 within the pipeline
+	Type       ExecutionType   `json:"type,omitempty"`
 	Status     ExecutionStatus `json:"status"`
-	Definition Pipeline        `json:"definition"` // as it was at the start
+	Reason     string          `json:"reason,omitempty"` // of a status that somebody asked for
+	Definition Pipeline        `json:"definition"`       // as it was at the start
 	Revision   Revision        `json:"revision"`
-	Trigger    Trigger         `json:"trigger"`
-	Stages     []StageState    `json:"stages"`
-	Started    time.Time       `json:"started"`
-	Ended      time.Time       `json:"ended,omitzero"`
+	// Overrides are revisions that the start asked for, by source action.
+	Overrides []Override `json:"overrides,omitempty"`
+	Trigger   Trigger    `json:"trigger"`
+	// Given are the values of the pipeline's variables.
+	Given  map[string]string `json:"variables,omitempty"`
+	Stages []StageState      `json:"stages"`
+	// Target is what a rollback goes back to: an execution that succeeded in
+	// the stage. Inherited is what that one had made before the stage.
+	Target    string     `json:"target,omitempty"`
+	Inherited *Inherited `json:"inherited,omitempty"`
+	Started   time.Time  `json:"started"`
+	Ended     time.Time  `json:"ended,omitzero"`
 	// Sequence grows with each change, so that a watcher can tell versions
 	// apart and a saver can skip what did not change.
 	Sequence int `json:"sequence"`
 }
 
+// ExecutionType tells executions that walk the pipeline from those that bring
+// one stage back.
+type ExecutionType string
+
+// The types of executions; "" is ExecutionStandard.
+const (
+	ExecutionStandard ExecutionType = "STANDARD"
+	ExecutionRollback ExecutionType = "ROLLBACK"
+)
+
+// Inherited is what a rollback has from the execution that it goes back to.
+type Inherited struct {
+	Artifacts []Artifact                   `json:"artifacts,omitempty"`
+	Variables map[string]map[string]string `json:"variables,omitempty"`
+}
+
+// Override is a revision that one source action is to take.
+type Override struct {
+	Action string `json:"action"`
+	// Type is COMMIT_ID, IMAGE_DIGEST, S3_OBJECT_VERSION_ID or S3_OBJECT_KEY.
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
+
 // Trigger says why an execution was started.
 type Trigger struct {
-	Type   string `json:"type"` // Push or Manual
+	Type   string `json:"type"` // see the Trigger constants
 	Detail string `json:"detail,omitempty"`
 }
+
+// The types of triggers: Push is Towline's own, the others are CodePipeline's.
+const (
+	TriggerPush              = "Push"
+	TriggerManual            = "Manual"
+	TriggerWebhook           = "WebhookV2"
+	TriggerPoll              = "PollForSourceChanges"
+	TriggerSchedule          = "CloudWatchEvent"
+	TriggerManualRollback    = "ManualRollback"
+	TriggerAutomatedRollback = "AutomatedRollback"
+)
 
 // ExecutionStatus is CodePipeline's pipeline execution status.
 type ExecutionStatus string
 
-// The statuses of an execution. All but InProgress are final.
+// The statuses of an execution. All but InProgress and Stopping are final
+// until somebody asks for a retry or overrides a condition.
 const (
 	ExecutionInProgress ExecutionStatus = "InProgress"
-	ExecutionSucceeded  ExecutionStatus = "Succeeded"
-	ExecutionFailed     ExecutionStatus = "Failed"
+	// ExecutionStopping means that what is in progress is waited for, and
+	// nothing else begins.
+	ExecutionStopping  ExecutionStatus = "Stopping"
+	ExecutionStopped   ExecutionStatus = "Stopped"
+	ExecutionSucceeded ExecutionStatus = "Succeeded"
+	ExecutionFailed    ExecutionStatus = "Failed"
 	// ExecutionSuperseded means that a newer execution overtook this one
 	// while it waited for a stage.
 	ExecutionSuperseded ExecutionStatus = "Superseded"
 )
 
-// Status is the status of a stage or an action within an execution.
+// Status is the status of a stage, a condition, a rule or an action within an
+// execution.
 type Status string
 
-// The statuses of a stage or an action.
+// The statuses of parts of an execution.
 const (
 	StatusPending    Status = "Pending"
 	StatusInProgress Status = "InProgress"
 	StatusSucceeded  Status = "Succeeded"
 	StatusFailed     Status = "Failed"
+	StatusStopped    Status = "Stopped"    // a stage of an execution that was stopped in it
+	StatusSkipped    Status = "Skipped"    // a stage whose condition said so
+	StatusAbandoned  Status = "Abandoned"  // an action or rule that nobody waits for any more
+	StatusOverridden Status = "Overridden" // a condition that somebody set aside
 )
 
 // StageState is how far one stage of an execution has come.
 type StageState struct {
-	Name    string        `json:"name"`
-	Status  Status        `json:"status"`
-	Attempt int           `json:"attempt"` // 0 until the stage is entered, then from 1
+	Name    string `json:"name"`
+	Status  Status `json:"status"`
+	Attempt int    `json:"attempt"` // 0 until the stage is entered, then from 1
+	// Segment counts the workers that the attempt was given. There is another
+	// one each time that somebody outside has ended what the last one left to
+	// them. Entered is the segment whose worker has come.
+	Segment int           `json:"segment,omitempty"`
+	Entered int           `json:"entered,omitempty"`
 	Actions []ActionState `json:"actions"`
+	// Conditions are those that have been asked in this attempt.
+	Conditions []ConditionState `json:"conditions,omitempty"`
+	// Earlier are the attempts before this one.
+	Earlier []StageAttempt `json:"earlier,omitempty"`
+	// Automatic and Manual count the retries, by who asked for them.
+	Automatic int `json:"automaticRetries,omitempty"`
+	Manual    int `json:"manualRetries,omitempty"`
 }
 
-// ActionState is how far one action of a stage has come.
+// StageAttempt is an attempt that was left for the next one.
+type StageAttempt struct {
+	Attempt    int              `json:"attempt"`
+	Status     Status           `json:"status"`
+	Actions    []ActionState    `json:"actions"` // that ran in it
+	Conditions []ConditionState `json:"conditions,omitempty"`
+}
+
+// ConditionKind says when a condition is asked.
+type ConditionKind string
+
+// The kinds of conditions, in CodePipeline's words.
+const (
+	BeforeEntry ConditionKind = "BEFORE_ENTRY"
+	OnSuccess   ConditionKind = "ON_SUCCESS"
+	OnFailure   ConditionKind = "ON_FAILURE"
+)
+
+// ConditionState is how far a condition has come.
+type ConditionState struct {
+	Kind   ConditionKind `json:"kind"`
+	Status Status        `json:"status"`
+	Rules  []ActionState `json:"rules,omitempty"`
+	At     time.Time     `json:"at"`           // of the last change
+	By     string        `json:"by,omitempty"` // who has overridden it
+}
+
+// ActionState is how far one action of a stage, or one rule of a condition, has
+// come.
 type ActionState struct {
 	Name    string     `json:"name"`
 	Type    ActionType `json:"type"`
 	Status  Status     `json:"status"`
+	Attempt int        `json:"attempt,omitempty"` // of the stage, in which it ran last
 	Started time.Time  `json:"started,omitzero"`
 	Ended   time.Time  `json:"ended,omitzero"`
+	// Due is when an action that somebody outside has to end is given up.
+	Due time.Time `json:"due,omitzero"`
+	By  string    `json:"by,omitempty"` // who ended it
 	// Result is nil until the action has ended.
 	Result *Result `json:"result,omitempty"`
 }
@@ -88,13 +213,40 @@ func (a ActionState) Duration(now time.Time) time.Duration {
 }
 
 // Done reports whether the execution has ended.
-func (e Execution) Done() bool { return e.Status != ExecutionInProgress }
+func (e Execution) Done() bool {
+	return e.Status != ExecutionInProgress && e.Status != ExecutionStopping
+}
+
+// Stage is the state of a stage by its name, or nil.
+func (e Execution) Stage(name string) *StageState {
+	if i := e.stage(name); i >= 0 {
+		return &e.Stages[i]
+	}
+	return nil
+}
+
+// Due is the earliest instant at which an action that somebody outside has to
+// end is given up, or zero.
+func (e Execution) Due() time.Time {
+	var due time.Time
+	for _, s := range e.Stages {
+		for _, a := range s.Actions {
+			if a.Status == StatusInProgress && !a.Due.IsZero() && (due.IsZero() || a.Due.Before(due)) {
+				due = a.Due
+			}
+		}
+	}
+	return due
+}
 
 // Artifacts are the outputs of all actions that have succeeded so far, in the
 // order of the definition. A later artifact replaces an earlier one of the
 // same name.
 func (e Execution) Artifacts() []Artifact {
 	var all []Artifact
+	if e.Inherited != nil {
+		all = slices.Clone(e.Inherited.Artifacts)
+	}
 	for _, s := range e.Stages {
 		for _, a := range s.Actions {
 			if a.Result == nil {
@@ -109,54 +261,55 @@ func (e Execution) Artifacts() []Artifact {
 }
 
 func without(artifacts []Artifact, name string) []Artifact {
-	var kept []Artifact
-	for _, a := range artifacts {
-		if a.Name != name {
-			kept = append(kept, a)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(artifacts), func(a Artifact) bool { return a.Name == name })
 }
 
 // Variables are what #{namespace.name} can refer to: each action's variables
-// under the action's name, and the execution's own under "codepipeline".
+// under its namespace, the pipeline's under "variables", and the execution's
+// own under "codepipeline".
 func (e Execution) Variables() map[string]map[string]string {
-	vars := map[string]map[string]string{
-		"codepipeline": {"PipelineExecutionId": e.ID},
+	vars := map[string]map[string]string{}
+	if e.Inherited != nil {
+		maps.Copy(vars, e.Inherited.Variables)
 	}
+	vars["codepipeline"] = map[string]string{"PipelineExecutionId": e.ID}
+	vars["variables"] = e.Given
 	for _, s := range e.Stages {
-		for _, a := range s.Actions {
+		definition, _, _ := e.Definition.Stage(s.Name)
+		for i, a := range s.Actions {
 			if a.Result != nil && a.Result.Variables != nil {
-				vars[a.Name] = a.Result.Variables
+				vars[definition.Actions[i].namespace()] = a.Result.Variables
 			}
 		}
 	}
 	return vars
 }
 
+func (a Action) namespace() string {
+	if a.Namespace != "" {
+		return a.Namespace
+	}
+	return a.Name
+}
+
 // stage returns the index of the stage, or -1.
 func (e Execution) stage(name string) int {
-	for i, s := range e.Stages {
-		if s.Name == name {
-			return i
-		}
+	return slices.IndexFunc(e.Stages, func(s StageState) bool { return s.Name == name })
+}
+
+// inside is the index of the stage that the execution is in, or -1.
+func (e Execution) inside() int {
+	if e.Done() {
+		return -1
 	}
-	return -1
+	return slices.IndexFunc(e.Stages, func(s StageState) bool { return s.Status == StatusInProgress })
 }
 
 // next is the index of the stage that the execution has still to enter, or -1
 // when it is inside a stage or has ended.
 func (e Execution) next() int {
-	if e.Done() {
+	if e.Done() || e.inside() >= 0 {
 		return -1
 	}
-	for i, s := range e.Stages {
-		switch s.Status {
-		case StatusInProgress:
-			return -1
-		case StatusPending:
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(e.Stages, func(s StageState) bool { return s.Status == StatusPending })
 }

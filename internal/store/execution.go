@@ -1,22 +1,46 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/towline/towline/internal/pipeline"
 )
 
+// unfinished picks the executions that have not ended, as an index does.
+const unfinished = `status IN ('InProgress', 'Stopping')`
+
 // State loads what the state machine needs to know of a pipeline: the
-// executions that have not ended, oldest first.
-func State(ctx context.Context, q Querier, name string) (pipeline.State, error) {
-	rows, err := q.Query(ctx, `SELECT state FROM executions WHERE pipeline = $1 AND status = 'InProgress' ORDER BY number`, name)
+// executions that have not ended and those that an event is about, oldest
+// first, and its stages and transitions.
+func State(ctx context.Context, q Querier, name string, about ...string) (s pipeline.State, err error) {
+	rows, err := q.Query(ctx, `SELECT state FROM executions WHERE pipeline = $1 AND `+unfinished+` ORDER BY number`, name)
 	if err != nil {
-		return pipeline.State{}, fmt.Errorf("load state of %s: %w", name, err)
+		return s, fmt.Errorf("load state of %s: %w", name, err)
 	}
-	executions, err := scanExecutions(rows)
-	return pipeline.State{Executions: executions}, err
+	if s.Executions, err = scanExecutions(rows); err != nil {
+		return s, err
+	}
+	for _, id := range about {
+		if slices.ContainsFunc(s.Executions, func(e pipeline.Execution) bool { return e.ID == id }) {
+			continue
+		}
+		e, err := GetExecution(ctx, q, id)
+		if err != nil {
+			return s, err
+		}
+		s.Executions = append(s.Executions, e)
+		slices.SortFunc(s.Executions, func(a, b pipeline.Execution) int { return cmp.Compare(a.Number, b.Number) })
+	}
+	if s.Latest, err = latest(ctx, q, name); err != nil {
+		return s, err
+	}
+	s.Disabled, err = Transitions(ctx, q, name)
+	return s, err
 }
 
 // SaveExecution writes one execution, new or changed.
@@ -25,13 +49,31 @@ func SaveExecution(ctx context.Context, q Querier, e pipeline.Execution) error {
 	if err != nil {
 		return fmt.Errorf("encode execution %s: %w", e.ID, err)
 	}
-	_, err = q.Exec(ctx, `INSERT INTO executions (id, pipeline, number, status, state) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (id) DO UPDATE SET status = excluded.status, state = excluded.state`,
-		e.ID, e.Pipeline, e.Number, string(e.Status), string(state))
+	var due any
+	if at := e.Due(); !at.IsZero() && !e.Done() {
+		due = at.UTC().Format(time.RFC3339)
+	}
+	_, err = q.Exec(ctx, `INSERT INTO executions (id, pipeline, number, status, state, due) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (id) DO UPDATE SET status = excluded.status, state = excluded.state, due = excluded.due`,
+		e.ID, e.Pipeline, e.Number, string(e.Status), string(state), due)
 	if err != nil {
 		return fmt.Errorf("save execution %s: %w", e.ID, err)
 	}
 	return nil
+}
+
+// Due lists the executions in which somebody outside has been waited for until
+// now.
+func (db *DB) Due(ctx context.Context, now time.Time) (found []pipeline.Execution, err error) {
+	err = db.View(ctx, func(q Querier) error {
+		rows, err := q.Query(ctx, `SELECT state FROM executions WHERE due IS NOT NULL AND due <= $1`, now.UTC().Format(time.RFC3339))
+		if err != nil {
+			return fmt.Errorf("list executions whose time is over: %w", err)
+		}
+		found, err = scanExecutions(rows)
+		return err
+	})
+	return found, err
 }
 
 // NextNumber counts one more execution of a pipeline and returns its number.
@@ -93,7 +135,7 @@ func (db *DB) Executions(ctx context.Context, name string, before, limit int) (f
 // Unfinished lists the executions of all pipelines that have not ended.
 func (db *DB) Unfinished(ctx context.Context) (found []pipeline.Execution, err error) {
 	err = db.View(ctx, func(q Querier) error {
-		rows, err := q.Query(ctx, `SELECT state FROM executions WHERE status = 'InProgress' ORDER BY pipeline, number`)
+		rows, err := q.Query(ctx, `SELECT state FROM executions WHERE `+unfinished+` ORDER BY pipeline, number`)
 		if err != nil {
 			return fmt.Errorf("list unfinished executions: %w", err)
 		}
