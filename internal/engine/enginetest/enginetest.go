@@ -70,16 +70,21 @@ func Stages(stages ...[]string) pipeline.Pipeline {
 // Begin starts an execution of p.
 func Begin(tb testing.TB, e *engine.Engine, p pipeline.Pipeline) pipeline.Execution {
 	tb.Helper()
-	x, err := e.StartExecution(tb.Context(), engine.StartRequest{
-		Pipeline: p.Name, Revision: pipeline.Revision{Commit: "0123456789"},
-		Also: func(ctx context.Context, q store.Querier) error {
-			return store.PutPipeline(ctx, q, p, "web", time.Now())
-		},
-	})
+	x, err := e.StartExecution(tb.Context(), request(p, nil))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return x
+}
+
+// request asks for an execution of p, which is defined with it.
+func request(p pipeline.Pipeline, variables map[string]string) engine.StartRequest {
+	return engine.StartRequest{
+		Pipeline: p.Name, Revision: pipeline.Revision{Commit: "0123456789"}, Variables: variables,
+		Also: func(ctx context.Context, q store.Querier) error {
+			return store.PutPipeline(ctx, q, p, "web", time.Now())
+		},
+	}
 }
 
 // Await waits until the execution has ended.
@@ -133,6 +138,14 @@ func Exercise(t *testing.T, newEngine New) {
 		"a database that takes no writes loses nothing": readOnly,
 		"an unknown pipeline is not found":              unknown,
 		"a missing artifact is named":                   missing,
+		"an approval outlives the process":              approval,
+		"abandoning interrupts what runs":               abandon,
+		"what was abandoned in a crash is interrupted":  abandonedInACrash,
+		"a retry keeps the execution and its artifacts": retry,
+		"a failure rolls back by itself":                rollback,
+		"a rule decides about a stage":                  rules,
+		"an action's timeout is its deadline":           timeout,
+		"a closed transition outlives the process":      transitions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
