@@ -65,6 +65,7 @@ type App struct {
 	repositories *source.Repositories
 	registry     *registry.Registry
 	clusters     *clusters
+	accessKeys   *accessKeys
 	host         *build.Host
 	engine       *engine.Engine
 	server       *server.Server
@@ -106,6 +107,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.clusters = &clusters{store: a.store, keys: keys, kubeconfig: a.options.Server.Kubeconfig, open: map[string]opened{}}
+	a.accessKeys = &accessKeys{store: a.store, keys: keys, now: time.Now, open: map[string]openKey{}}
 	if a.artifacts, err = artifact.Open(ctx, filepath.Join(data, "artifacts")); err != nil {
 		return err
 	}
@@ -154,7 +156,7 @@ func (a *App) openServer() error {
 	var err error
 	a.server, err = server.New(server.Config{
 		Listen: listen, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
-		Clusters: a.clusters, Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
+		Clusters: sealed{a.clusters, a.accessKeys}, AccessKeys: a.accessKeys, Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err
 }

@@ -19,7 +19,7 @@ import (
 // kubectlApplies runs the real kubectl apply, without --server-side.
 func (b *bundle) kubectlApplies(t *testing.T, document string) {
 	t.Helper()
-	local, err := localkube.New(localkube.Config{})
+	local, err := localkube.New(localkube.Config{Name: b.cluster.Context})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "config", "checkout", "drain", "waittest"},
 	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge"},
 	{"source", "engine", "build", "image", "deploy", "agent"},
-	{"server"},
+	{"server", "awsapi"},
 	{"app"},
 	{"cli"},
 }

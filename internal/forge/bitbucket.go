@@ -2,6 +2,8 @@ package forge
 
 import (
 	"net/http"
+
+	"github.com/towline/towline/internal/pipeline"
 )
 
 type bucket struct {
@@ -53,9 +55,9 @@ type bucketSide struct {
 func parseBitbucket(header http.Header, body []byte) (Event, error) {
 	e := Event{Type: Other, Delivery: header.Get("X-Request-Uuid")}
 	key := header.Get("X-Event-Key")
-	actions := map[string]Action{
-		"pullrequest:created": Opened, "pullrequest:updated": Updated,
-		"pullrequest:fulfilled": Closed, "pullrequest:rejected": Closed,
+	actions := map[string]pipeline.PullRequestEvent{
+		"pullrequest:created": pipeline.PullRequestOpen, "pullrequest:updated": pipeline.PullRequestUpdated,
+		"pullrequest:fulfilled": pipeline.PullRequestClosed, "pullrequest:rejected": pipeline.PullRequestClosed,
 	}
 	action, isPull := actions[key]
 	if key == "diagnostics:ping" {
@@ -83,7 +85,7 @@ func parseBitbucket(header http.Header, body []byte) (Event, error) {
 	e.Type = PullRequestEvent
 	e.PullRequest = &PullRequest{
 		Number: p.ID,
-		Action: action,
+		Event:  action,
 		Merged: key == "pullrequest:fulfilled",
 		Source: p.Source.Branch.Name,
 		Target: p.Destination.Branch.Name,

@@ -1,5 +1,7 @@
 package forge
 
+import "github.com/towline/towline/internal/pipeline"
+
 // EventType is what has happened.
 type EventType string
 
@@ -60,21 +62,11 @@ type Push struct {
 	Paths []string
 }
 
-// Action is what has happened to a pull request. The words are CodePipeline's.
-type Action string
-
-// The actions. Opened includes opened again; Closed includes merged.
-const (
-	Opened  Action = "OPEN"
-	Updated Action = "UPDATED"
-	Closed  Action = "CLOSED"
-)
-
 // PullRequest is a pull request, which GitLab calls a merge request.
 type PullRequest struct {
 	Number int
-	Action Action
-	Merged bool // with Closed
+	Event  pipeline.PullRequestEvent // open includes open again, closed includes merged
+	Merged bool
 	Source string
 	Target string
 	// Head is the newest commit of the source branch. Bitbucket tells only its

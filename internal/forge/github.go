@@ -3,6 +3,8 @@ package forge
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/towline/towline/internal/pipeline"
 )
 
 // hub is what is used of GitHub's messages. Gitea and Forgejo have taken over
@@ -74,7 +76,10 @@ func parseGitHub(header http.Header, body []byte) (Event, error) {
 // pull fills in the pull request, or leaves the event as Other when its action
 // is none that counts.
 func (m hub) pull(e Event, updated string) Event {
-	actions := map[string]Action{"opened": Opened, "reopened": Opened, updated: Updated, "closed": Closed}
+	actions := map[string]pipeline.PullRequestEvent{
+		"opened": pipeline.PullRequestOpen, "reopened": pipeline.PullRequestOpen,
+		updated: pipeline.PullRequestUpdated, "closed": pipeline.PullRequestClosed,
+	}
 	action, ok := actions[m.Action]
 	if !ok {
 		return e
@@ -83,8 +88,8 @@ func (m hub) pull(e Event, updated string) Event {
 	e.Type = PullRequestEvent
 	e.PullRequest = &PullRequest{
 		Number: m.Number,
-		Action: action,
-		Merged: m.PullRequest.Merged && action == Closed,
+		Event:  action,
+		Merged: m.PullRequest.Merged && action == pipeline.PullRequestClosed,
 		Source: head.Ref,
 		Target: base.Ref,
 		Head:   head.SHA,

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+
+	"github.com/towline/towline/internal/pipeline"
 )
 
 type lab struct {
@@ -53,16 +55,19 @@ func parseGitLab(header http.Header, body []byte) (Event, error) {
 
 func (m lab) pull(e Event) Event {
 	r := m.Request
-	actions := map[string]Action{"open": Opened, "reopen": Opened, "update": Updated, "merge": Closed, "close": Closed}
+	actions := map[string]pipeline.PullRequestEvent{
+		"open": pipeline.PullRequestOpen, "reopen": pipeline.PullRequestOpen,
+		"update": pipeline.PullRequestUpdated, "merge": pipeline.PullRequestClosed, "close": pipeline.PullRequestClosed,
+	}
 	action, ok := actions[r.Action]
 	// Without an old revision no code has changed, only a label or the title.
-	if !ok || action == Updated && r.OldRevision == "" {
+	if !ok || action == pipeline.PullRequestUpdated && r.OldRevision == "" {
 		return e
 	}
 	e.Type = PullRequestEvent
 	e.PullRequest = &PullRequest{
 		Number: r.IID,
-		Action: action,
+		Event:  action,
 		Merged: r.Action == "merge",
 		Source: r.SourceBranch,
 		Target: r.TargetBranch,

@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/towline/towline/internal/pipeline"
 )
 
 const (
@@ -105,42 +107,42 @@ func TestParse(t *testing.T) {
 		{"GitHub's first message is a ping", GitHub, "ping", "github-ping", Event{Type: Ping}},
 		{"an event that nobody acts upon is an other one", GitHub, "star", "github-ping", Event{Type: Other}},
 		{"a pull request out of a fork", GitHub, "pull_request", "github-pull-opened",
-			pull(hub, PullRequest{Number: 7, Action: Opened, Fork: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
+			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestOpen, Fork: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
 		{"a pull request with new commits", GitHub, "pull_request", "github-pull-synchronize",
-			pull(hub, PullRequest{Number: 7, Action: Updated, Before: oldCommit, Ref: "refs/pull/7/head", Title: "Greet in French"})},
+			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestUpdated, Before: oldCommit, Ref: "refs/pull/7/head", Title: "Greet in French"})},
 		{"a merged pull request", GitHub, "pull_request", "github-pull-closed",
-			pull(hub, PullRequest{Number: 7, Action: Closed, Merged: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
+			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
 		{"a pull request whose fork is gone is one out of a fork", GitHub, "pull_request", "github-pull-fork-gone",
-			pull(hub, PullRequest{Number: 7, Action: Closed, Fork: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
+			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestClosed, Fork: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
 		{"a new label changes no code", GitHub, "pull_request", "github-pull-labeled", Event{Type: Other, Repository: hub}},
 		{"a push to Gitea", Gitea, "push", "gitea-push",
 			push(tea, Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Paths: []string{"page.html"}})},
 		{"a branch deleted in Gitea", Gitea, "delete", "gitea-delete", push(tea, Push{Ref: "refs/heads/old", Deleted: true})},
 		{"a pull request in Gitea", Gitea, "pull_request", "gitea-pull-opened",
-			pull(tea, PullRequest{Number: 3, Action: Opened, Ref: "refs/pull/3/head", Title: "Greet"})},
+			pull(tea, PullRequest{Number: 3, Event: pipeline.PullRequestOpen, Ref: "refs/pull/3/head", Title: "Greet"})},
 		{"new commits in a pull request out of a fork in Gitea", Gitea, "pull_request", "gitea-pull-synchronized",
-			pull(tea, PullRequest{Number: 3, Action: Updated, Fork: true, Ref: "refs/pull/3/head", Title: "Greet"})},
+			pull(tea, PullRequest{Number: 3, Event: pipeline.PullRequestUpdated, Fork: true, Ref: "refs/pull/3/head", Title: "Greet"})},
 		{"a push to GitLab, in a subgroup", GitLab, "Push Hook", "gitlab-push",
 			push(lab, Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Paths: []string{"new.html", "page.html"}})},
 		{"a tag of its own in GitLab", GitLab, "Tag Push Hook", "gitlab-tag", push(lab, Push{Ref: "refs/tags/v1.2.0", After: oldCommit})},
 		{"a merge request", GitLab, "Merge Request Hook", "gitlab-merge-open",
-			pull(lab, PullRequest{Number: 5, Action: Opened, Ref: "refs/merge-requests/5/head", Title: "Greet in French"})},
+			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestOpen, Ref: "refs/merge-requests/5/head", Title: "Greet in French"})},
 		{"new commits in a merge request out of a fork", GitLab, "Merge Request Hook", "gitlab-merge-update",
-			pull(lab, PullRequest{Number: 5, Action: Updated, Before: oldCommit, Fork: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French"})},
+			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestUpdated, Before: oldCommit, Fork: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French"})},
 		{"a merge request whose label has changed", GitLab, "Merge Request Hook", "gitlab-merge-label", Event{Type: Other, Repository: lab}},
 		{"a merged merge request", GitLab, "Merge Request Hook", "gitlab-merge-merge",
-			pull(lab, PullRequest{Number: 5, Action: Closed, Merged: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French"})},
+			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French"})},
 		{"a comment", GitLab, "Note Hook", "gitlab-note", Event{Type: Other, Repository: lab}},
 		{"Bitbucket tells several refs at once", Bitbucket, "repo:push", "bitbucket-push", push(bucket,
 			Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit},
 			Push{Ref: "refs/tags/v1.2.0", After: newCommit},
 			Push{Ref: "refs/heads/old", Before: oldCommit, Deleted: true})},
 		{"a pull request out of a fork in Bitbucket", Bitbucket, "pullrequest:created", "bitbucket-pull-created",
-			pull(bucket, PullRequest{Number: 11, Action: Opened, Head: newCommit[:12], Fork: true, Title: "Greet"})},
+			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestOpen, Head: newCommit[:12], Fork: true, Title: "Greet"})},
 		{"an updated pull request in Bitbucket", Bitbucket, "pullrequest:updated", "bitbucket-pull-updated",
-			pull(bucket, PullRequest{Number: 11, Action: Updated, Head: newCommit[:12], Title: "Greet"})},
+			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestUpdated, Head: newCommit[:12], Title: "Greet"})},
 		{"a merged pull request in Bitbucket", Bitbucket, "pullrequest:fulfilled", "bitbucket-pull-fulfilled",
-			pull(bucket, PullRequest{Number: 11, Action: Closed, Merged: true, Head: newCommit[:12], Title: "Greet"})},
+			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestClosed, Merged: true, Head: newCommit[:12], Title: "Greet"})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -39,9 +39,13 @@ type Config struct {
 	// callers itself.
 	Registry http.Handler
 	Clusters Clusters
-	Tokens   config.Tokens
-	Version  string
-	Logger   *slog.Logger
+	// AccessKeys are the keys of AWS's clients, and AWS answers these clients
+	// and checks them itself. Both may be nil.
+	AccessKeys AccessKeys
+	AWS        http.Handler
+	Tokens     config.Tokens
+	Version    string
+	Logger     *slog.Logger
 }
 
 // Server is the HTTP side of one Towline.
@@ -127,6 +131,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("/git/", s.authenticated(s.Repositories.Handler()))
 	mux.Handle("/v2/", s.Registry)
+	if s.AWS != nil {
+		mux.Handle("POST /{$}", s.AWS)
+	}
 	mux.Handle("/api/", s.authenticated(hurried(s.api())))
 	return mux
 }

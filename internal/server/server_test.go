@@ -67,7 +67,7 @@ func setupWith(t *testing.T, act enginetest.ActionFunc, clusters server.Clusters
 	}
 	s, err := server.New(server.Config{
 		Listen: []string{"127.0.0.1:0"}, Engine: e, Store: settings.Store, Repositories: repositories, Registry: images,
-		Clusters: clusters, Tokens: tokens, Version: "1.2.3", Logger: logger,
+		Clusters: clusters, AccessKeys: fakeAccessKeys{}, AWS: http.HandlerFunc(teapot), Tokens: tokens, Version: "1.2.3", Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,6 +91,9 @@ func setupWith(t *testing.T, act enginetest.ActionFunc, clusters server.Clusters
 	url := config.URL(s.Address())
 	return bundle{url: url, api: client.New(url, tokens.Admin), engine: e, stop: stop}
 }
+
+// teapot stands for what answers AWS's clients.
+func teapot(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }
 
 func succeed(context.Context, pipeline.Job) (pipeline.Result, error) {
 	return pipeline.Result{Outcome: pipeline.Succeeded}, nil

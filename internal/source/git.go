@@ -138,8 +138,10 @@ func (r *Repositories) run(ctx context.Context, c command) error {
 	stderr := &head{limit: 4 << 10}
 	cmd.Stderr = stderr
 	// SIGTERM lets git remove its lock and temporary files; WaitDelay makes
-	// sure of the end.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	// sure of the end. It goes to the programs that git has started too: one
+	// that waits for a remote would hear of it only much later.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
 	if err == nil {

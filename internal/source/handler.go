@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -33,6 +34,11 @@ func (r *Repositories) serve(w http.ResponseWriter, req *http.Request) {
 	q, refused := parseRequest(req.Method, req.URL.Path, req.URL.RawQuery)
 	if refused == nil && !r.Exists(q.repository) {
 		refused = &refusal{http.StatusNotFound, r.require(q.repository).Error()}
+	}
+	if refused == nil && q.service == receivePack {
+		if url, ok := r.MirrorOf(q.repository); ok {
+			refused = &refusal{http.StatusForbidden, fmt.Sprintf("repository %s is a mirror: push to %s instead, it is fetched from there", q.repository, url)}
+		}
 	}
 	if refused != nil {
 		// git shows a body to its user only if it is text/plain.

@@ -30,7 +30,8 @@ type Config struct {
 	Hook []string
 	// HookTimeout is how long a pusher waits for the answer. Default 10 s.
 	HookTimeout time.Duration
-	// MaxPush limits the bytes of one push. Default 2 GiB.
+	// MaxPush limits the bytes of one push, and of one fetch of a mirror.
+	// Default 2 GiB.
 	MaxPush int64
 	// MaxTree limits the bytes of the files of one exported commit, and
 	// MaxFiles their number. Default 10 GiB and 500,000. Both guard against
@@ -43,7 +44,10 @@ type Config struct {
 	// CreateHint tells in one line how a missing repository comes to be; NAME
 	// stands for its name. It goes into the answer to a clone or push.
 	CreateHint string
-	Logger     *slog.Logger
+	// FileMirrors allows mirrors of directories of this server (file://), which
+	// shows their content to whoever may add a mirror.
+	FileMirrors bool
+	Logger      *slog.Logger
 }
 
 // Repositories are bare git repositories in one directory. All methods may be
@@ -55,7 +59,8 @@ type Repositories struct {
 	log  *slog.Logger
 	life lifetime
 
-	inOrder keyed // serialises the answers to pushes, by repository
+	inOrder   keyed // serialises the answers to pushes, by repository
+	mirroring keyed // serialises the fetches of mirrors, by repository
 }
 
 // New opens the directory, creating it where needed, writes the hook, and

@@ -26,7 +26,7 @@ func TestANodePortThatLeadsToItsOwnPodsOnlyIsNotAsked(t *testing.T) {
 		}
 	}
 	w := x.watchman(t, pipeline.Verify{})
-	startWell(t, x, w)
+	startWell(t, w)
 	if v := w.snapshot(); v.Via != viaProxy {
 		t.Errorf("by %s, want %s", v.Via, viaProxy)
 	}

@@ -33,7 +33,7 @@ func TestAProberThatIsLostBeforeAStepIsRenewed(t *testing.T) {
 	t.Parallel()
 	x := serveTarget(t, kubetest.Connect(t), 0, nil)
 	w := x.watchman(t, pipeline.Verify{From: "pod", Budget: 2})
-	startWell(t, x, w)
+	startWell(t, w)
 	w.collect(t.Context(), 50, time.Minute)
 	gone, ok := w.current().(*podProber)
 	if !ok {

@@ -187,7 +187,7 @@ func (x *target) left() error {
 	return nil
 }
 
-func startWell(t *testing.T, x *target, w *Watchman) {
+func startWell(t *testing.T, w *Watchman) {
 	t.Helper()
 	if err := w.start(t.Context(), reachTime); err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestEachWayCountsWhatIsLost(t *testing.T) {
 			x := serveTarget(t, kubetest.Connect(t), 3, want)
 			c.verify.From, _, _ = strings.Cut(c.name, " ")
 			w := x.watchman(t, c.verify)
-			startWell(t, x, w)
+			startWell(t, w)
 			w.collect(t.Context(), 300, time.Minute)
 			v := *w.Verdict()
 			if got := int(x.received.Load()); got != v.Requests && (!c.repeats || got < v.Requests) {
@@ -279,14 +279,14 @@ func TestAWayThatIsNotOpenIsNamed(t *testing.T) {
 		}
 		x.config.AgentImage = func(context.Context) (string, error) { return "", fmt.Errorf("the registry is full") }
 		w := x.watchman(t, pipeline.Verify{})
-		startWell(t, x, w)
+		startWell(t, w)
 		w.collect(t.Context(), 20, time.Minute)
 		if v := w.Verdict(); v.Via != "the API server's service proxy" || !strings.Contains(x.log.String(), "the registry is full") {
 			t.Errorf("auto went by %s:\n%s", v.Via, x.log)
 		}
 		x.config.AgentImage = good
 		w = x.watchman(t, pipeline.Verify{})
-		startWell(t, x, w)
+		startWell(t, w)
 		w.collect(t.Context(), 20, time.Minute)
 		if v := w.Verdict(); !strings.HasPrefix(v.Via, "pod ") {
 			t.Errorf("auto went by %s:\n%s", v.Via, x.log)
@@ -308,7 +308,7 @@ func TestAProberPodIsAllowedWhereLeastIs(t *testing.T) {
 	x := serveTarget(t, kubetest.Connect(t), 0, nil)
 	x.apply(t, fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}}`, x.config.Namespace))
 	w := x.watchman(t, pipeline.Verify{From: "pod"})
-	startWell(t, x, w)
+	startWell(t, w)
 	w.collect(t.Context(), 50, time.Minute)
 	pods, err := x.config.Cluster.List(t.Context(), schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, x.config.Namespace, proberLabel)
 	if err != nil || len(pods) != 1 {
@@ -333,7 +333,7 @@ func TestAProberPodOutlivesTheWayToIt(t *testing.T) {
 	proxy := kubetest.Faulty(t, "", kubetest.Faults{})
 	x := serveTarget(t, proxy.Cluster, 0, nil)
 	w := x.watchman(t, pipeline.Verify{From: "pod"})
-	startWell(t, x, w)
+	startWell(t, w)
 	before := w.collect(t.Context(), 50, time.Minute).Requests
 	proxy.Arm(kubetest.Faults{Rules: []kubetest.Rule{{Fault: kubetest.Away, For: 3 * time.Second}}})
 	_, _ = x.config.Cluster.Services(t.Context(), x.config.Namespace) // it is this that makes the server go away
@@ -355,7 +355,7 @@ func TestALostProberPodIsSaidInTheVerdict(t *testing.T) {
 	t.Parallel()
 	x := serveTarget(t, kubetest.Connect(t), 0, nil)
 	w := x.watchman(t, pipeline.Verify{From: "pod"})
-	startWell(t, x, w)
+	startWell(t, w)
 	before := w.collect(t.Context(), 100, time.Minute)
 	p, ok := w.current().(*podProber)
 	if !ok {
@@ -428,7 +428,7 @@ func TestWhatEarlierDeploymentsHaveLeftIsRemoved(t *testing.T) {
 	t.Parallel()
 	x := serveTarget(t, kubetest.Connect(t), 0, nil)
 	w := x.watchman(t, pipeline.Verify{From: "pod"})
-	startWell(t, x, w)
+	startWell(t, w)
 	w.collect(t.Context(), 20, time.Minute)
 	w.Drop() // as an interrupted deployment does
 	if err := x.left(); err == nil {

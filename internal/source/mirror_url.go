@@ -1,0 +1,122 @@
+package source
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// remote is an address, taken apart.
+type remote struct {
+	scheme string // https, http, ssh, git or file
+	host   string // with its port
+}
+
+var (
+	hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+	userName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
+	// scpForm is user@host:path, as ssh and forges write it.
+	scpForm = regexp.MustCompile(`^([^@:/]+)@([^@:/]+):([^:].*)$`)
+)
+
+const maxURL = 2000
+
+// CheckURL returns an *Error of kind ErrInvalid unless the address is one that
+// a mirror can be of: https://, http://, ssh://, git:// or user@host:path.
+// Others mean a program to run (ext::) or files of this server, which only
+// Config.FileMirrors allows. No part of one that passes can be taken for an
+// option. The error does not repeat what may be a password.
+func (r *Repositories) CheckURL(address string) error {
+	_, err := r.parseURL(address)
+	return err
+}
+
+func (r *Repositories) parseURL(address string) (remote, error) {
+	bad := func(reason, hint string) (remote, error) {
+		return remote{}, &Error{Kind: ErrInvalid, Message: "this address cannot be mirrored: " + reason, Hint: hint}
+	}
+	const forms = "write it as https://host/path.git, ssh://user@host/path.git or user@host:path.git"
+	if address == "" || len(address) > maxURL {
+		return bad("it is empty or very long", forms)
+	}
+	for i := range len(address) {
+		if c := address[i]; c <= ' ' || c >= 0x7f || c == '\\' {
+			return bad("it contains a space or a character that is not ASCII", forms)
+		}
+	}
+	if !strings.Contains(address, "://") {
+		m := scpForm.FindStringSubmatch(address)
+		if m == nil || !userName.MatchString(m[1]) || !hostName.MatchString(m[2]) || m[3][0] == '-' {
+			return bad("it names no host and path", forms)
+		}
+		return remote{scheme: "ssh", host: m[2]}, nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Opaque != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(address, "#") {
+		return bad("it cannot be read", forms)
+	}
+	if _, set := u.User.Password(); set || u.User != nil && u.Scheme != "ssh" {
+		return bad("it has a user or a password in it", "take that out, and give it as credentials")
+	}
+	if u.Scheme == "file" {
+		if !r.cfg.FileMirrors {
+			return bad("it is a directory of this server, which its operator has not allowed", forms)
+		}
+		if u.Host != "" || !path.IsAbs(u.Path) || path.Clean(u.Path) != u.Path {
+			return bad("its path is not absolute or not clean", "write it as file:///path")
+		}
+		return remote{scheme: "file"}, nil
+	}
+	switch u.Scheme {
+	case "https", "http", "ssh", "git":
+	default:
+		return bad(fmt.Sprintf("%.20q is no way to fetch a repository", u.Scheme), forms)
+	}
+	if !hostName.MatchString(u.Host) || u.User != nil && !userName.MatchString(u.User.Username()) {
+		return bad("its host or user has characters that neither has", forms)
+	}
+	if strings.Trim(u.Path, "/") == "" || strings.HasPrefix(strings.TrimLeft(u.Path, "/"), "-") || strings.ContainsFunc(u.Path, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return bad("it has no path, or one that cannot be", forms)
+	}
+	return remote{scheme: u.Scheme, host: u.Host}, nil
+}
+
+// checkMirror checks what a mirror is made of.
+func (r *Repositories) checkMirror(m Mirror) error {
+	if err := CheckName(m.Name); err != nil {
+		return err
+	}
+	to, err := r.parseURL(m.URL)
+	if err != nil {
+		return err
+	}
+	c := m.Credentials
+	bad := func(reason, hint string) error {
+		return &Error{Kind: ErrInvalid, Message: "these credentials cannot be used: " + reason, Hint: hint}
+	}
+	// A line break would end the answer to git.
+	if strings.ContainsAny(c.Username+c.Password, "\n\r\x00") {
+		return bad("the user name or password has a line break in it", "copy it again")
+	}
+	if strings.ContainsRune(c.PrivateKey+c.KnownHosts, 0) || len(c.PrivateKey)+len(c.KnownHosts) > 256<<10 {
+		return bad("the key or the known hosts are no text, or too long", "give the files id_... and known_hosts as they are")
+	}
+	switch to.scheme {
+	case "https", "http":
+		if c.PrivateKey != "" {
+			return bad("a key opens no "+to.scheme+" address", "give a user name and a password or token, or the ssh address")
+		}
+	case "ssh":
+		if c.PrivateKey == "" || c.KnownHosts == "" || c.Password != "" {
+			return bad("an ssh address wants a private key, and the known hosts to tell the right host by",
+				"make a key with ssh-keygen, and take the host's key down with ssh-keyscan; compare it with the one that the forge publishes")
+		}
+	default:
+		if c != (Credentials{}) {
+			return bad("a "+to.scheme+" address wants none", "")
+		}
+	}
+	return nil
+}
