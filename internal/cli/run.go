@@ -12,6 +12,7 @@ import (
 func (c *command) runCommand() *cobra.Command {
 	var branch string
 	var detach bool
+	var variables map[string]string
 	cmd := &cobra.Command{
 		Use:   "run PIPELINE",
 		Short: "Run a pipeline for the newest commit of a branch and follow it",
@@ -19,6 +20,7 @@ func (c *command) runCommand() *cobra.Command {
 the one that was pushed last, also when the branch holds another towline.yaml.`,
 		Example: `  towline run web
   towline run web --branch release/1.4
+  towline run web --variable target=staging
   towline run web --detach -o json`,
 		Args: exactly("PIPELINE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -26,7 +28,7 @@ the one that was pushed last, also when the branch holds another towline.yaml.`,
 			if err != nil {
 				return err
 			}
-			e, err := api.Run(cmd.Context(), args[0], client.RunRequest{Branch: branch})
+			e, err := api.Run(cmd.Context(), args[0], client.RunRequest{Branch: branch, Variables: variables})
 			if err != nil {
 				return err
 			}
@@ -39,6 +41,7 @@ the one that was pushed last, also when the branch holds another towline.yaml.`,
 		},
 	}
 	cmd.Flags().StringVar(&branch, "branch", "main", "branch to run")
+	cmd.Flags().StringToStringVar(&variables, "variable", nil, "value for a variable of the pipeline, NAME=VALUE; may be repeated")
 	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "start it and return at once")
 	return cmd
 }
@@ -60,8 +63,19 @@ func (c *command) outcome(e client.Execution) error {
 	if e.Status == pipeline.ExecutionSuperseded {
 		fmt.Fprintf(c.Err, "%s was superseded: a newer execution overtook it while it waited for a stage\n", e.ID)
 	}
+	if e.Status == pipeline.ExecutionStopped {
+		fmt.Fprintf(c.Err, "%s was stopped%s\n", e.ID, because(e.Reason))
+	}
 	for _, line := range failures(e) {
 		fmt.Fprintln(c.Err, line)
 	}
 	return exitCode(exitFailed)
+}
+
+// because is a reason at the end of a sentence, if there is one.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + printable(reason)
 }

@@ -16,6 +16,7 @@ var marks = map[pipeline.Status]string{
 	pipeline.StatusInProgress: "●",
 	pipeline.StatusSucceeded:  "✓",
 	pipeline.StatusFailed:     "✗",
+	pipeline.StatusAbandoned:  "⊘",
 }
 
 // showExecution draws an execution as it is at the instant now: a headline, a
@@ -30,6 +31,9 @@ func showExecution(e client.Execution, now time.Time, width int) []string {
 		}
 	}
 	for _, s := range e.Stages {
+		for _, condition := range s.Conditions {
+			lines = append(lines, showCondition(e, s, condition)...)
+		}
 		for _, a := range s.Actions {
 			line := fmt.Sprintf(" %s %-*s  %-*s  %6s  %s", marks[a.Status], stages, s.Name, actions, a.Name, seconds(a, now), remark(e, s, a))
 			lines = append(lines, strings.TrimRight(line, " "))
@@ -46,6 +50,23 @@ func showExecution(e client.Execution, now time.Time, width int) []string {
 	return lines
 }
 
+// showCondition is a line for each rule that was asked about a stage.
+func showCondition(e client.Execution, s pipeline.StageState, c pipeline.ConditionState) []string {
+	when := map[pipeline.ConditionKind]string{pipeline.BeforeEntry: "before entry", pipeline.OnSuccess: "on success", pipeline.OnFailure: "on failure"}
+	var lines []string
+	for _, rule := range c.Rules {
+		line := fmt.Sprintf(" %s %s  %s: %s  %s", marks[rule.Status], s.Name, when[c.Kind], rule.Name, remark(e, s, rule))
+		lines = append(lines, strings.TrimRight(line, " "))
+	}
+	switch {
+	case c.Status == pipeline.StatusOverridden:
+		lines = append(lines, fmt.Sprintf("   %s  %s: overridden by %s", s.Name, when[c.Kind], printable(c.By)))
+	case c.Status == pipeline.StatusFailed && s.Status == pipeline.StatusFailed && c.Kind != pipeline.OnFailure:
+		lines = append(lines, fmt.Sprintf("   %s  %s: not met; set it aside with: towline override %s %s", s.Name, when[c.Kind], e.ID, s.Name))
+	}
+	return lines
+}
+
 func headline(e client.Execution, now time.Time) string {
 	end := e.Ended
 	if end.IsZero() {
@@ -58,6 +79,8 @@ func headline(e client.Execution, now time.Time) string {
 // remark is what there is to say of an action in the space of a line.
 func remark(e client.Execution, s pipeline.StageState, a pipeline.ActionState) string {
 	switch {
+	case a.Result == nil && a.Type.Manual() && a.Status == pipeline.StatusInProgress:
+		return fmt.Sprintf("waits for you: towline approve %s, or towline reject %s", e.ID, e.ID)
 	case a.Result == nil:
 		return printable(e.Progress[s.Name+"/"+a.Name])
 	case a.Result.Outcome == pipeline.Succeeded:

@@ -18,6 +18,17 @@ type State struct {
 	Disabled []Transition
 }
 
+// Waiting are the executions that are to enter a stage next, oldest first.
+func (s State) Waiting(stage string) []string {
+	var waiting []string
+	for _, e := range s.Executions {
+		if next := e.next(); next >= 0 && e.Stages[next].Name == stage {
+			waiting = append(waiting, e.ID)
+		}
+	}
+	return waiting
+}
+
 // Transition is the way into a stage or out of it, as somebody has closed it.
 type Transition struct {
 	Stage  string         `json:"stage"`

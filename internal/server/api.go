@@ -43,6 +43,7 @@ func (s *Server) api() http.Handler {
 	huma.Post(group, "/pipelines/{name}/executions", s.startExecution)
 	huma.Get(group, "/executions/{id}", s.getExecution)
 	huma.Get(group, "/executions/{id}/stages/{stage}/{attempt}/actions/{action}/log", s.getLog)
+	s.controlRoutes(group)
 	s.clusterRoutes(group)
 	s.accessKeyRoutes(group)
 	sse.Register(group, huma.Operation{OperationID: "watch-execution", Method: http.MethodGet, Path: "/executions/{id}/watch"},
@@ -163,9 +164,9 @@ func (s *Server) startExecution(ctx context.Context, in *struct {
 		return nil, s.repositoryError("start execution", err)
 	}
 	revision.Branch = branch
-	e, err := s.Engine.StartExecution(ctx, engine.StartRequest{Pipeline: in.Name, Revision: revision, Trigger: pipeline.Trigger{Type: "Manual"}})
+	e, err := s.Engine.StartExecution(ctx, engine.StartRequest{Pipeline: in.Name, Revision: revision, Trigger: pipeline.Trigger{Type: pipeline.TriggerManual}, Variables: in.Body.Variables})
 	if err != nil {
-		return nil, s.fail("start execution", err)
+		return nil, s.refused("start execution", err)
 	}
 	return &answer[client.Execution]{s.show(e)}, nil
 }
