@@ -120,7 +120,9 @@ interrupted.`,
 	flags.StringVarP(&c.output, "output", "o", "text", "how results are printed: text or json")
 	root.AddCommand(
 		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.accessKeyCommand(), c.repositoryCommand(), c.pipelineCommand(),
-		c.runCommand(), c.statusCommand(), c.logsCommand(), c.deployCommand(), c.deploymentsCommand(), c.diffCommand(), c.rollbackCommand(),
+		c.runCommand(), c.statusCommand(), c.executionsCommand(), c.logsCommand(),
+		c.approveCommand(), c.rejectCommand(), c.stopCommand(), c.retryCommand(), c.rollbackStageCommand(), c.overrideCommand(), c.transitionCommand(),
+		c.deployCommand(), c.deploymentsCommand(), c.diffCommand(), c.rollbackCommand(),
 		c.promoteCommand(), c.abortCommand(),
 		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(), c.renderChartCommand(), c.agentCommand(),
 	)

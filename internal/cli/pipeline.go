@@ -31,6 +31,7 @@ func (c *command) pipelineCommand() *cobra.Command {
 			Args:    exactly(),
 			RunE:    func(cmd *cobra.Command, _ []string) error { return c.listPipelines(cmd) },
 		},
+		c.pipelineStateCommand(),
 		&cobra.Command{
 			Use:     "get NAME",
 			Short:   "Print a pipeline as the server knows it, in JSON",
