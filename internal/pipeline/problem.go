@@ -11,13 +11,37 @@ type Problem struct {
 	Path    string // of the value, in the form of checks.before[0].timeout
 	Message string
 	Hint    string // how to mend it
+	// Exception is what CodePipeline calls it; "" when it has no word for it.
+	Exception Exception
 }
+
+// Exception is the name of an error of CodePipeline's API.
+type Exception string
+
+// The errors with which CodePipeline refuses a definition.
+const (
+	InvalidStructure Exception = "InvalidStructureException"
+	InvalidStage     Exception = "InvalidStageDeclarationException"
+	InvalidAction    Exception = "InvalidActionDeclarationException"
+	InvalidValue     Exception = "ValidationException"
+)
 
 func (p Problem) String() string { return fmt.Sprintf("%s: %s; %s", p.Path, p.Message, p.Hint) }
 
 // Problems is all that is wrong with a configuration, in the order of its
 // fields.
 type Problems []Problem
+
+// Exception is the error with which CodePipeline would answer: that of the
+// first problem for which it has one, else "".
+func (p Problems) Exception() Exception {
+	for _, problem := range p {
+		if problem.Exception != "" {
+			return problem.Exception
+		}
+	}
+	return ""
+}
 
 // Error makes problems an error.
 func (p Problems) Error() string { return p.String() }
