@@ -113,7 +113,7 @@ func (k *accessKeys) Key(ctx context.Context, id string) (awsapi.Key, error) {
 		k.open[id] = known
 		k.mu.Unlock()
 	}
-	return awsapi.Key{ID: id, Secret: known.secret, Role: client.Role(stored.Role)}, nil
+	return awsapi.Key{ID: id, Secret: known.secret, Role: client.Role(stored.Role), Note: stored.Note}, nil
 }
 
 // Used records the hour, so that a busy key is written once in it.

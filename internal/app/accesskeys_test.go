@@ -39,7 +39,7 @@ func TestAccessKeys(t *testing.T) {
 		}
 	})
 	t.Run("it opens with the role it was made for", func(t *testing.T) {
-		want := awsapi.Key{ID: made.ID, Secret: made.Secret, Role: client.Operator}
+		want := awsapi.Key{ID: made.ID, Secret: made.Secret, Role: client.Operator, Note: "release desk"}
 		for range 2 { // the second time from memory
 			if got, err := keys.Key(ctx, made.ID); err != nil || got != want {
 				t.Errorf("got %v %v", got.ID, err)

@@ -23,6 +23,7 @@ type Key struct {
 	ID     string
 	Secret string
 	Role   client.Role
+	Note   string // what it is for
 }
 
 // Keys are the access keys that may sign.
@@ -39,6 +40,9 @@ type Config struct {
 	Keys        Keys
 	Definitions Definitions
 	Tags        Tags
+	Records     Records
+	Starts      Starts
+	Decisions   Decisions
 	// Region is the only one that signatures may name, such as eu-west-1. When
 	// it is "" they may name any, and names of resources carry the same.
 	Region string

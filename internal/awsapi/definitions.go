@@ -33,8 +33,8 @@ type Definition struct {
 // Definitions are the declarations of pipelines. They are called concurrently.
 // A declaration that comes in has the members, types and lengths that AWS
 // wants, and nothing else about it has been checked. Errors that AWS has a name
-// for are *Fault, such as InvalidStructureException; one that wraps
-// store.ErrNotFound says that there is no such pipeline.
+// for are *Fault or pipeline.Problems, such as InvalidStructureException; one that
+// wraps store.ErrNotFound says that there is no such pipeline.
 type Definitions interface {
 	// List returns at most limit pipelines by name, those after the given one.
 	List(ctx context.Context, after string, limit int) ([]Summary, error)
@@ -116,7 +116,7 @@ func (h *Handler) createPipeline(ctx context.Context, _ call, in *declarationInp
 	}
 	made, err := h.Definitions.Create(ctx, in.Pipeline)
 	if err != nil {
-		return nil, err
+		return nil, refused(err)
 	}
 	if err := h.addTags(ctx, made.Name, tags); err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (h *Handler) createPipeline(ctx context.Context, _ call, in *declarationInp
 func (h *Handler) updatePipeline(ctx context.Context, c call, in *declarationInput) (*definitionOutput, error) {
 	made, err := h.Definitions.Update(ctx, in.Pipeline)
 	if err != nil {
-		return nil, c.missingPipeline(nameIn(in.Pipeline), err)
+		return nil, c.missingPipeline(nameIn(in.Pipeline), refused(err))
 	}
 	return &definitionOutput{Pipeline: made.Declaration}, nil
 }

@@ -45,6 +45,14 @@ func (c call) arn(resource string) string {
 	return fmt.Sprintf("arn:aws:codepipeline:%s:%s:%s", c.region, c.account, resource)
 }
 
+// who is who asks, as people read it.
+func (c call) who() string {
+	if c.key.Note == "" {
+		return c.key.ID
+	}
+	return c.key.ID + " (" + c.key.Note + ")"
+}
+
 // user is the name of who asks.
 func (c call) user() string { return fmt.Sprintf("arn:aws:iam::%s:user/%s", c.account, c.key.ID) }
 

@@ -38,8 +38,11 @@ type page struct {
 func (c *Cluster) page(ctx context.Context, served Resource, namespace string, options metav1.ListOptions) (page, error) {
 	var answer []byte
 	err := retry(ctx, func(ctx context.Context) (err error) {
-		answer, err = c.core.RESTClient().Get().AbsPath(served.root()).NamespaceIfScoped(namespace, served.Namespaced && namespace != "").
-			Resource(served.GVR.Resource).VersionedParams(&options, metav1.ParameterCodec).SetHeader("Accept", runtime.ContentTypeJSON).DoRaw(ctx)
+		result := c.core.RESTClient().Get().AbsPath(served.root()).NamespaceIfScoped(namespace, served.Namespaced && namespace != "").
+			Resource(served.GVR.Resource).VersionedParams(&options, metav1.ParameterCodec).SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx)
+		if err = result.Error(); err == nil { // Raw alone would not read what a refusal says.
+			answer, err = result.Raw()
+		}
 		return err
 	})
 	if err != nil {

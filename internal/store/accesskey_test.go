@@ -14,59 +14,36 @@ func TestClientRequests(t *testing.T) {
 	t.Parallel()
 	db := open(t, t.TempDir())
 	ctx := t.Context()
-	request := store.ClientRequest{Operation: "Start", Token: "t", Digest: "d", At: monday}
-	claim := func(r store.ClientRequest, takeover time.Time) (store.ClientRequest, bool) {
+	request := store.ClientRequest{Operation: "Start", Token: "t", Digest: "d", Answer: "1", At: monday}
+	undone := errors.New("undone")
+	keep := func(r store.ClientRequest, outcome error) (known store.ClientRequest, ok bool) {
 		t.Helper()
-		known, ok, err := db.ClaimRequest(ctx, r, takeover)
-		if err != nil {
+		err := db.Update(ctx, func(q store.Querier) (err error) {
+			known, ok, err = store.KeepRequest(ctx, q, r)
+			return errors.Join(err, outcome)
+		})
+		if !errors.Is(err, outcome) {
 			t.Fatal(err)
 		}
 		return known, ok
 	}
-	t.Run("a token is claimed once", func(t *testing.T) {
-		if known, ok := claim(request, time.Time{}); ok {
-			t.Errorf("known already: %+v", known)
-		}
-		if known, ok := claim(request, monday); !ok || known != request {
-			t.Errorf("claimed twice: %+v %v", known, ok)
-		}
-	})
-	t.Run("a claim that was left is taken over by the same request alone", func(t *testing.T) {
-		other := request
-		other.Digest = "other"
-		if _, ok := claim(other, monday.Add(time.Second)); !ok {
-			t.Error("another request took the token")
-		}
-		if _, ok := claim(request, monday.Add(time.Second)); ok {
-			t.Error("the same request did not get it")
-		}
-	})
-	t.Run("its answer is known", func(t *testing.T) {
-		if err := db.AnswerRequest(ctx, "Start", "t", "web-1"); err != nil {
-			t.Fatal(err)
-		}
-		if known, ok := claim(request, tuesday); !ok || known.Answer != "web-1" {
-			t.Errorf("got %+v %v", known, ok)
-		}
-	})
-	t.Run("an answer cannot be taken back, a claim can", func(t *testing.T) {
-		claim(store.ClientRequest{Operation: "Start", Token: "u", Digest: "d", At: monday}, time.Time{})
-		for _, token := range []string{"t", "u"} {
-			if err := db.AnswerRequest(ctx, "Start", token, ""); err != nil {
-				t.Fatal(err)
+	t.Run("what was not carried out is not kept", func(t *testing.T) {
+		for _, outcome := range []error{undone, nil} {
+			if known, ok := keep(request, outcome); ok {
+				t.Errorf("known already: %+v", known)
 			}
 		}
-		if _, ok := claim(request, tuesday); !ok {
-			t.Error("the answer is gone")
-		}
-		if _, ok := claim(store.ClientRequest{Operation: "Start", Token: "u", Digest: "v", At: monday}, time.Time{}); ok {
-			t.Error("the claim is still there")
+	})
+	t.Run("a token that is known tells what was asked and answered", func(t *testing.T) {
+		other := store.ClientRequest{Operation: "Start", Token: "t", Digest: "other", Answer: "2", At: monday}
+		if known, ok := keep(other, nil); !ok || known != request {
+			t.Errorf("got %+v %v", known, ok)
 		}
 	})
 	t.Run("it is forgotten after a day", func(t *testing.T) {
 		later := request
 		later.At = tuesday.Add(time.Minute)
-		if _, ok := claim(later, time.Time{}); ok {
+		if _, ok := keep(later, nil); ok {
 			t.Error("it is known for ever")
 		}
 	})

@@ -15,65 +15,36 @@ type ClientRequest struct {
 	Operation string
 	Token     string
 	Digest    string // of what was asked
-	Answer    string // "" until there is one
+	Answer    string
 	At        time.Time
 }
 
-// ClaimRequest keeps a request without its answer, unless its token is known:
-// then it returns what is known of it. A claim from before takeover that was
-// never answered is given to the new request, if it asks for the same.
-func (db *DB) ClaimRequest(ctx context.Context, r ClientRequest, takeover time.Time) (known ClientRequest, ok bool, err error) {
-	err = db.Update(ctx, func(q Querier) error {
-		text := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-		if _, err := q.Exec(ctx, `DELETE FROM client_requests WHERE at < $1`, text(r.At.Add(-clientRequestsKept))); err != nil {
-			return fmt.Errorf("forget old requests: %w", err)
-		}
-		rows, err := q.Exec(ctx, `INSERT INTO client_requests (operation, token, digest, at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (operation, token) DO UPDATE SET at = excluded.at WHERE answer = '' AND digest = excluded.digest AND at < $5`,
-			r.Operation, r.Token, r.Digest, text(r.At), text(takeover))
-		if err != nil {
-			return fmt.Errorf("save request: %w", err)
-		}
-		if ok = rows == 0; !ok {
-			return nil
-		}
-		known, err = getClientRequest(ctx, q, r.Operation, r.Token)
-		return err
-	})
-	return known, ok, err
-}
-
-func getClientRequest(ctx context.Context, q Querier, operation, token string) (ClientRequest, error) {
-	rows, err := q.Query(ctx, `SELECT digest, answer, at FROM client_requests WHERE operation = $1 AND token = $2`, operation, token)
+// KeepRequest keeps a request and its answer, unless its token is known: then
+// it keeps nothing and returns what is known of it. It runs in the caller's
+// transaction, in which the request is carried out: it is kept if and only if
+// that was done.
+func KeepRequest(ctx context.Context, q Querier, r ClientRequest) (known ClientRequest, ok bool, err error) {
+	text := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	if _, err := q.Exec(ctx, `DELETE FROM client_requests WHERE at < $1`, text(r.At.Add(-clientRequestsKept))); err != nil {
+		return known, false, fmt.Errorf("forget old requests: %w", err)
+	}
+	rows, err := q.Exec(ctx, `INSERT INTO client_requests (operation, token, digest, answer, at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (operation, token) DO NOTHING`, r.Operation, r.Token, r.Digest, r.Answer, text(r.At))
 	if err != nil {
-		return ClientRequest{}, fmt.Errorf("load request: %w", err)
+		return known, false, fmt.Errorf("save request: %w", err)
 	}
-	found, err := scanAll(rows, func() (r ClientRequest, err error) {
-		var at string
-		if err := rows.Scan(&r.Digest, &r.Answer, &at); err != nil {
-			return r, err
-		}
-		r.Operation, r.Token = operation, token
-		r.At, err = time.Parse(time.RFC3339, at)
-		return r, err
-	})
-	if err != nil || len(found) == 0 {
-		return ClientRequest{}, err
+	if rows > 0 {
+		return known, false, nil
 	}
-	return found[0], nil
-}
-
-// AnswerRequest keeps the answer to a request. An answer of "" takes the claim
-// back, so that the request may be tried again.
-func (db *DB) AnswerRequest(ctx context.Context, operation, token, answer string) error {
-	query := `UPDATE client_requests SET answer = $3 WHERE operation = $1 AND token = $2`
-	if answer == "" {
-		query = `DELETE FROM client_requests WHERE operation = $1 AND token = $2 AND answer = $3`
+	found, err := q.Query(ctx, `SELECT digest, answer, at FROM client_requests WHERE operation = $1 AND token = $2`, r.Operation, r.Token)
+	if err != nil {
+		return known, false, fmt.Errorf("load request: %w", err)
 	}
-	return db.Update(ctx, func(q Querier) error {
-		if _, err := q.Exec(ctx, query, operation, token, answer); err != nil {
-			return fmt.Errorf("save answer: %w", err)
-		}
-		return nil
-	})
+	var at string
+	known.Operation, known.Token = r.Operation, r.Token
+	if err := scanOne(found, &known.Digest, &known.Answer, &at); err != nil {
+		return known, false, fmt.Errorf("load request: %w", err)
+	}
+	known.At, err = time.Parse(time.RFC3339, at)
+	return known, true, err
 }

@@ -13,9 +13,9 @@ CREATE TABLE access_keys (
 CREATE TABLE client_requests (
     operation TEXT NOT NULL,
     token     TEXT NOT NULL,
-    digest    TEXT NOT NULL,            -- of what was asked
-    answer    TEXT NOT NULL DEFAULT '', -- '' until there is one
-    at        TEXT NOT NULL,            -- RFC 3339, UTC
+    digest    TEXT NOT NULL, -- of what was asked
+    answer    TEXT NOT NULL,
+    at        TEXT NOT NULL, -- RFC 3339, UTC
     PRIMARY KEY (operation, token)
 );
 CREATE INDEX client_requests_at ON client_requests (at);

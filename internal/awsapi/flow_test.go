@@ -1,0 +1,549 @@
+package awsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
+	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/towline/towline/internal/engine"
+	"github.com/towline/towline/internal/engine/enginetest"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/store"
+)
+
+// patience bounds every wait.
+const patience = time.Minute
+
+// running is a bench over a real engine and a real database, whose actions end
+// as the test says.
+type running struct {
+	bench
+	db     *store.DB
+	engine *engine.Engine
+
+	mu      sync.Mutex
+	failing map[string]bool          // actions that fail
+	waiting map[string]chan struct{} // actions that end when it is closed
+}
+
+// starter gives every execution the same revision.
+type starter struct{ *engine.Engine }
+
+var _ Starts = starter{}
+
+func (s starter) Start(ctx context.Context, req engine.StartRequest) (pipeline.Execution, error) {
+	req.Revision = pipeline.Revision{Repository: "web", Commit: strings.Repeat("3f9c2e1a", 5), Message: "Greet in French", Time: monday}
+	for _, o := range req.Overrides {
+		req.Revision.Commit = o.Value
+	}
+	return s.StartExecution(ctx, req)
+}
+
+func setupEngine(t *testing.T) *running {
+	t.Helper()
+	r := &running{failing: map[string]bool{}, waiting: map[string]chan struct{}{}}
+	config := enginetest.Config(t, t.TempDir(), r.act)
+	e, err := engine.New(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Stop(patience); err != nil {
+			t.Error(err)
+		}
+	})
+	r.db, r.engine = config.Store, e
+	r.bench = setup(t, func(c *Config) { c.Records, c.Starts, c.Decisions, c.Tags = r.db, starter{e}, e, r.db })
+	return r
+}
+
+func (r *running) act(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
+	r.mu.Lock()
+	fails, wait := r.failing[job.Action.Name], r.waiting[job.Action.Name]
+	r.mu.Unlock()
+	if wait != nil {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return pipeline.Result{}, context.Cause(ctx)
+		}
+	}
+	if fails {
+		return pipeline.Fail("%s said no", job.Action.Name), nil
+	}
+	return pipeline.Result{Outcome: pipeline.Succeeded, Summary: job.Action.Name + " done", Variables: map[string]string{"By": job.Action.Name}}, nil
+}
+
+func (r *running) fail(action string, fails bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failing[action] = fails
+}
+
+// hold makes an action wait until the returned function is called.
+func (r *running) wait(action string) (release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := make(chan struct{})
+	r.waiting[action] = c
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.waiting, action)
+		close(c)
+	})
+}
+
+// define keeps a pipeline of four stages: a source, a test, an approval and a
+// deployment.
+func (r *running) define(t *testing.T, name string, change ...func(*pipeline.Pipeline)) {
+	t.Helper()
+	action := func(name string, category pipeline.Category, provider string) pipeline.Action {
+		return pipeline.Action{Name: name, RunOrder: 1, Type: pipeline.ActionType{Category: category, Owner: "AWS", Provider: provider, Version: "1"}}
+	}
+	source := action("push", pipeline.CategorySource, "Git")
+	source.Outputs = []string{"source"}
+	unit := action("unit", pipeline.CategoryBuild, "Buildspec")
+	unit.Inputs, unit.Configuration = nil, json.RawMessage(`{"buildspec":"ci/test.yml","services":{"db":{"engine":"postgres"}}}`)
+	p := pipeline.Pipeline{
+		Name: name, Mode: pipeline.ModeSuperseded, Variables: []pipeline.Variable{{Name: "Tag", Default: ptr("latest")}},
+		Stages: []pipeline.Stage{
+			{Name: "Source", Actions: []pipeline.Action{source}},
+			{Name: "Test", Actions: []pipeline.Action{unit}},
+			{Name: "GoAhead", Actions: []pipeline.Action{action("ask", pipeline.CategoryApproval, "Manual")}},
+			{Name: "Deploy", Actions: []pipeline.Action{action("production", pipeline.CategoryDeploy, "Kubernetes")}},
+		},
+	}
+	for _, c := range change {
+		c(&p)
+	}
+	if err := r.db.Update(t.Context(), func(q store.Querier) error { return store.PutPipeline(t.Context(), q, p, name, monday) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// until asks for a pipeline's state until it is as the test wants.
+func (r *running) until(t *testing.T, name, what string, ok func(map[string]types.StageState) bool) map[string]types.StageState {
+	t.Helper()
+	api := r.sdk(viewerID, secretKey)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		out, err := api.GetPipelineState(t.Context(), &codepipeline.GetPipelineStateInput{Name: &name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stages := map[string]types.StageState{}
+		for _, s := range out.StageStates {
+			stages[*s.StageName] = s
+		}
+		if ok(stages) {
+			return stages
+		}
+	}
+	t.Fatalf("%s never came to be", what)
+	return nil
+}
+
+// in waits until an execution is so far in a stage.
+func (r *running) in(t *testing.T, name, stage, execution string, status types.StageExecutionStatus) types.StageState {
+	t.Helper()
+	return r.until(t, name, fmt.Sprintf("%s being %s in %s", execution, status, stage), func(stages map[string]types.StageState) bool {
+		last := stages[stage].LatestExecution
+		waits := status == types.StageExecutionStatusInProgress && stage == "GoAhead" && stages[stage].ActionStates[0].LatestExecution == nil
+		return last != nil && *last.PipelineExecutionId == execution && last.Status == status && !waits
+	})[stage]
+}
+
+func (r *running) start(t *testing.T, name string) string {
+	t.Helper()
+	out, err := r.sdk(operatorID, secretKey).StartPipelineExecution(t.Context(), &codepipeline.StartPipelineExecutionInput{Name: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *out.PipelineExecutionId
+}
+
+// answer decides about the approval of an execution.
+func (r *running) answer(t *testing.T, name, execution string, status types.ApprovalStatus) string {
+	t.Helper()
+	token := r.in(t, name, "GoAhead", execution, types.StageExecutionStatusInProgress).ActionStates[0].LatestExecution.Token
+	_, err := r.sdk(operatorID, secretKey).PutApprovalResult(t.Context(), approval(name, *token, status))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *token
+}
+
+func approval(name, token string, status types.ApprovalStatus) *codepipeline.PutApprovalResultInput {
+	return &codepipeline.PutApprovalResultInput{
+		PipelineName: &name, StageName: ptr("GoAhead"), ActionName: ptr("ask"), Token: &token,
+		Result: &types.ApprovalResult{Status: status, Summary: ptr("looks good")},
+	}
+}
+
+func TestAnExecutionIsSteeredThroughTheSDK(t *testing.T) {
+	t.Parallel()
+	r := setupEngine(t)
+	r.define(t, "web")
+	api, ctx := r.sdk(operatorID, secretKey), t.Context()
+	r.fail("production", true)
+	id := r.start(t, "web")
+	token := r.answer(t, "web", id, types.ApprovalStatusApproved)
+
+	t.Run("a decision cannot be made twice, nor by a token of nothing", func(t *testing.T) {
+		_, err := api.PutApprovalResult(ctx, approval("web", token, types.ApprovalStatusRejected))
+		var done *types.ApprovalAlreadyCompletedException
+		if !errors.As(err, &done) {
+			t.Errorf("error %v", err)
+		}
+		_, err = api.PutApprovalResult(ctx, approval("web", "01234567-89ab-cdef-0123-456789abcdef", types.ApprovalStatusRejected))
+		var wrong *types.InvalidApprovalTokenException
+		if !errors.As(err, &wrong) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("a failure is shown with its reason", func(t *testing.T) {
+		a := r.in(t, "web", "Deploy", id, types.StageExecutionStatusFailed).ActionStates[0].LatestExecution
+		if a.Status != types.ActionExecutionStatusFailed || a.ErrorDetails == nil || *a.ErrorDetails.Message != "production said no" {
+			t.Errorf("action %+v", a)
+		}
+	})
+	t.Run("only a stage that failed is retried, in the same execution", func(t *testing.T) {
+		_, err := api.RetryStageExecution(ctx, &codepipeline.RetryStageExecutionInput{PipelineName: ptr("web"), StageName: ptr("Test"), PipelineExecutionId: &id, RetryMode: types.StageRetryModeFailedActions})
+		var not *types.StageNotRetryableException
+		if !errors.As(err, &not) {
+			t.Errorf("error %v", err)
+		}
+		r.fail("production", false)
+		out, err := api.RetryStageExecution(ctx, &codepipeline.RetryStageExecutionInput{PipelineName: ptr("web"), StageName: ptr("Deploy"), PipelineExecutionId: &id, RetryMode: types.StageRetryModeFailedActions})
+		if err != nil || *out.PipelineExecutionId != id {
+			t.Fatal(out, err)
+		}
+		stage := r.in(t, "web", "Deploy", id, types.StageExecutionStatusSucceeded)
+		if stage.RetryStageMetadata == nil || *stage.RetryStageMetadata.ManualStageRetryAttempt != 1 {
+			t.Errorf("retry %+v", stage.RetryStageMetadata)
+		}
+	})
+	t.Run("the execution tells what it was", func(t *testing.T) {
+		out, err := api.GetPipelineExecution(ctx, &codepipeline.GetPipelineExecutionInput{PipelineName: ptr("web"), PipelineExecutionId: &id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &types.PipelineExecution{
+			PipelineName: ptr("web"), PipelineVersion: ptr(int32(1)), PipelineExecutionId: &id, Status: types.PipelineExecutionStatusSucceeded,
+			ExecutionMode: types.ExecutionModeSuperseded, ExecutionType: types.ExecutionTypeStandard,
+			Trigger:           &types.ExecutionTrigger{TriggerType: types.TriggerTypeStartPipelineExecution, TriggerDetail: ptr(operatorID)},
+			Variables:         []types.ResolvedPipelineVariable{{Name: ptr("Tag"), ResolvedValue: ptr("latest")}},
+			ArtifactRevisions: []types.ArtifactRevision{{Name: ptr("source"), RevisionId: ptr(strings.Repeat("3f9c2e1a", 5)), RevisionSummary: ptr("Greet in French"), Created: &monday}},
+		}
+		if diff := cmp.Diff(want, out.PipelineExecution, shapes()); diff != "" {
+			t.Errorf("execution (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("every run of an action is listed, newest first, page by page", func(t *testing.T) {
+		var got []string
+		pages := codepipeline.NewListActionExecutionsPaginator(api, &codepipeline.ListActionExecutionsInput{PipelineName: ptr("web"), MaxResults: ptr(int32(2))})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range page.ActionExecutionDetails {
+				got = append(got, fmt.Sprintf("%s %s", *d.ActionExecutionId, d.Status))
+			}
+		}
+		want := []string{id + ".Deploy.2.production Succeeded", id + ".Deploy.1.production Failed", id + ".GoAhead.1.ask Succeeded", id + ".Test.1.unit Succeeded", id + ".Source.1.push Succeeded"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("runs (-want +got):\n%s", diff)
+		}
+		last, err := api.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: ptr("web"), Filter: &types.ActionExecutionFilter{
+			LatestInPipelineExecution: &types.LatestInPipelineExecutionFilter{PipelineExecutionId: &id, StartTimeRange: types.StartTimeRangeLatest}}})
+		if err != nil || len(last.ActionExecutionDetails) != 4 {
+			t.Fatalf("%v, the latest are %d", err, len(last.ActionExecutionDetails))
+		}
+		unit := last.ActionExecutionDetails[2]
+		if want := map[string]string{"buildspec": "ci/test.yml", "services": `{"db":{"engine":"postgres"}}`}; !cmp.Equal(want, unit.Input.Configuration) {
+			t.Errorf("configuration %v", unit.Input.Configuration)
+		}
+		if *unit.Output.ExecutionResult.ExternalExecutionSummary != "unit done" || unit.Output.OutputVariables["By"] != "unit" {
+			t.Errorf("output %+v", unit.Output)
+		}
+	})
+}
+
+func TestARollbackRunsOneStageOfAnEarlierExecution(t *testing.T) {
+	t.Parallel()
+	r := setupEngine(t)
+	r.define(t, "web")
+	api, ctx := r.sdk(operatorID, secretKey), t.Context()
+	var ids []string
+	for range 2 {
+		id := r.start(t, "web")
+		r.answer(t, "web", id, types.ApprovalStatusApproved)
+		r.in(t, "web", "Deploy", id, types.StageExecutionStatusSucceeded)
+		ids = append(ids, id)
+	}
+	out, err := api.RollbackStage(ctx, &codepipeline.RollbackStageInput{PipelineName: ptr("web"), StageName: ptr("Deploy"), TargetPipelineExecutionId: &ids[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := r.in(t, "web", "Deploy", *out.PipelineExecutionId, types.StageExecutionStatusSucceeded).LatestExecution
+	if last.Type != types.ExecutionTypeRollback {
+		t.Errorf("type %s", last.Type)
+	}
+	_, err = api.RollbackStage(ctx, &codepipeline.RollbackStageInput{PipelineName: ptr("web"), StageName: ptr("Source"), TargetPipelineExecutionId: &ids[0]})
+	var unable *types.UnableToRollbackStageException
+	if !errors.As(err, &unable) {
+		t.Errorf("error %v", err)
+	}
+	succeeded, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("web"), Filter: &types.PipelineExecutionFilter{SucceededInStage: &types.SucceededInStageFilter{StageName: ptr("Test")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range succeeded.PipelineExecutionSummaries {
+		got = append(got, *s.PipelineExecutionId)
+	}
+	slices.Reverse(got)
+	if diff := cmp.Diff(ids, got); diff != "" {
+		t.Errorf("succeeded in Test (-want +got):\n%s", diff)
+	}
+}
+
+func TestStoppingAndTransitions(t *testing.T) {
+	t.Parallel()
+	r := setupEngine(t)
+	r.define(t, "web")
+	api, ctx := r.sdk(operatorID, secretKey), t.Context()
+	release := r.wait("unit")
+	defer release()
+	id := r.start(t, "web")
+	r.in(t, "web", "Test", id, types.StageExecutionStatusInProgress)
+	stop := func(abandon bool) error {
+		_, err := api.StopPipelineExecution(ctx, &codepipeline.StopPipelineExecutionInput{PipelineName: ptr("web"), PipelineExecutionId: &id, Abandon: abandon, Reason: ptr("lunch")})
+		return err
+	}
+	if err := stop(false); err != nil {
+		t.Fatal(err)
+	}
+	r.in(t, "web", "Test", id, types.StageExecutionStatusStopping)
+	var twice *types.DuplicatedStopRequestException
+	if err := stop(false); !errors.As(err, &twice) {
+		t.Errorf("error %v", err)
+	}
+	if err := stop(true); err != nil {
+		t.Fatal(err)
+	}
+	r.in(t, "web", "Test", id, types.StageExecutionStatusStopped)
+	var over *types.PipelineExecutionNotStoppableException
+	if err := stop(true); !errors.As(err, &over) {
+		t.Errorf("error %v", err)
+	}
+	list, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("web")})
+	if err != nil || len(list.PipelineExecutionSummaries) != 1 || *list.PipelineExecutionSummaries[0].StopTrigger.Reason != "lunch" {
+		t.Errorf("%v, executions %+v", err, list)
+	}
+	release()
+
+	if _, err := api.DisableStageTransition(ctx, &codepipeline.DisableStageTransitionInput{PipelineName: ptr("web"), StageName: ptr("Test"), TransitionType: types.StageTransitionTypeInbound, Reason: ptr("frozen")}); err != nil {
+		t.Fatal(err)
+	}
+	next := r.start(t, "web")
+	stages := r.until(t, "web", next+" waiting for Test", func(s map[string]types.StageState) bool { return s["Test"].InboundExecution != nil })
+	closed := stages["Test"].InboundTransitionState
+	if *stages["Test"].InboundExecution.PipelineExecutionId != next || closed.Enabled || *closed.DisabledReason != "frozen" || *closed.LastChangedBy != operatorID {
+		t.Errorf("inbound %+v, transition %+v", stages["Test"].InboundExecution, closed)
+	}
+	if _, err := api.EnableStageTransition(ctx, &codepipeline.EnableStageTransitionInput{PipelineName: ptr("web"), StageName: ptr("Test"), TransitionType: types.StageTransitionTypeInbound}); err != nil {
+		t.Fatal(err)
+	}
+	r.in(t, "web", "Test", next, types.StageExecutionStatusSucceeded)
+}
+
+func TestAStartIsMadeOnceForItsToken(t *testing.T) {
+	t.Parallel()
+	r := setupEngine(t)
+	r.define(t, "web")
+	api, ctx := r.sdk(operatorID, secretKey), t.Context()
+	start := func(token, tag string) (string, error) {
+		out, err := api.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{
+			Name: ptr("web"), ClientRequestToken: &token, Variables: []types.PipelineVariable{{Name: ptr("Tag"), Value: &tag}},
+		})
+		if err != nil {
+			return "", err
+		}
+		return *out.PipelineExecutionId, nil
+	}
+	var together sync.WaitGroup
+	ids := make([]string, 8)
+	for i := range ids {
+		together.Go(func() {
+			id, err := start("one", "v1")
+			if err != nil {
+				t.Error(err)
+			}
+			ids[i] = id
+		})
+	}
+	together.Wait()
+	if slices.Sort(ids); len(slices.Compact(ids)) != 1 {
+		t.Errorf("one token has started %v", slices.Compact(ids))
+	}
+	_, err := start("one", "v2")
+	var conflict *types.ConflictException
+	if !errors.As(err, &conflict) {
+		t.Errorf("error %v", err)
+	}
+	if id, err := start("two", "v1"); err != nil || id == ids[0] {
+		t.Errorf("another token: %s %v", id, err)
+	}
+	if _, err := start("three", strings.Repeat("v", 1001)); codeOf(err) != "ValidationException" || strings.Contains(err.Error(), "vvv") {
+		t.Errorf("error %v", err)
+	}
+	_, err = api.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{Name: ptr("web"), Variables: []types.PipelineVariable{{Name: ptr("Other"), Value: ptr("x")}}})
+	if codeOf(err) != "ValidationException" || !strings.Contains(err.Error(), "the pipeline has no variable Other") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWhatIsNotThereIsNamed(t *testing.T) {
+	t.Parallel()
+	r := setupEngine(t)
+	r.define(t, "web")
+	r.define(t, "shop")
+	id := r.start(t, "shop")
+	api, ctx := r.sdk(adminID, secretKey), t.Context()
+	const noPipeline = "PipelineNotFoundException: Account '123456789012' does not have a pipeline with name 'nope'"
+	for name, c := range map[string]struct {
+		call func() error
+		want string
+	}{
+		"state": {func() error {
+			_, err := api.GetPipelineState(ctx, &codepipeline.GetPipelineStateInput{Name: ptr("nope")})
+			return err
+		}, noPipeline},
+		"execution of another pipeline": {func() error {
+			_, err := api.GetPipelineExecution(ctx, &codepipeline.GetPipelineExecutionInput{PipelineName: ptr("web"), PipelineExecutionId: &id})
+			return err
+		}, "PipelineExecutionNotFoundException: The pipeline 'web' has no execution 'shop-1'."},
+		"start": {func() error {
+			_, err := api.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{Name: ptr("nope"), ClientRequestToken: ptr("t")})
+			return err
+		}, noPipeline},
+		"transition": {func() error {
+			_, err := api.EnableStageTransition(ctx, &codepipeline.EnableStageTransitionInput{PipelineName: ptr("web"), StageName: ptr("Nope"), TransitionType: types.StageTransitionTypeOutbound})
+			return err
+		}, "StageNotFoundException: The pipeline 'web' has no stage 'Nope'."},
+		"action": {func() error {
+			in := approval("web", "01234567-89ab-cdef-0123-456789abcdef", types.ApprovalStatusApproved)
+			in.ActionName = ptr("nobody")
+			_, err := api.PutApprovalResult(ctx, in)
+			return err
+		}, "ActionNotFoundException: The stage 'GoAhead' of the pipeline 'web' has no action 'nobody'."},
+		"condition": {func() error {
+			_, err := api.OverrideStageCondition(ctx, &codepipeline.OverrideStageConditionInput{PipelineName: ptr("shop"), StageName: ptr("Deploy"), PipelineExecutionId: &id, ConditionType: types.ConditionTypeBeforeEntry})
+			return err
+		}, "ConditionNotOverridableException: condition BEFORE_ENTRY of stage Deploy of shop-1"},
+		"form": {func() error {
+			_, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("a b"), MaxResults: ptr(int32(101))})
+			return err
+		}, "ValidationException: 2 validation errors detected: Value '101' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 100; " +
+			"Value 'a b' at 'pipelineName' failed to satisfy constraint: Member must satisfy regular expression pattern: [A-Za-z0-9.@\\-_]+"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := c.call(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
+
+// TestConditionsAreShownAndSetAside has a rule that says no.
+func TestConditionsAreShownAndSetAside(t *testing.T) {
+	t.Parallel()
+	r := setupEngine(t)
+	r.fail("window", true)
+	r.define(t, "web", func(p *pipeline.Pipeline) {
+		p.Stages[1].BeforeEntry = &pipeline.Condition{Result: pipeline.ResultFail, Rules: []pipeline.Rule{{
+			Name: "window", Type: pipeline.ActionType{Category: pipeline.CategoryRule, Owner: "AWS", Provider: "DeploymentWindow", Version: "1"}, Configuration: json.RawMessage(`{"Cron":"* * * * *"}`),
+		}}}
+	})
+	api, ctx := r.sdk(operatorID, secretKey), t.Context()
+	id := r.start(t, "web")
+	stage := r.in(t, "web", "Test", id, types.StageExecutionStatusFailed)
+	condition := stage.BeforeEntryConditionState
+	if condition == nil || condition.LatestExecution.Status != types.ConditionExecutionStatusFailed {
+		t.Fatalf("condition %+v", condition)
+	}
+	rule := condition.ConditionStates[0].RuleStates[0]
+	if *rule.RuleName != "window" || rule.LatestExecution.Status != types.RuleExecutionStatusFailed || *rule.LatestExecution.ErrorDetails.Message != "window said no" {
+		t.Errorf("rule %+v", rule)
+	}
+	out, err := api.ListRuleExecutions(ctx, &codepipeline.ListRuleExecutionsInput{PipelineName: ptr("web"), Filter: &types.RuleExecutionFilter{PipelineExecutionId: &id}})
+	if err != nil || len(out.RuleExecutionDetails) != 1 || *out.RuleExecutionDetails[0].Input.RuleTypeId.Provider != "DeploymentWindow" {
+		t.Errorf("%v, rules %+v", err, out)
+	}
+	if _, err := api.OverrideStageCondition(ctx, &codepipeline.OverrideStageConditionInput{PipelineName: ptr("web"), StageName: ptr("Test"), PipelineExecutionId: &id, ConditionType: types.ConditionTypeBeforeEntry}); err != nil {
+		t.Fatal(err)
+	}
+	state := r.in(t, "web", "Test", id, types.StageExecutionStatusSucceeded).BeforeEntryConditionState
+	if state.LatestExecution.Status != types.ConditionExecutionStatusOverridden || *state.LatestExecution.Summary != "overridden by "+operatorID {
+		t.Errorf("condition %+v", state.LatestExecution)
+	}
+}
+
+func TestExecutionsAreListedPageByPage(t *testing.T) {
+	t.Parallel()
+	r := setupEngine(t)
+	r.define(t, "web")
+	var want []string
+	for range 5 {
+		want = append([]string{r.start(t, "web")}, want...)
+	}
+	api, ctx := r.sdk(viewerID, secretKey), t.Context()
+	var got, tokens []string
+	pages := codepipeline.NewListPipelineExecutionsPaginator(api, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("web"), MaxResults: ptr(int32(2))})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.PipelineExecutionSummaries {
+			got = append(got, *e.PipelineExecutionId)
+		}
+		if page.NextToken != nil {
+			tokens = append(tokens, *page.NextToken)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(tokens) != 2 {
+		t.Errorf("%d tokens, executions (-want +got):\n%s", len(tokens), diff)
+	}
+	t.Run("a token is good for its own list alone", func(t *testing.T) {
+		var invalid *types.InvalidNextTokenException
+		for name, token := range map[string]string{"forged": "AAAAAAAAAAAAAAAAAAAAAAM", "cut": tokens[0][:10], "changed": "A" + tokens[0][1:], "no base64": "!"} {
+			_, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("web"), NextToken: &token})
+			if !errors.As(err, &invalid) {
+				t.Errorf("%s token: %v", name, err)
+			}
+		}
+		_, err := api.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: ptr("web"), NextToken: &tokens[0]})
+		if !errors.As(err, &invalid) {
+			t.Errorf("a foreign token: %v", err)
+		}
+	})
+}

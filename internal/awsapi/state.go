@@ -1,0 +1,205 @@
+package awsapi
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
+	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
+
+	"github.com/towline/towline/internal/pipeline"
+)
+
+func (h *Handler) getState(ctx context.Context, c call, in *codepipeline.GetPipelineStateInput) (*codepipeline.GetPipelineStateOutput, error) {
+	definition, state, err := h.Records.PipelineState(ctx, *in.Name)
+	if err != nil {
+		return nil, c.missingPipeline(*in.Name, err)
+	}
+	p := definition.Pipeline
+	out := &codepipeline.GetPipelineStateOutput{
+		PipelineName: &p.Name, PipelineVersion: aws.Int32(int32(p.Version)), Updated: when(definition.Updated), //nolint:gosec // versions are counted
+		StageStates: []types.StageState{},
+	}
+	for i := range p.Stages {
+		out.StageStates = append(out.StageStates, stageState(p, i, state))
+	}
+	return out, nil
+}
+
+// stageState is how one stage of a pipeline stands: who waits for it, whether
+// they may enter, and what the one that entered last has done there.
+func stageState(p pipeline.Pipeline, index int, state pipeline.State) types.StageState {
+	definition := p.Stages[index]
+	out := types.StageState{StageName: &definition.Name, InboundTransitionState: transitionState(p, index, state.Disabled)}
+	for _, e := range state.Executions {
+		if waitsFor(e) == definition.Name {
+			out.InboundExecutions = append(out.InboundExecutions, types.StageExecution{PipelineExecutionId: &e.ID, Status: types.StageExecutionStatusInProgress, Type: executionType(e)})
+		}
+	}
+	if n := len(out.InboundExecutions); n > 0 {
+		out.InboundExecution = &out.InboundExecutions[n-1]
+	}
+	e, entered := find(state, state.Latest[definition.Name])
+	var s pipeline.StageState
+	if entered {
+		if there := e.Stage(definition.Name); there != nil {
+			s = *there
+			out.LatestExecution = &types.StageExecution{PipelineExecutionId: &e.ID, Status: stageStatus(e, s), Type: executionType(e)}
+		}
+	}
+	for _, a := range definition.Actions {
+		out.ActionStates = append(out.ActionStates, actionState(e, s, a))
+	}
+	out.BeforeEntryConditionState = conditionState(e, s, definition, pipeline.BeforeEntry)
+	out.OnSuccessConditionState = conditionState(e, s, definition, pipeline.OnSuccess)
+	out.OnFailureConditionState = conditionState(e, s, definition, pipeline.OnFailure)
+	out.RetryStageMetadata = retryMetadata(s)
+	return out
+}
+
+func find(state pipeline.State, id string) (pipeline.Execution, bool) {
+	i := slices.IndexFunc(state.Executions, func(e pipeline.Execution) bool { return e.ID == id })
+	if i < 0 {
+		return pipeline.Execution{}, false
+	}
+	return state.Executions[i], true
+}
+
+// waitsFor is the stage that an execution has still to enter, or "" when it is
+// inside one or has ended.
+func waitsFor(e pipeline.Execution) string {
+	if e.Done() || slices.ContainsFunc(e.Stages, func(s pipeline.StageState) bool { return s.Status == pipeline.StatusInProgress }) {
+		return ""
+	}
+	i := slices.IndexFunc(e.Stages, func(s pipeline.StageState) bool { return s.Status == pipeline.StatusPending })
+	if i < 0 {
+		return ""
+	}
+	return e.Stages[i].Name
+}
+
+func transitionState(p pipeline.Pipeline, index int, disabled []pipeline.Transition) *types.TransitionState {
+	i := slices.IndexFunc(disabled, func(t pipeline.Transition) bool {
+		return t.Type == pipeline.Inbound && t.Stage == p.Stages[index].Name ||
+			t.Type == pipeline.Outbound && index > 0 && t.Stage == p.Stages[index-1].Name
+	})
+	if i < 0 {
+		return &types.TransitionState{Enabled: true}
+	}
+	t := disabled[i]
+	return &types.TransitionState{DisabledReason: text(t.Reason), LastChangedBy: text(t.By), LastChangedAt: when(t.At)}
+}
+
+func stageStatus(e pipeline.Execution, s pipeline.StageState) types.StageExecutionStatus {
+	if e.Status == pipeline.ExecutionStopping && s.Status == pipeline.StatusInProgress {
+		return types.StageExecutionStatusStopping
+	}
+	return types.StageExecutionStatus(s.Status)
+}
+
+func actionState(e pipeline.Execution, s pipeline.StageState, definition pipeline.Action) types.ActionState {
+	out := types.ActionState{ActionName: &definition.Name}
+	i := slices.IndexFunc(s.Actions, func(a pipeline.ActionState) bool { return a.Name == definition.Name })
+	if i < 0 || s.Actions[i].Status == pipeline.StatusPending {
+		return out
+	}
+	a := s.Actions[i]
+	number := cmp.Or(a.Attempt, s.Attempt)
+	out.LatestExecution = &types.ActionExecution{
+		ActionExecutionId: aws.String(actionID(e, s.Name, number, "", a.Name)),
+		Status:            types.ActionExecutionStatus(a.Status), LastStatusChange: when(latest(a.Started, a.Ended)), LastUpdatedBy: text(a.By),
+	}
+	if a.Status == pipeline.StatusInProgress && a.Type.Manual() {
+		out.LatestExecution.Token = aws.String(pipeline.ApprovalToken(e.ID, s.Name, number, a.Name))
+	}
+	if a.Result != nil {
+		out.LatestExecution.Summary = text(a.Result.Summary)
+		out.LatestExecution.ErrorDetails = errorDetails(a.Result)
+	}
+	if definition.Type.Category == pipeline.CategorySource && e.Revision.Commit != "" {
+		out.CurrentRevision = &types.ActionRevision{RevisionId: &e.Revision.Commit, RevisionChangeId: &e.Revision.Commit, Created: when(e.Revision.Time)}
+		if out.CurrentRevision.Created == nil {
+			out.CurrentRevision.Created = when(a.Started)
+		}
+	}
+	return out
+}
+
+// errorDetails says why an action did not succeed. Faulted means that Towline
+// could not run it.
+func errorDetails(r *pipeline.Result) *types.ErrorDetails {
+	switch {
+	case r == nil || r.Outcome == pipeline.Succeeded:
+		return nil
+	case r.Outcome == pipeline.Faulted:
+		return &types.ErrorDetails{Code: aws.String("SystemUnavailable"), Message: text(r.Message)}
+	}
+	return &types.ErrorDetails{Code: aws.String("JobFailed"), Message: text(r.Message)}
+}
+
+// conditionState is nil for a stage without such a condition.
+func conditionState(e pipeline.Execution, s pipeline.StageState, definition pipeline.Stage, kind pipeline.ConditionKind) *types.StageConditionState {
+	condition := definition.Condition(kind)
+	if condition == nil {
+		return nil
+	}
+	out := &types.StageConditionState{}
+	one := types.ConditionState{}
+	asked := s.Condition(kind)
+	if asked != nil {
+		status := types.ConditionExecutionStatus(asked.Status)
+		out.LatestExecution = &types.StageConditionsExecution{Status: status, Summary: overriddenBy(*asked)}
+		one.LatestExecution = &types.ConditionExecution{Status: status, Summary: overriddenBy(*asked), LastStatusChange: when(asked.At)}
+	}
+	for _, rule := range condition.Rules {
+		state := types.RuleState{RuleName: &rule.Name}
+		if asked != nil {
+			state.LatestExecution = ruleExecution(e, s, *asked, rule.Name)
+		}
+		one.RuleStates = append(one.RuleStates, state)
+	}
+	out.ConditionStates = []types.ConditionState{one}
+	return out
+}
+
+func overriddenBy(c pipeline.ConditionState) *string {
+	if c.By == "" {
+		return nil
+	}
+	return aws.String("overridden by " + c.By)
+}
+
+func ruleExecution(e pipeline.Execution, s pipeline.StageState, asked pipeline.ConditionState, name string) *types.RuleExecution {
+	i := slices.IndexFunc(asked.Rules, func(r pipeline.ActionState) bool { return r.Name == name })
+	if i < 0 || asked.Rules[i].Status == pipeline.StatusPending {
+		return nil
+	}
+	r := asked.Rules[i]
+	out := &types.RuleExecution{
+		RuleExecutionId: aws.String(actionID(e, s.Name, cmp.Or(r.Attempt, s.Attempt), asked.Kind, r.Name)),
+		Status:          types.RuleExecutionStatus(r.Status), LastStatusChange: when(latest(r.Started, r.Ended)), LastUpdatedBy: text(r.By),
+		ErrorDetails: errorDetails(r.Result),
+	}
+	if r.Result != nil {
+		out.Summary = text(r.Result.Summary)
+	}
+	return out
+}
+
+func retryMetadata(s pipeline.StageState) *types.RetryStageMetadata {
+	if s.Automatic+s.Manual == 0 {
+		return nil
+	}
+	out := &types.RetryStageMetadata{LatestRetryTrigger: types.RetryTriggerManualStageRetry}
+	if s.Automatic > 0 {
+		out.AutoStageRetryAttempt = aws.Int32(int32(s.Automatic)) //nolint:gosec // retries are counted
+	}
+	if s.Manual > 0 {
+		out.ManualStageRetryAttempt = aws.Int32(int32(s.Manual)) //nolint:gosec // retries are counted
+	} else {
+		out.LatestRetryTrigger = types.RetryTriggerAutomatedStageRetry
+	}
+	return out
+}
