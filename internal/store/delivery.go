@@ -1,0 +1,52 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// keepDeliveries is how long a message of a webhook is remembered. Forges send
+// one again for some days at most.
+const keepDeliveries = 90 * 24 * time.Hour
+
+// errTaken ends the transaction of a message that was taken before.
+var errTaken = errors.New("this message has been taken before")
+
+// TakeDelivery remembers the keys of a message that came to a webhook, all or
+// none, and says whether all of them were new. It forgets those of messages
+// that are older than three months.
+func (db *DB) TakeDelivery(ctx context.Context, hook string, keys []string, at time.Time) (fresh bool, err error) {
+	err = db.Update(ctx, func(q Querier) error {
+		for _, key := range keys {
+			rows, err := q.Exec(ctx, `INSERT INTO deliveries (hook, key, taken) VALUES ($1, $2, $3) ON CONFLICT (hook, key) DO NOTHING`, hook, key, sortableTime(at))
+			if err != nil {
+				return fmt.Errorf("save delivery to webhook %s: %w", hook, err)
+			}
+			if rows == 0 {
+				return errTaken
+			}
+		}
+		if _, err := q.Exec(ctx, `DELETE FROM deliveries WHERE taken < $1`, sortableTime(at.Add(-keepDeliveries))); err != nil {
+			return fmt.Errorf("forget old deliveries: %w", err)
+		}
+		return nil
+	})
+	if errors.Is(err, errTaken) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ForgetDelivery takes back what TakeDelivery remembered.
+func (db *DB) ForgetDelivery(ctx context.Context, hook string, keys []string) error {
+	return db.Update(ctx, func(q Querier) error {
+		for _, key := range keys {
+			if _, err := q.Exec(ctx, `DELETE FROM deliveries WHERE hook = $1 AND key = $2`, hook, key); err != nil {
+				return fmt.Errorf("forget delivery to webhook %s: %w", hook, err)
+			}
+		}
+		return nil
+	})
+}
