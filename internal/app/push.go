@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +18,9 @@ import (
 // of.
 const catchUpEvery = time.Minute
 
+// tagRef is what tells a tag's seen commit from a branch's.
+const tagRef = "refs/tags/"
+
 var (
 	// errSeen ends the transaction of a push that has been acted on already.
 	errSeen = errors.New("this push has been acted on")
@@ -28,11 +29,20 @@ var (
 	errOvertaken = errors.New("another push has been acted on meanwhile")
 )
 
-// head is a branch that has moved: from the commit that was last acted on to
-// the one where it stands.
+// head is a branch or a tag that has moved: from the commit that was last acted
+// on to the one where it stands.
 type head struct {
 	store.Head
 	seen string
+}
+
+func (h head) tag() (string, bool) { return strings.CutPrefix(h.Branch, tagRef) }
+
+func (h head) String() string {
+	if tag, ok := h.tag(); ok {
+		return "tag " + tag
+	}
+	return "branch " + h.Branch
 }
 
 // pushed acts on what a push moved and returns what the pusher should read.
@@ -41,6 +51,9 @@ func (a *App) pushed(ctx context.Context, push source.Push) []string {
 	for _, update := range push.Updates {
 		if branch, ok := update.Branch(); ok {
 			lines = append(lines, a.moved(ctx, push.Repository, branch)...)
+		}
+		if tag, ok := update.Tag(); ok {
+			lines = append(lines, a.moved(ctx, push.Repository, tagRef+tag)...)
 		}
 	}
 	return lines
@@ -78,17 +91,27 @@ func (a *App) head(ctx context.Context, repository, branch string) (head, error)
 	if err != nil {
 		return h, err
 	}
-	now, err := a.repositories.Heads(ctx, repository)
-	if err != nil {
-		return h, err
+	if h.seen = seen[branch]; strings.HasPrefix(branch, tagRef) {
+		revision, err := a.repositories.Revision(ctx, repository, branch)
+		if err != nil && !errors.Is(err, source.ErrNoRevision) {
+			return h, err
+		}
+		h.Commit = revision.Commit
+	} else {
+		now, err := a.repositories.Heads(ctx, repository)
+		if err != nil {
+			return h, err
+		}
+		h.Commit = now[branch]
 	}
-	h.seen, h.Commit = seen[branch], now[branch]
 	if h.seen == h.Commit {
 		return h, errSeen
 	}
 	return h, nil
 }
 
+// act starts the pipeline that the commit defines, if it watches what was
+// pushed.
 func (a *App) act(ctx context.Context, head head) ([]string, error) {
 	if head.Commit == "" {
 		return nil, a.see(ctx, head)
@@ -111,8 +134,12 @@ func (a *App) act(ctx context.Context, head head) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !watches(p, head.Branch) {
-		line := fmt.Sprintf("no pipeline watches branch %s: %s watches %s", head.Branch, p.Name, strings.Join(watched(p), ", "))
+	watched, err := a.watches(ctx, p, head)
+	if err != nil {
+		return nil, err
+	}
+	if !watched {
+		line := fmt.Sprintf("pipeline %s does not watch this push of %s: it watches %s", p.Name, head, watchedBy(p))
 		return []string{line}, a.see(ctx, head)
 	}
 	return a.begin(ctx, p, head)
@@ -125,9 +152,14 @@ func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head head) ([]stri
 	if err != nil {
 		return nil, err
 	}
-	revision.Branch = head.Branch
+	trigger := pipeline.Trigger{Type: pipeline.TriggerPush, Detail: head.Branch}
+	if tag, ok := head.tag(); ok {
+		revision.Tag, trigger.Detail = tag, tag
+	} else {
+		revision.Branch = head.Branch
+	}
 	execution, err := a.engine.StartExecution(ctx, engine.StartRequest{
-		Pipeline: p.Name, Revision: revision, Trigger: pipeline.Trigger{Type: pipeline.TriggerPush, Detail: head.Branch},
+		Pipeline: p.Name, Revision: revision, Trigger: trigger,
 		Also: func(ctx context.Context, q store.Querier) error {
 			if err := setSeen(ctx, q, head); err != nil {
 				return err
@@ -135,6 +167,14 @@ func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head head) ([]stri
 			return store.PutPipeline(ctx, q, p, head.Repository, time.Now())
 		},
 	})
+	if problems, ok := errors.AsType[pipeline.Problems](err); ok || errors.Is(err, pipeline.ErrTooMany) {
+		// Pushing again would not help, and must not be tried for ever.
+		lines := []string{"nothing runs:", "  " + err.Error()}
+		if ok {
+			lines[1] = "  " + problems.String()
+		}
+		return lines, a.see(ctx, head)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -142,24 +182,6 @@ func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head head) ([]stri
 		fmt.Sprintf("%s #%d started for %s", p.Name, execution.Number, revision.Short()),
 		fmt.Sprintf("follow it with: towline logs -f %s", execution.ID),
 	}, nil
-}
-
-func watches(p pipeline.Pipeline, branch string) bool {
-	return slices.ContainsFunc(watched(p), func(glob string) bool {
-		ok, _ := path.Match(glob, branch)
-		return ok
-	})
-}
-
-// watched are the globs of the branches that a pipeline watches.
-func watched(p pipeline.Pipeline) []string {
-	var globs []string
-	for _, filter := range p.On.Push {
-		if filter.Branches != nil {
-			globs = append(globs, filter.Branches.Includes...)
-		}
-	}
-	return globs
 }
 
 func (a *App) see(ctx context.Context, head head) error {
@@ -177,58 +199,4 @@ func setSeen(ctx context.Context, q store.Querier, head head) error {
 		return errOvertaken
 	}
 	return store.SetHead(ctx, q, head.Head)
-}
-
-// catchUp acts on the branches that moved while nobody was told: before the
-// start, or by a push whose hook could not run.
-func (a *App) catchUp(ctx context.Context) error {
-	names, err := a.repositories.List(ctx)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		now, err := a.repositories.Heads(ctx, name)
-		if err != nil {
-			return err
-		}
-		seen, err := a.store.Heads(ctx, name)
-		if err != nil {
-			return err
-		}
-		for branch := range seen {
-			if now[branch] == "" {
-				now[branch] = "" // deleted: its seen head is to be forgotten
-			}
-		}
-		for branch, commit := range now {
-			if seen[branch] != commit {
-				a.missed(ctx, name, branch)
-			}
-		}
-	}
-	return nil
-}
-
-func (a *App) missed(ctx context.Context, repository, branch string) {
-	for _, line := range a.moved(ctx, repository, branch) {
-		a.options.Logger.Info("push that nobody told of", "repository", repository, "branch", branch, "outcome", line)
-	}
-}
-
-// keepCatchingUp looks for missed pushes until ctx ends: a push may outlive the
-// server that it was made to, and reach the repository after the next one's
-// first look.
-func (a *App) keepCatchingUp(ctx context.Context) {
-	tick := time.NewTicker(catchUpEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := a.catchUp(ctx); err != nil && ctx.Err() == nil {
-				a.options.Logger.Warn("look for missed pushes", "error", err)
-			}
-		}
-	}
 }

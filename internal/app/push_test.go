@@ -14,6 +14,7 @@ import (
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/source"
+	"github.com/towline/towline/internal/store"
 )
 
 const definitionText = "pipeline: web\nstages:\n  - name: Test\n    actions: [{name: unit, build: {commands: ['true']}}]\n"
@@ -104,26 +105,46 @@ func TestADeletedBranchIsForgotten(t *testing.T) {
 	}
 }
 
-func TestBranchesAreWatchedByGlob(t *testing.T) {
+// TestPushesAreWatchedByTheirFilters pushes to a pipeline that watches files of
+// main, and tags.
+func TestPushesAreWatchedByTheirFilters(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		glob, branch string
-		want         bool
+	a, git := setup(t)
+	p := pipeline.Pipeline{Name: "web", On: pipeline.On{Push: []pipeline.PushFilter{
+		{Branches: &pipeline.Globs{Includes: []string{"main"}}, Paths: &pipeline.Globs{Includes: []string{"src/**"}, Excludes: []string{"**.md"}}},
+		{Tags: &pipeline.Globs{Includes: []string{"v*"}}},
+	}}}
+	git("commit", "-q", "-m", "First")
+	git("push", "-q", "origin", "main")
+	first := git("rev-parse", "HEAD")
+	commit := func(file string) string {
+		git("checkout", "-q", "-B", "change", first)
+		path := filepath.Join(git("rev-parse", "--show-toplevel"), file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		git("add", "-A")
+		git("commit", "-q", "-m", file)
+		git("push", "-q", "-f", "origin", "change")
+		return git("rev-parse", "HEAD")
+	}
+	for _, c := range []struct {
+		name, ref, file string
+		want            bool
 	}{
-		"a name is itself":                   {"main", "main", true},
-		"a name is no prefix":                {"main", "main2", false},
-		"a star is one part of a branch":     {"release/*", "release/1.4", true},
-		"a star is not several parts":        {"release/*", "release/1/4", false},
-		"a star needs the part before it":    {"release/*", "release", false},
-		"a star alone leaves out what has /": {"*", "feature/x", false},
-		"a class is one character":           {"v[0-9]", "v7", true},
+		{"a file that is watched", "main", "src/web.go", true},
+		{"a file that is not", "main", "docs/web.go", false},
+		{"a file that is left out", "main", "src/README.md", false},
+		{"another branch", "other", "src/web.go", false},
+		{"a tag that is watched", tagRef + "v1", "docs/web.go", true},
+		{"a tag that is not", tagRef + "nightly", "docs/web.go", false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := pipeline.Pipeline{On: pipeline.On{Push: []pipeline.PushFilter{{Branches: &pipeline.Globs{Includes: []string{"other", c.glob}}}}}}
-			if got := watches(p, c.branch); got != c.want {
-				t.Errorf("%s watches %s: %t", c.glob, c.branch, got)
-			}
-		})
+		h := head{Head: store.Head{Repository: "web", Branch: c.ref, Commit: commit(c.file)}, seen: first}
+		if got, err := a.watches(t.Context(), p, h); err != nil || got != c.want {
+			t.Errorf("%s: %t, %v", c.name, got, err)
+		}
 	}
 }
