@@ -190,3 +190,50 @@ func TestAnyDirectoryHoldsADatabase(t *testing.T) {
 		})
 	}
 }
+
+func TestADeletedPipelineThatComesAgainIsNumberedOn(t *testing.T) {
+	t.Parallel()
+	db := open(t, t.TempDir())
+	next := func() (n int) {
+		t.Helper()
+		err := db.Update(t.Context(), func(q store.Querier) (err error) {
+			n, err = store.NextNumber(t.Context(), q, "web")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	p := pipeline.Pipeline{Name: "web"}
+	if err := put(t, db, p, ""); err != nil || next() != 1 {
+		t.Fatal(err)
+	}
+	p.Mode = pipeline.ModeQueued
+	if err := put(t, db, p, "web"); !errors.Is(err, store.ErrNameInUse) {
+		t.Errorf("a repository took over what was defined through the API: %v", err)
+	}
+	if err := put(t, db, p, ""); err != nil {
+		t.Fatal(err)
+	}
+	for version, mode := range map[int]pipeline.ExecutionMode{1: "", 2: pipeline.ModeQueued} {
+		if d, err := db.PipelineVersion(t.Context(), "web", version); err != nil || d.Pipeline.Mode != mode || d.Pipeline.Version != version {
+			t.Errorf("version %d: %+v, %v", version, d, err)
+		}
+	}
+	if err := db.Update(t.Context(), func(q store.Querier) error { return store.DeletePipeline(t.Context(), q, "web", time.Now()) }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Pipeline(t.Context(), "web"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("deleted, it is still found: %v", err)
+	}
+	if err := put(t, db, p, "web"); err != nil || next() != 2 {
+		t.Errorf("made again: %v", err)
+	}
+	if d, err := db.Pipeline(t.Context(), "web"); err != nil || d.Pipeline.Version != 3 {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if _, err := db.PipelineVersion(t.Context(), "web", 9); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a version that there is not: %v", err)
+	}
+}
