@@ -73,7 +73,7 @@ func (r *Repositories) ask(m Mirror, fn func(env []string) error) error {
 
 // fetchEnviron is what git needs besides settings, and what removes the files
 // that it needed.
-func (r *Repositories) fetchEnviron(m Mirror, to remote) (env []string, release func(), err error) {
+func (r *Repositories) fetchEnviron(m Mirror, to endpoint) (env []string, release func(), err error) {
 	release = func() {}
 	extra := [][2]string{
 		{"credential.helper", ""},

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// remote is an address, taken apart.
-type remote struct {
+// endpoint is what a mirror is of, taken apart.
+type endpoint struct {
 	scheme string // https, http, ssh, git or file
 	host   string // with its port
 }
@@ -33,9 +33,9 @@ func (r *Repositories) CheckURL(address string) error {
 	return err
 }
 
-func (r *Repositories) parseURL(address string) (remote, error) {
-	bad := func(reason, hint string) (remote, error) {
-		return remote{}, &Error{Kind: ErrInvalid, Message: "this address cannot be mirrored: " + reason, Hint: hint}
+func (r *Repositories) parseURL(address string) (endpoint, error) {
+	bad := func(reason, hint string) (endpoint, error) {
+		return endpoint{}, &Error{Kind: ErrInvalid, Message: "this address cannot be mirrored: " + reason, Hint: hint}
 	}
 	const forms = "write it as https://host/path.git, ssh://user@host/path.git or user@host:path.git"
 	if address == "" || len(address) > maxURL {
@@ -51,7 +51,7 @@ func (r *Repositories) parseURL(address string) (remote, error) {
 		if m == nil || !userName.MatchString(m[1]) || !hostName.MatchString(m[2]) || m[3][0] == '-' {
 			return bad("it names no host and path", forms)
 		}
-		return remote{scheme: "ssh", host: m[2]}, nil
+		return endpoint{scheme: "ssh", host: m[2]}, nil
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Opaque != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(address, "#") {
@@ -67,7 +67,7 @@ func (r *Repositories) parseURL(address string) (remote, error) {
 		if u.Host != "" || !path.IsAbs(u.Path) || path.Clean(u.Path) != u.Path {
 			return bad("its path is not absolute or not clean", "write it as file:///path")
 		}
-		return remote{scheme: "file"}, nil
+		return endpoint{scheme: "file"}, nil
 	}
 	switch u.Scheme {
 	case "https", "http", "ssh", "git":
@@ -80,7 +80,7 @@ func (r *Repositories) parseURL(address string) (remote, error) {
 	if strings.Trim(u.Path, "/") == "" || strings.HasPrefix(strings.TrimLeft(u.Path, "/"), "-") || strings.ContainsFunc(u.Path, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return bad("it has no path, or one that cannot be", forms)
 	}
-	return remote{scheme: u.Scheme, host: u.Host}, nil
+	return endpoint{scheme: u.Scheme, host: u.Host}, nil
 }
 
 // checkMirror checks what a mirror is made of.
