@@ -93,7 +93,7 @@ func (r *running) fail(action string, fails bool) {
 	r.failing[action] = fails
 }
 
-// hold makes an action wait until the returned function is called.
+// wait makes an action wait until the returned function is called.
 func (r *running) wait(action string) (release func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,12 +158,13 @@ func (r *running) until(t *testing.T, name, what string, ok func(map[string]type
 	return nil
 }
 
-// in waits until an execution is so far in a stage.
+// in waits until an execution is so far in a stage. One that is in progress has
+// begun an action.
 func (r *running) in(t *testing.T, name, stage, execution string, status types.StageExecutionStatus) types.StageState {
 	t.Helper()
 	return r.until(t, name, fmt.Sprintf("%s being %s in %s", execution, status, stage), func(stages map[string]types.StageState) bool {
 		last := stages[stage].LatestExecution
-		waits := status == types.StageExecutionStatusInProgress && stage == "GoAhead" && stages[stage].ActionStates[0].LatestExecution == nil
+		waits := status == types.StageExecutionStatusInProgress && stages[stage].ActionStates[0].LatestExecution == nil
 		return last != nil && *last.PipelineExecutionId == execution && last.Status == status && !waits
 	})[stage]
 }
