@@ -18,9 +18,9 @@ const module = "github.com/towline/towline/internal/"
 // packages on a lower floor, so neighbours on one floor never meet: they are
 // introduced to each other in app.
 var floors = [][]string{
-	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "config", "checkout", "drain", "waittest"},
+	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "config", "checkout", "drain", "timetable", "waittest"},
 	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge"},
-	{"source", "engine", "build", "image", "deploy", "agent"},
+	{"source", "engine", "build", "image", "deploy", "rule", "agent"},
 	{"server", "awsapi"},
 	{"app"},
 	{"cli"},
@@ -35,6 +35,7 @@ var heavy = map[string]string{
 	"helm.sh/helm":                     "manifest",
 	"sigs.k8s.io/kustomize":            "manifest",
 	"github.com/spf13/cobra":           "cli",
+	"github.com/robfig/cron/v3":        "timetable",
 	"github.com/danielgtaylor/huma/v2": "server",
 }
 

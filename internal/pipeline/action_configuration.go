@@ -6,9 +6,12 @@ package pipeline
 // descriptions in the published JSON Schema.
 
 // Source is the configuration of Source/Git: a revision of a repository on
-// Towline's git server. Its output artifact is the tree of that commit.
+// Towline's git server, or of one elsewhere. Its output artifact is the tree of
+// that commit. Exactly one of Repository and URL is set.
 type Source struct {
-	Repository string `json:"repository"`
+	Repository string `json:"repository,omitempty"`
+	URL        string `json:"url,omitempty"`    // of a repository elsewhere, without credentials
+	Branch     string `json:"branch,omitempty"` // of URL that is followed; "" is its default branch
 }
 
 // Build is the configuration of Build/Buildspec: the phases of a buildspec,
@@ -40,4 +43,53 @@ type Image struct {
 	Ports      []int             `json:"ports,omitempty" doc:"TCP ports that the container listens on"`
 	User       string            `json:"user,omitempty" doc:"user of the container, default 65532:65532 on scratch, else the base's"`
 	Platforms  []string          `json:"platforms,omitempty" doc:"platforms such as linux/amd64, default the server's own"`
+}
+
+// Approval is the configuration of Approval/Manual, in CodePipeline's words.
+type Approval struct {
+	Message string `json:"CustomData,omitempty"`         // what is to be decided
+	Link    string `json:"ExternalEntityLink,omitempty"` // where to look first
+	Topic   string `json:"NotificationArn,omitempty"`    // of AWS's SNS
+}
+
+// VariableCheck is the configuration of Rule/VariableCheck, in CodePipeline's
+// words.
+type VariableCheck struct {
+	Operator string // one of the Operator constants
+	Value    string // what the variable is compared with
+	Variable string // a reference, #{namespace.name}; when the rule runs, the value of it
+}
+
+// The operators of a VariableCheck.
+const (
+	OperatorEquals    = "EQ"
+	OperatorNotEquals = "NE"
+	OperatorContains  = "CONTAINS"
+	OperatorMatches   = "MATCHES" // a regular expression, the whole value
+)
+
+// DeploymentWindow is the configuration of Rule/DeploymentWindow, in
+// CodePipeline's words.
+type DeploymentWindow struct {
+	Cron     string // see package timetable
+	TimeZone string `json:",omitempty"` // "" is UTC
+}
+
+// LambdaInvoke is the configuration of Rule/LambdaInvoke, in CodePipeline's
+// words.
+type LambdaInvoke struct {
+	Function   string `json:"FunctionName"`
+	Parameters string `json:"UserParameters,omitempty"` // for the function to read
+}
+
+// S3Source is the configuration of Source/S3, in CodePipeline's words: an
+// object, such as a zip file.
+type S3Source struct {
+	Bucket string `json:"S3Bucket"`
+	Key    string `json:"S3ObjectKey"`
+}
+
+// ImageSource is the configuration of Source/Image: an image in a registry.
+type ImageSource struct {
+	Image string `json:"image"` // a reference such as ghcr.io/acme/base:17
 }
