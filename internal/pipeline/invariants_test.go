@@ -19,6 +19,7 @@ func (w *walk) check(before map[string]pipeline.Execution, next pipeline.State, 
 			w.Fatalf("%+v: %s changed and its sequence did not:\n%+v\n%+v", ev, e.ID, was, e)
 		}
 		w.checkEnded(was, e, known, ev)
+		w.checkChanges(was, e, ev)
 		for i, s := range e.Stages {
 			if s.Status != pipeline.StatusInProgress {
 				w.checkIdle(e, s, ev)
