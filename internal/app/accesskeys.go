@@ -150,6 +150,7 @@ func (k *accessKeys) rekey(ctx context.Context) error {
 type sealed struct {
 	*clusters
 	accessKeys *accessKeys
+	mirrors    *mirrors
 }
 
 var _ server.Clusters = sealed{}
@@ -161,7 +162,11 @@ func (s sealed) Rekey(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return count, s.accessKeys.rekey(ctx)
+	if err := s.accessKeys.rekey(ctx); err != nil {
+		return 0, err
+	}
+	_, err = s.mirrors.reseal(ctx)
+	return count, err
 }
 
 // awsPageKey is made from a secret that the server has anyway, so that a page

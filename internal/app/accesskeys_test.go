@@ -78,7 +78,7 @@ func TestAccessKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (sealed{c, keys}).Rekey(ctx); err != nil {
+		if _, err := (sealed{c, keys, &mirrors{store: c.store, keys: c.keys}}).Rekey(ctx); err != nil {
 			t.Fatal(err)
 		}
 		after, err := os.ReadFile(path)

@@ -66,6 +66,7 @@ type App struct {
 	registry     *registry.Registry
 	clusters     *clusters
 	accessKeys   *accessKeys
+	mirrors      *mirrors
 	host         *build.Host
 	engine       *engine.Engine
 	server       *server.Server
@@ -118,6 +119,10 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.mirrors = &mirrors{store: a.store, keys: keys, repositories: a.repositories, now: time.Now}
+	a.mirrors.poller = source.NewPoller(source.PollConfig{
+		Update: a.repositories.UpdateMirror, Mirrors: a.mirrors, Moved: a.movedElsewhere, Logger: a.options.Logger,
+	})
 	a.registry, err = registry.New(registry.Config{
 		Dir: filepath.Join(data, "registry"), Authorize: server.RegistryAccess(a.tokens), Logger: a.options.Logger,
 	})
@@ -156,7 +161,7 @@ func (a *App) openServer() error {
 	var err error
 	a.server, err = server.New(server.Config{
 		Listen: listen, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
-		Clusters: sealed{a.clusters, a.accessKeys}, AccessKeys: a.accessKeys, Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
+		Clusters: sealed{a.clusters, a.accessKeys, a.mirrors}, AccessKeys: a.accessKeys, Mirrors: a.mirrors, Hooks: a.hooks(), Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err
 }
@@ -182,6 +187,7 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.background.Go(func() { a.keepCatchingUp(ctx) })
+	a.background.Go(func() { a.mirrors.poller.Poll(ctx) })
 	return nil
 }
 

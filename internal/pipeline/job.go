@@ -70,7 +70,7 @@ type Revision struct {
 	Repository string    `json:"repository"`
 	Branch     string    `json:"branch"`
 	Tag        string    `json:"tag,omitempty"` // when it was a tag that was pushed
-	Commit     string    `json:"commit"` // 40 or 64 hex digits
+	Commit     string    `json:"commit"`        // 40 or 64 hex digits
 	Message    string    `json:"message"`
 	Author     string    `json:"author"`
 	Time       time.Time `json:"time"`

@@ -44,6 +44,7 @@ func (s *Server) api() http.Handler {
 	huma.Get(group, "/executions/{id}", s.getExecution)
 	huma.Get(group, "/executions/{id}/stages/{stage}/{attempt}/actions/{action}/log", s.getLog)
 	s.controlRoutes(group)
+	s.mirrorRoutes(group)
 	s.clusterRoutes(group)
 	s.accessKeyRoutes(group)
 	sse.Register(group, huma.Operation{OperationID: "watch-execution", Method: http.MethodGet, Path: "/executions/{id}/watch"},

@@ -39,6 +39,10 @@ type Config struct {
 	// callers itself.
 	Registry http.Handler
 	Clusters Clusters
+	Mirrors  Mirrors
+	// Hooks answers the webhooks of forges, by the path value "name". It checks
+	// their signatures itself.
+	Hooks http.Handler
 	// AccessKeys are the keys of AWS's clients, and AWS answers these clients
 	// and checks them itself. Both may be nil.
 	AccessKeys AccessKeys
@@ -134,6 +138,7 @@ func (s *Server) routes() http.Handler {
 	if s.AWS != nil {
 		mux.Handle("POST /{$}", s.AWS)
 	}
+	mux.Handle("POST /hooks/{name}", s.Hooks)
 	mux.Handle("/api/", s.authenticated(hurried(s.api())))
 	return mux
 }
