@@ -3,6 +3,7 @@ package awsapi
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,10 @@ import (
 
 // maxViolations bounds how many mistakes one answer names.
 const maxViolations = 20
+
+// maxSeconds bounds instants, in seconds from 1970: the year 9999, as far as
+// SDKs can read.
+const maxSeconds = 253402300799
 
 // maxShown bounds, in characters, how much of a wrong value an answer repeats.
 const maxShown = 128
@@ -72,7 +77,7 @@ func (c *checker) value(name string, value any, path string) {
 		c.integer(s, value, path)
 	case "timestamp":
 		if v, ok := typed[json.Number](c, value, s); ok {
-			if _, err := v.Float64(); err != nil {
+			if seconds, err := v.Float64(); err != nil || math.Abs(seconds) > maxSeconds {
 				c.mistype(value, s)
 			}
 		}

@@ -26,6 +26,7 @@ func FuzzDecode(f *testing.F) {
 		{"CreatePipeline", `{"pipeline": ` + string(declaration("web")) + `, "tags": [{"key": "a", "value": ""}]}`},
 		{"PutWebhook", `{"webhook": {"name": "w", "targetPipeline": "web", "targetAction": "push", "filters": [{"jsonPath": "$.ref", "matchEquals": "refs/heads/{Branch}"}], "authentication": "GITHUB_HMAC", "authenticationConfiguration": {"SecretToken": "s"}}}`},
 		{"PutJobSuccessResult", `{"jobId": "01234567-89ab-cdef-0123-456789abcdef", "currentRevision": {"revision": "r", "changeIdentifier": "c", "created": 1.5e9}, "executionDetails": {"percentComplete": 50}, "outputVariables": {"a": "b"}}`},
+		{"PutJobSuccessResult", `{"jobId": "01234567-89ab-cdef-0123-456789abcdef", "currentRevision": {"revision": "r", "changeIdentifier": "c", "created": 1e300}}`},
 		{"ListPipelines", `{"maxResults": 1e1000, "nextToken": null}`},
 	} {
 		for i, name := range names {

@@ -79,7 +79,7 @@ func (h *Handler) listPipelines(ctx context.Context, _ call, in *codepipeline.Li
 	for _, p := range found {
 		out.Pipelines = append(out.Pipelines, types.PipelineSummary{
 			Name: &p.Name, Version: aws.Int32(int32(p.Version)), PipelineType: types.PipelineType(p.Type), ExecutionMode: types.ExecutionMode(p.ExecutionMode), //nolint:gosec // versions are counted
-			Created: &p.Created, Updated: &p.Updated,
+			Created: when(p.Created), Updated: when(p.Updated),
 		})
 	}
 	return out, nil
@@ -99,7 +99,7 @@ func (h *Handler) getPipeline(ctx context.Context, c call, in *codepipeline.GetP
 	}
 	return &definitionOutput{
 		Pipeline: found.Declaration,
-		Metadata: &types.PipelineMetadata{PipelineArn: aws.String(c.arn(found.Name)), Created: &found.Created, Updated: &found.Updated},
+		Metadata: &types.PipelineMetadata{PipelineArn: aws.String(c.arn(found.Name)), Created: when(found.Created), Updated: when(found.Updated)},
 	}, nil
 }
 
