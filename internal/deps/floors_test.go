@@ -19,7 +19,7 @@ const module = "github.com/towline/towline/internal/"
 // introduced to each other in app.
 var floors = [][]string{
 	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "config", "checkout", "drain", "timetable", "waittest"},
-	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge"},
+	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge", "codepipeline"},
 	{"source", "engine", "build", "image", "deploy", "rule", "agent"},
 	{"server", "awsapi"},
 	{"app"},

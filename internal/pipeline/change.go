@@ -173,8 +173,9 @@ func (c *comparison) stage(was, is StageState) {
 	if began && was.Attempt > 0 {
 		for _, left := range is.Earlier {
 			if left.Attempt == was.Attempt {
-				c.actions(was, StageState{Name: is.Name, Attempt: left.Attempt, Actions: left.Actions})
-				c.endStage(was, StageState{Name: is.Name, Attempt: left.Attempt, Status: left.Status, Actions: left.Actions, Conditions: left.Conditions})
+				ended := StageState{Name: is.Name, Attempt: left.Attempt, Status: left.Status, Actions: left.Actions, Conditions: left.Conditions}
+				c.endActions(was, ended)
+				c.endStage(was, ended)
 			}
 		}
 	}
@@ -190,9 +191,12 @@ func (c *comparison) stage(was, is StageState) {
 	if change.State != "" {
 		c.found = append(c.found, change)
 	}
-	c.actions(was, is)
+	if !began {
+		c.endActions(was, is)
+	}
+	c.beginActions(was, is)
 	if began {
-		was = StageState{}
+		was.Status = StatusPending
 	}
 	c.endStage(was, is)
 }
@@ -229,21 +233,20 @@ func beginning(s StageState) (first time.Time) {
 	return first
 }
 
-// actions compares those of a stage: first those that have ended, then those
-// that have begun.
-func (c *comparison) actions(was, is StageState) {
-	earlier := map[string]ActionState{}
-	for _, a := range was.Actions {
-		earlier[a.Name] = a
-	}
-	began := func(a ActionState) bool { return a.Attempt != 0 && a.Attempt != earlier[a.Name].Attempt }
+// endActions tells of those that ran and have ended.
+func (c *comparison) endActions(was, is StageState) {
 	for _, a := range is.Actions {
-		if !began(a) && earlier[a.Name].Status == StatusInProgress && over(a.Status) {
+		if earlier := was.action(a.Name); earlier.Status == StatusInProgress && earlier.Attempt == a.Attempt && over(a.Status) {
 			c.endAction(is, a)
 		}
 	}
+}
+
+// beginActions tells of those that run for the first time in their attempt,
+// also when they have ended already.
+func (c *comparison) beginActions(was, is StageState) {
 	for _, a := range is.Actions {
-		if !began(a) {
+		if a.Attempt == was.action(a.Name).Attempt || a.Attempt != is.Attempt {
 			continue
 		}
 		change := c.action(is, a)
@@ -253,6 +256,15 @@ func (c *comparison) actions(was, is StageState) {
 			c.endAction(is, a)
 		}
 	}
+}
+
+func (s StageState) action(name string) ActionState {
+	for _, a := range s.Actions {
+		if a.Name == name {
+			return a
+		}
+	}
+	return ActionState{}
 }
 
 func (c *comparison) endAction(stage StageState, a ActionState) {

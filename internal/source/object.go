@@ -32,6 +32,9 @@ type ObjectVersion struct {
 	Version string // empty when the bucket keeps no versions
 }
 
+// String is what tells one version from another.
+func (v ObjectVersion) String() string { return cmp.Or(v.Version, v.ETag) }
+
 // Objects are where S3 objects lie. Its calls may overlap. The errors are of
 // kind ErrNoObject, ErrDenied or ErrUnreachable when they are not this
 // server's fault.
@@ -114,7 +117,7 @@ func (a ObjectAction) Run(ctx context.Context, job pipeline.Job) (pipeline.Resul
 	}
 	return pipeline.Result{
 		Outcome: pipeline.Succeeded,
-		Summary: fmt.Sprintf("%s %.12s", path.Base(cfg.Key), cmp.Or(version.Version, version.ETag)),
+		Summary: fmt.Sprintf("%s %.12s", path.Base(cfg.Key), version),
 		Variables: map[string]string{
 			"BucketName": cfg.Bucket,
 			"ObjectKey":  cfg.Key,
