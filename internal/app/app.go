@@ -188,6 +188,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.background.Go(func() { a.keepCatchingUp(ctx) })
 	a.background.Go(func() { a.mirrors.poller.Poll(ctx) })
+	a.background.Go(func() { a.keepSchedules(ctx) })
 	return nil
 }
 
