@@ -30,7 +30,7 @@ func (t *transition) add(more transition) {
 // caller's transaction. About are executions that may have ended and that the
 // event speaks of.
 func (e *Engine) apply(ctx context.Context, q store.Querier, name string, event pipeline.Event, about ...string) (transition, error) {
-	before, err := store.State(ctx, q, name, about...)
+	before, err := known(ctx, q, name, event, about)
 	if err != nil {
 		return transition{}, err
 	}
@@ -61,6 +61,24 @@ func (e *Engine) apply(ctx context.Context, q store.Querier, name string, event 
 		}
 	}
 	return next, nil
+}
+
+// known is what the machine has to know for an event: less, when it is about
+// executions that run in parallel and of which there may be many.
+func known(ctx context.Context, q store.Querier, name string, event pipeline.Event, about []string) (pipeline.State, error) {
+	if begins, ok := event.(pipeline.Started); ok && begins.Execution.Definition.Mode == pipeline.ModeParallel {
+		return store.StateAlone(ctx, q, name, nil)
+	}
+	if len(about) == 1 {
+		e, err := store.GetExecution(ctx, q, about[0])
+		if err != nil {
+			return pipeline.State{}, err
+		}
+		if e.Definition.Mode == pipeline.ModeParallel {
+			return store.StateAlone(ctx, q, name, &e)
+		}
+	}
+	return store.State(ctx, q, name, about...)
 }
 
 // save writes what an event has changed.

@@ -161,7 +161,7 @@ type runDBOS struct {
 	source *dbos.DataSource
 
 	outcomes chan dbos.StepOutcome[pipeline.ActionEnded]
-	seen     map[string]bool // actions whose outcome await has returned
+	seen     map[string]bool // the steps whose outcome await has returned
 
 	over    context.Context // ends with the walk
 	endWalk context.CancelFunc
@@ -232,26 +232,41 @@ func (r *runDBOS) shutdownCause(ctx context.Context) (context.Context, context.C
 	}
 }
 
-// await is a step of its own, so that the order in which outcomes arrived is
-// the order in which a later walk sees them. DBOS's Select does not serve: it
-// loses the outcomes that it did not select.
-func (r *runDBOS) await() (pipeline.ActionEnded, error) {
-	ended, err := dbos.RunAsStep(r.ctx, func(ctx context.Context) (pipeline.ActionEnded, error) {
-		for {
-			select {
-			case outcome := <-r.outcomes:
-				if outcome.Err != nil || !r.seen[outcome.Result.Action] {
-					return outcome.Result, outcome.Err
-				}
-			case <-ctx.Done():
-				return pipeline.ActionEnded{}, ctx.Err()
-			}
-		}
-	}, dbos.WithStepName("await"))
+// await is a step of its own when several actions run, so that the order in
+// which outcomes arrived is the order in which a later walk sees them. That of
+// one alone follows from itself, and a record less is a commit less. DBOS's
+// Select does not serve: it loses the outcomes that it did not select.
+func (r *runDBOS) await(running int) (pipeline.ActionEnded, error) {
+	var ended pipeline.ActionEnded
+	var err error
+	if running == 1 {
+		ended, err = r.next(r.ctx)
+	} else {
+		ended, err = dbos.RunAsStep(r.ctx, r.next, dbos.WithStepName("await"))
+	}
 	if err == nil {
-		r.seen[ended.Action] = true
+		r.seen[stepOfEnded(ended)] = true
 	}
 	return ended, err
+}
+
+// stepOfEnded tells a rule from an action of the same name.
+func stepOfEnded(ended pipeline.ActionEnded) string {
+	return string(ended.Condition) + "/" + ended.Action
+}
+
+// next is the next outcome that has not been seen.
+func (r *runDBOS) next(ctx context.Context) (pipeline.ActionEnded, error) {
+	for {
+		select {
+		case outcome := <-r.outcomes:
+			if outcome.Err != nil || !r.seen[stepOfEnded(outcome.Result)] {
+				return outcome.Result, outcome.Err
+			}
+		case <-ctx.Done():
+			return pipeline.ActionEnded{}, ctx.Err()
+		}
+	}
 }
 
 // txQuerier lets the store use DBOS's transaction.

@@ -54,7 +54,8 @@ type run interface {
 	// start runs fn in the background: at least once, until it returns. The
 	// context ends with cause pipeline.ErrShutdown when the executor stops.
 	start(name string, fn func(context.Context) pipeline.ActionEnded) error
-	// await returns the outcome of one started fn, in an order that is the
-	// same when the attempt is walked again.
-	await() (pipeline.ActionEnded, error)
+	// await returns the outcome of one of so many started fns that it has not
+	// returned yet, in an order that is the same when the attempt is walked
+	// again.
+	await(running int) (pipeline.ActionEnded, error)
 }

@@ -27,13 +27,13 @@ func (e *Engine) walk(r run, at attempt) error {
 		if running == 0 {
 			return nil
 		}
-		ended, err := r.await()
+		ended, err := r.await(running)
 		if err != nil {
 			return fmt.Errorf("await an action: %w", err)
 		}
 		running--
 		next, err = r.transact("end "+ended.Action, func(ctx context.Context, q store.Querier) (transition, error) {
-			next, err := e.apply(ctx, q, at.Pipeline, ended)
+			next, err := e.apply(ctx, q, at.Pipeline, ended, at.Execution)
 			if errors.Is(err, pipeline.ErrStale) {
 				return transition{}, nil
 			}
@@ -49,7 +49,7 @@ func (e *Engine) walk(r run, at attempt) error {
 // walk of it broke off without a record, the actions that were running then
 // run again: each is idempotent by its job's key.
 func (e *Engine) enter(ctx context.Context, q store.Querier, at attempt) (transition, error) {
-	next, err := e.apply(ctx, q, at.Pipeline, pipeline.StageEntered{Execution: at.Execution, Stage: at.Stage, Attempt: at.Number, Segment: at.Segment, At: e.Now()})
+	next, err := e.apply(ctx, q, at.Pipeline, pipeline.StageEntered{Execution: at.Execution, Stage: at.Stage, Attempt: at.Number, Segment: at.Segment, At: e.Now()}, at.Execution)
 	if !errors.Is(err, pipeline.ErrStale) {
 		return next, err
 	}

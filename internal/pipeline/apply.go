@@ -19,7 +19,7 @@ import (
 // execution fail, and the stage is free again. What the stage's conditions say
 // comes before, between and after.
 func Apply(s State, event Event) (State, []Command, error) {
-	m := machine{executions: slices.Clone(s.Executions), latest: maps.Clone(s.Latest), disabled: slices.Clone(s.Disabled)}
+	m := machine{executions: slices.Clone(s.Executions), others: s.Others, latest: maps.Clone(s.Latest), disabled: slices.Clone(s.Disabled)}
 	var err error
 	switch ev := event.(type) {
 	case Started:
@@ -48,12 +48,13 @@ func Apply(s State, event Event) (State, []Command, error) {
 	if err != nil {
 		return s, nil, err
 	}
-	return State{Executions: m.executions, Latest: m.latest, Disabled: m.disabled}, m.commands, nil
+	return State{Executions: m.executions, Others: m.others, Latest: m.latest, Disabled: m.disabled}, m.commands, nil
 }
 
 // machine is the working copy of one Apply.
 type machine struct {
 	executions []Execution
+	others     int
 	latest     map[string]string
 	disabled   []Transition
 	commands   []Command

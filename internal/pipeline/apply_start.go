@@ -15,7 +15,7 @@ func (m *machine) start(ev Started) error {
 	if len(e.Definition.Stages) == 0 {
 		return fmt.Errorf("start %s: pipeline %s has no stages", e.ID, e.Pipeline)
 	}
-	unfinished := 0
+	unfinished := m.others
 	for _, other := range m.executions {
 		if other.ID == e.ID {
 			return fmt.Errorf("start %s: %w", e.ID, ErrStale)

@@ -12,6 +12,9 @@ import (
 // so that a caller can save them.
 type State struct {
 	Executions []Execution
+	// Others is how many more have not ended, of executions in parallel: they do
+	// not regard each other, so that they need not be known to each other.
+	Others int
 	// Latest is the execution that entered a stage last, by the stage's name.
 	Latest map[string]string
 	// Disabled are the transitions that let nobody pass.

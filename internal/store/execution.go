@@ -14,6 +14,20 @@ import (
 // unfinished picks the executions that have not ended, as an index does.
 const unfinished = `status IN ('InProgress', 'Stopping')`
 
+// StateAlone is State for an execution that does not regard others, as those
+// that run in parallel: without them and the transitions. The execution is nil
+// when it is to be begun.
+func StateAlone(ctx context.Context, q Querier, name string, e *pipeline.Execution) (s pipeline.State, err error) {
+	if e != nil {
+		return pipeline.State{Executions: []pipeline.Execution{*e}}, nil
+	}
+	rows, err := q.Query(ctx, `SELECT count(*) FROM executions WHERE pipeline = $1 AND `+unfinished, name)
+	if err != nil {
+		return s, fmt.Errorf("count executions of %s: %w", name, err)
+	}
+	return s, scanOne(rows, &s.Others)
+}
+
 // State loads what the state machine needs to know of a pipeline: the
 // executions that have not ended and those that an event is about, oldest
 // first, and its stages and transitions.

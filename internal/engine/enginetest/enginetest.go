@@ -143,6 +143,7 @@ func Exercise(t *testing.T, newEngine New) {
 		"what was abandoned in a crash is interrupted":  abandonedInACrash,
 		"a retry keeps the execution and its artifacts": retry,
 		"a failure rolls back by itself":                rollback,
+		"a rule and an action may have one name":        sameName,
 		"a rule decides about a stage":                  rules,
 		"an action's timeout is its deadline":           timeout,
 		"a closed transition outlives the process":      transitions,

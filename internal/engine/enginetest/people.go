@@ -251,6 +251,19 @@ func rules(t *testing.T, newEngine New) {
 	}
 }
 
+// sameName has a rule and an action of one name, which one worker runs one after
+// the other.
+func sameName(t *testing.T, newEngine New) {
+	e := started(t, newEngine, Config(t, t.TempDir(), succeed))
+	p := Stages([]string{"a"})
+	rule := pipeline.Rule{Name: "a", Type: pipeline.ActionType{Category: pipeline.CategoryRule}}
+	p.Stages[0].BeforeEntry = &pipeline.Condition{Rules: []pipeline.Rule{rule}}
+	p.Stages[0].OnSuccess = &pipeline.Condition{Rules: []pipeline.Rule{rule}}
+	if x := Await(t, e, Begin(t, e, p).ID); x.Status != pipeline.ExecutionSucceeded {
+		t.Errorf("status %s", x.Status)
+	}
+}
+
 func timeout(t *testing.T, newEngine New) {
 	e := started(t, newEngine, Config(t, t.TempDir(), func(ctx context.Context, _ pipeline.Job) (pipeline.Result, error) {
 		deadline, ok := ctx.Deadline()
