@@ -20,7 +20,7 @@ type Notification struct {
 // name is taken.
 func (db *DB) AddNotification(ctx context.Context, n Notification) error {
 	return db.Update(ctx, func(q Querier) error {
-		rows, err := q.Exec(ctx, `INSERT INTO notifications (name, kind, filter, sealed, created) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING`,
+		rows, err := q.Exec(ctx, `INSERT INTO subscriptions (name, kind, filter, sealed, created) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING`,
 			n.Name, n.Kind, string(n.Filter), n.Sealed, n.Created.UTC().Format(time.RFC3339))
 		if err != nil {
 			return fmt.Errorf("save notification %s: %w", n.Name, err)
@@ -59,7 +59,7 @@ func (db *DB) notifications(ctx context.Context, where string, args ...any) (fou
 }
 
 func getNotifications(ctx context.Context, q Querier, where string, args ...any) ([]Notification, error) {
-	rows, err := q.Query(ctx, `SELECT name, kind, filter, sealed, created FROM notifications `+where+` ORDER BY name`, args...)
+	rows, err := q.Query(ctx, `SELECT name, kind, filter, sealed, created FROM subscriptions `+where+` ORDER BY name`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list notifications: %w", err)
 	}
@@ -77,7 +77,7 @@ func getNotifications(ctx context.Context, q Querier, where string, args ...any)
 // notices too. The error is ErrNotFound when there is none.
 func (db *DB) RemoveNotification(ctx context.Context, name string) error {
 	return db.Update(ctx, func(q Querier) error {
-		rows, err := q.Exec(ctx, `DELETE FROM notifications WHERE name = $1`, name)
+		rows, err := q.Exec(ctx, `DELETE FROM subscriptions WHERE name = $1`, name)
 		if err != nil {
 			return fmt.Errorf("remove notification %s: %w", name, err)
 		}
@@ -102,7 +102,7 @@ func (db *DB) ResealNotifications(ctx context.Context, reseal func(name string, 
 			if err != nil {
 				return err
 			}
-			if _, err := q.Exec(ctx, `UPDATE notifications SET sealed = $2 WHERE name = $1`, n.Name, sealed); err != nil {
+			if _, err := q.Exec(ctx, `UPDATE subscriptions SET sealed = $2 WHERE name = $1`, n.Name, sealed); err != nil {
 				return fmt.Errorf("save notification %s: %w", n.Name, err)
 			}
 		}

@@ -15,7 +15,7 @@ func AddChanges(ctx context.Context, q Querier, set pipeline.ChangeSet) error {
 	if len(set.Changes) == 0 {
 		return nil
 	}
-	told, err := q.Query(ctx, `SELECT 1 FROM notifications LIMIT 1`)
+	told, err := q.Query(ctx, `SELECT 1 FROM subscriptions LIMIT 1`)
 	if err != nil {
 		return fmt.Errorf("look who is to be told: %w", err)
 	}

@@ -1,6 +1,6 @@
 -- +goose Up
--- Who is told of state changes.
-CREATE TABLE notifications (
+-- Who is told of state changes. DBOS keeps a table "notifications" beside it.
+CREATE TABLE subscriptions (
     name    TEXT PRIMARY KEY,
     kind    TEXT NOT NULL, -- webhook, slack or email
     filter  TEXT NOT NULL, -- JSON: which changes
@@ -18,7 +18,7 @@ CREATE TABLE outbox (
 -- One event for one notification. Times are milliseconds since 1970.
 CREATE TABLE notices (
     id           INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of the events
-    notification TEXT NOT NULL REFERENCES notifications (name) ON DELETE CASCADE,
+    notification TEXT NOT NULL REFERENCES subscriptions (name) ON DELETE CASCADE,
     execution    TEXT NOT NULL, -- within which the order is kept
     event        TEXT NOT NULL, -- its id
     title        TEXT NOT NULL, -- the event in a few words
@@ -36,4 +36,4 @@ CREATE INDEX notices_ended ON notices (notification, status, tried) WHERE status
 -- +goose Down
 DROP TABLE notices;
 DROP TABLE outbox;
-DROP TABLE notifications;
+DROP TABLE subscriptions;
