@@ -38,8 +38,8 @@ func (r *Repositories) parseURL(address string) (endpoint, error) {
 		return badURL("it is empty or very long", urlForms)
 	}
 	for i := range len(address) {
-		if c := address[i]; c <= ' ' || c >= 0x7f || c == '\\' {
-			return badURL("it contains a space or a character that is not ASCII", urlForms)
+		if c := address[i]; c <= ' ' || c >= 0x7f || c == '\\' || c == '?' || c == '#' {
+			return badURL(fmt.Sprintf("it contains %q", c), urlForms)
 		}
 	}
 	if strings.Contains(address, "://") {
@@ -55,7 +55,7 @@ func (r *Repositories) parseURL(address string) (endpoint, error) {
 // parseScheme reads an address that begins with a scheme.
 func (r *Repositories) parseScheme(address string) (endpoint, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Opaque != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#") {
+	if err != nil || u.Opaque != "" {
 		return badURL("it cannot be read", urlForms)
 	}
 	if _, set := u.User.Password(); set || u.User != nil && u.Scheme != "ssh" {
