@@ -153,10 +153,13 @@ func (a *App) openServer() error {
 		}
 		listen = append(slices.Clip(listen), address)
 	}
-	var err error
+	aws, err := a.awsHandler()
+	if err != nil {
+		return err
+	}
 	a.server, err = server.New(server.Config{
 		Listen: listen, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
-		Clusters: sealed{a.clusters, a.accessKeys}, AccessKeys: a.accessKeys, Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
+		Clusters: sealed{a.clusters, a.accessKeys}, AccessKeys: a.accessKeys, AWS: aws, Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err
 }
