@@ -158,10 +158,14 @@ func (a *App) openServer() error {
 		}
 		listen = append(slices.Clip(listen), address)
 	}
-	var err error
+	aws, err := a.awsHandler()
+	if err != nil {
+		return err
+	}
 	a.server, err = server.New(server.Config{
 		Listen: listen, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
-		Clusters: sealed{a.clusters, a.accessKeys, a.mirrors}, AccessKeys: a.accessKeys, Mirrors: a.mirrors, Hooks: a.hooks(), Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
+		Clusters: sealed{a.clusters, a.accessKeys, a.mirrors}, AccessKeys: a.accessKeys, AWS: aws, Mirrors: a.mirrors, Hooks: a.hooks(),
+		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/client"
+	"github.com/towline/towline/internal/pipeline"
 )
 
 // Key is an access key, opened.
@@ -43,6 +44,12 @@ type Config struct {
 	Records     Records
 	Starts      Starts
 	Decisions   Decisions
+	Jobs        Jobs
+	Workers     Workers
+	CustomTypes CustomTypes
+	// Types tells the types of actions and rules that Towline carries out
+	// itself.
+	Types func() []pipeline.ActionType
 	// Region is the only one that signatures may name, such as eu-west-1. When
 	// it is "" they may name any, and names of resources carry the same.
 	Region string

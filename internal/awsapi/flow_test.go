@@ -66,7 +66,10 @@ func setupEngine(t *testing.T) *running {
 		}
 	})
 	r.db, r.engine = config.Store, e
-	r.bench = setup(t, func(c *Config) { c.Records, c.Starts, c.Decisions, c.Tags = r.db, starter{e}, e, r.db })
+	r.bench = setup(t, func(c *Config) {
+		c.Records, c.Starts, c.Decisions, c.Tags = r.db, starter{e}, e, r.db
+		c.Jobs, c.Workers, c.CustomTypes = r.db, e, r.db
+	})
 	return r
 }
 

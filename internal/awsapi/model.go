@@ -55,6 +55,9 @@ func loadModel() (*model, error) {
 	// Executions have Towline's own names, web-2, here as everywhere: what the
 	// aws command shows can be given to the towline command.
 	m.Shapes["PipelineExecutionId"].Pattern = `[0-9A-Za-z.@_-]{1,128}`
+	// What Towline does itself has an owner of its own.
+	owners := m.Shapes["ActionOwner"]
+	owners.Enum = append(owners.Enum, "Towline")
 	for _, name := range hidden() {
 		s, ok := m.Shapes[name]
 		if !ok {

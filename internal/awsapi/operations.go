@@ -14,8 +14,8 @@ func (h *Handler) operations() map[string]operation {
 	lacks := func(needs client.Role, why string) operation { return operation{needs: needs, why: why} }
 	const (
 		thirdParty = "it has no third-party action types; job workers use custom ones."
-		custom     = "it has no custom action types."
-		soon       = "not yet there"
+		executors  = "its custom action types are worked on by job workers, and have no executor; ListActionTypes shows them."
+		webhooks   = "it knows webhooks of GitHub, GitLab, Gitea, Forgejo and Bitbucket without registration."
 	)
 	return map[string]operation{
 		// Definitions.
@@ -48,19 +48,19 @@ func (h *Handler) operations() map[string]operation {
 		"ListDeployActionExecutionTargets": lacks(reads, "deployments are shown by `towline deployments`."),
 
 		// Types of actions and rules.
-		"ListActionTypes":        lacks(reads, soon),
-		"GetActionType":          lacks(reads, soon),
-		"ListRuleTypes":          lacks(reads, soon),
-		"CreateCustomActionType": lacks(changes, custom),
-		"UpdateActionType":       lacks(changes, custom),
-		"DeleteCustomActionType": lacks(changes, custom),
+		"ListActionTypes":        does(reads, h.listActionTypes),
+		"GetActionType":          lacks(reads, executors),
+		"ListRuleTypes":          does(reads, h.listRuleTypes),
+		"CreateCustomActionType": does(changes, h.createActionType),
+		"UpdateActionType":       lacks(changes, executors),
+		"DeleteCustomActionType": does(changes, h.deleteActionType),
 
 		// Job workers.
-		"PollForJobs":         lacks(runs, custom),
-		"AcknowledgeJob":      lacks(runs, custom),
-		"GetJobDetails":       lacks(runs, custom),
-		"PutJobSuccessResult": lacks(runs, custom),
-		"PutJobFailureResult": lacks(runs, custom),
+		"PollForJobs":         does(runs, h.poll),
+		"AcknowledgeJob":      does(runs, h.acknowledge),
+		"GetJobDetails":       does(runs, h.jobDetails),
+		"PutJobSuccessResult": does(runs, h.jobSucceeded),
+		"PutJobFailureResult": does(runs, h.jobFailed),
 
 		"PollForThirdPartyJobs":         lacks(runs, thirdParty),
 		"AcknowledgeThirdPartyJob":      lacks(runs, thirdParty),
@@ -69,10 +69,10 @@ func (h *Handler) operations() map[string]operation {
 		"PutThirdPartyJobFailureResult": lacks(runs, thirdParty),
 
 		// Webhooks.
-		"ListWebhooks":                    lacks(reads, soon),
-		"PutWebhook":                      lacks(changes, soon),
-		"DeleteWebhook":                   lacks(changes, soon),
-		"RegisterWebhookWithThirdParty":   lacks(changes, soon),
-		"DeregisterWebhookWithThirdParty": lacks(changes, soon),
+		"ListWebhooks":                    lacks(reads, webhooks),
+		"PutWebhook":                      lacks(changes, webhooks),
+		"DeleteWebhook":                   lacks(changes, webhooks),
+		"RegisterWebhookWithThirdParty":   lacks(changes, webhooks),
+		"DeregisterWebhookWithThirdParty": lacks(changes, webhooks),
 	}
 }

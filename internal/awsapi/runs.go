@@ -174,6 +174,9 @@ func actionDetail(r run) types.ActionExecutionDetail {
 			ActionTypeId:  &types.ActionTypeId{Category: types.ActionCategory(d.Type.Category), Owner: types.ActionOwner(d.Type.Owner), Provider: &d.Type.Provider, Version: &d.Type.Version},
 			Configuration: flat(d.Configuration), InputArtifacts: artifactsNamed(d.Inputs), Namespace: text(d.Namespace),
 		}
+		if resolved, err := pipeline.Resolve(d.Configuration, e.Variables()); err == nil {
+			out.Input.ResolvedConfiguration = flat(resolved)
+		}
 	}
 	if result := a.Result; result != nil {
 		var names []string

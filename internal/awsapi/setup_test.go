@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 
 	"github.com/towline/towline/internal/client"
+	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
 )
 
@@ -137,7 +138,7 @@ func setup(t *testing.T, change ...func(*Config)) bench {
 	}
 	b := bench{keys: &heldKeys{used: map[string]int{}}, definitions: &heldDefinitions{all: map[string]Definition{}}}
 	config := Config{
-		Keys: b.keys, Definitions: b.definitions, Tags: db,
+		Keys: b.keys, Definitions: b.definitions, Tags: db, CustomTypes: db, Types: ownTypes,
 		Account: account, PageKey: []byte(strings.Repeat("k", 32)), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {
@@ -155,6 +156,13 @@ func setup(t *testing.T, change ...func(*Config)) bench {
 		}
 	})
 	return b
+}
+
+func ownTypes() []pipeline.ActionType {
+	return []pipeline.ActionType{
+		{Category: pipeline.CategoryBuild, Owner: "AWS", Provider: "Buildspec", Version: "1"},
+		{Category: pipeline.CategoryRule, Owner: "AWS", Provider: "VariableCheck", Version: "1"},
+	}
 }
 
 // sdk is a client of AWS's Go SDK with the key.

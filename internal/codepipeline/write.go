@@ -17,7 +17,7 @@ const scheduleKey = "TowlineSchedule"
 
 // outside are members that a template of CloudFormation has and AWS's API does
 // not.
-var outside = []string{"disableInboundStageTransitions", "restartExecutionOnUpdate"}
+var outside = []string{"disableInboundStageTransitions", "restartExecutionOnUpdate", "tags"}
 
 func write(p pipeline.Pipeline) record {
 	p = spelledOut(p)

@@ -38,7 +38,7 @@ func (e *Engine) apply(ctx context.Context, q store.Querier, name string, event 
 	if err != nil {
 		return transition{}, err
 	}
-	next, err := save(ctx, q, name, before, after)
+	next, err := e.save(ctx, q, name, before, after)
 	if err != nil {
 		return transition{}, err
 	}
@@ -81,8 +81,8 @@ func known(ctx context.Context, q store.Querier, name string, event pipeline.Eve
 	return store.State(ctx, q, name, about...)
 }
 
-// save writes what an event has changed.
-func save(ctx context.Context, q store.Querier, name string, before, after pipeline.State) (next transition, err error) {
+// save writes what an event has changed, and what is to be told of it.
+func (e *Engine) save(ctx context.Context, q store.Querier, name string, before, after pipeline.State) (next transition, err error) {
 	for i, execution := range after.Executions {
 		var was pipeline.Execution
 		if i < len(before.Executions) {
@@ -91,6 +91,9 @@ func save(ctx context.Context, q store.Querier, name string, before, after pipel
 			}
 		}
 		if err := store.SaveExecution(ctx, q, execution); err != nil {
+			return next, err
+		}
+		if err := store.AddChanges(ctx, q, pipeline.NewChangeSet(was, execution, e.Now())); err != nil {
 			return next, err
 		}
 		for _, stage := range execution.Stages {

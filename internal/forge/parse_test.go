@@ -54,8 +54,8 @@ func signed(kind Kind, event string, body []byte) http.Header {
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	switch kind {
 	case GitHub:
-		h.Set("X-GitHub-Event", event)
-		h.Set("X-GitHub-Delivery", "d-1")
+		h.Set("X-Github-Event", event)
+		h.Set("X-Github-Delivery", "d-1")
 		h.Set("X-Hub-Signature-256", "sha256="+digits)
 	case Gitea:
 		for _, name := range []string{"Gitea", "Gogs", "GitHub"} {
@@ -65,11 +65,11 @@ func signed(kind Kind, event string, body []byte) http.Header {
 		h.Set("X-Gitea-Signature", digits)
 	case GitLab:
 		h.Set("X-Gitlab-Event", event)
-		h.Set("X-Gitlab-Event-UUID", "d-1")
+		h.Set("X-Gitlab-Event-Uuid", "d-1")
 		h.Set("X-Gitlab-Token", secret)
 	case Bitbucket:
 		h.Set("X-Event-Key", event)
-		h.Set("X-Request-UUID", "d-1")
+		h.Set("X-Request-Uuid", "d-1")
 		h.Set("X-Hub-Signature", "sha256="+digits)
 	}
 	return h
@@ -298,9 +298,9 @@ func TestGitLabSigningToken(t *testing.T) {
 	message := func(when time.Time) http.Header {
 		h := signed(GitLab, "Push Hook", body)
 		stamp := strconv.FormatInt(when.Unix(), 10)
-		h.Set("webhook-id", "m-1")
-		h.Set("webhook-timestamp", stamp)
-		h.Set("webhook-signature", "v1,AAAA v1,"+base64.StdEncoding.EncodeToString(sum(key, []byte("m-1."+stamp+"."), body)))
+		h.Set("Webhook-Id", "m-1")
+		h.Set("Webhook-Timestamp", stamp)
+		h.Set("Webhook-Signature", "v1,AAAA v1,"+base64.StdEncoding.EncodeToString(sum(key, []byte("m-1."+stamp+"."), body)))
 		return h
 	}
 	t.Run("a signed message is believed", func(t *testing.T) {
@@ -310,13 +310,13 @@ func TestGitLabSigningToken(t *testing.T) {
 		}
 	})
 	for name, edit := range map[string]func(http.Header){
-		"the secret token alone is not enough":      func(h http.Header) { h.Del("webhook-signature") },
-		"a message under another name is not taken": func(h http.Header) { h.Set("webhook-id", "m-2") },
+		"the secret token alone is not enough":      func(h http.Header) { h.Del("Webhook-Signature") },
+		"a message under another name is not taken": func(h http.Header) { h.Set("Webhook-Id", "m-2") },
 		"a message with another time is not taken": func(h http.Header) {
-			h.Set("webhook-timestamp", strconv.FormatInt(noon.Unix()+1, 10))
+			h.Set("Webhook-Timestamp", strconv.FormatInt(noon.Unix()+1, 10))
 		},
 		"an unknown version is not taken": func(h http.Header) {
-			h.Set("webhook-signature", strings.ReplaceAll(h.Get("webhook-signature"), "v1,", "v2,"))
+			h.Set("Webhook-Signature", strings.ReplaceAll(h.Get("Webhook-Signature"), "v1,", "v2,"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -114,7 +114,7 @@ func TestReceiver(t *testing.T) {
 	t.Parallel()
 	push, opened := sample(t, "github-push"), sample(t, "github-pull-opened")
 	renamed := func(h http.Header, delivery string) http.Header {
-		h.Set("X-GitHub-Delivery", delivery)
+		h.Set("X-Github-Delivery", delivery)
 		return h
 	}
 	t.Run("a message is taken once", func(t *testing.T) {

@@ -154,7 +154,7 @@ func (r *Reporter) Report(ctx context.Context, s Status) error {
 		if failed == nil {
 			return nil
 		}
-		pause := max(failed.RetryAfter, backoff/2+rand.N(backoff))
+		pause := max(failed.RetryAfter, backoff/2+rand.N(backoff)) //nolint:gosec // it spreads, and hides nothing
 		if !failed.Later || try == maxTries || ctx.Err() != nil || failed.RetryAfter > r.cfg.Patience {
 			return failed
 		}
@@ -220,7 +220,7 @@ func (r *Reporter) authorize(header http.Header) {
 		req := http.Request{Header: header}
 		req.SetBasicAuth(r.cfg.Username, r.cfg.Token)
 	case r.cfg.Forge == GitLab:
-		header.Set("PRIVATE-TOKEN", r.cfg.Token)
+		header.Set("Private-Token", r.cfg.Token)
 	case r.cfg.Forge == Gitea:
 		header.Set("Authorization", "token "+r.cfg.Token)
 	default:
@@ -228,7 +228,7 @@ func (r *Reporter) authorize(header http.Header) {
 	}
 	if r.cfg.Forge == GitHub {
 		header.Set("Accept", "application/vnd.github+json")
-		header.Set("X-GitHub-Api-Version", "2022-11-28")
+		header.Set("X-Github-Api-Version", "2022-11-28")
 	}
 }
 

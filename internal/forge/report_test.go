@@ -67,7 +67,7 @@ func status(code int, header ...string) func(http.ResponseWriter, *http.Request)
 			w.Header().Set(header[i], header[i+1])
 		}
 		w.WriteHeader(code)
-		io.WriteString(w, `{"message": "words of the forge about `+token+`"}`) //nolint:errcheck // a test's server
+		io.WriteString(w, `{"message": "words of the forge about `+token+`"}`)
 	}
 }
 
@@ -241,7 +241,7 @@ func TestGitLabStatusThatStaysIsNoError(t *testing.T) {
 	answer := func(from string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusBadRequest)
-			io.WriteString(w, `{"message":"Cannot transition status via :run from :`+from+` (Reason(s): Status cannot transition via \"run\")"}`) //nolint:errcheck // a test's server
+			io.WriteString(w, `{"message":"Cannot transition status via :run from :`+from+` (Reason(s): Status cannot transition via \"run\")"}`)
 		}
 	}
 	p := play(t, answer("running"), answer("success"))

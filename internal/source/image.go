@@ -53,7 +53,7 @@ type imageDetail struct {
 	ImageDigest      string   // of the manifest, or of the index of several platforms
 	Version          string   // of this form
 	ImagePushedAt    string   `json:",omitempty"` // no registry tells; this is when it was made
-	RegistryId       string   //nolint:revive,staticcheck // CodePipeline's name: the account of an ECR registry, the host of others
+	RegistryId       string   // CodePipeline's name: the account of an ECR registry, the host of others
 	RepositoryName   string   // without the registry
 	ImageURI         string   // by its digest
 	ImageTags        []string // the one that was asked for

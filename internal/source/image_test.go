@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -157,7 +158,7 @@ func TestImageActionRefuses(t *testing.T) {
 			_, err := a.Newest(t.Context(), tt.cfg)
 			wantKind(t, err, tt.want)
 			result, err := a.Run(t.Context(), imageJob(t, tt.cfg))
-			if tt.want == ErrUnreachable {
+			if errors.Is(tt.want, ErrUnreachable) {
 				// Not the user's fault: the action did not run.
 				wantKind(t, err, ErrUnreachable)
 			} else if err != nil || result.Outcome != pipeline.Failed {

@@ -43,7 +43,7 @@ func farAway(t *testing.T) *far {
 		switch {
 		case away > 0:
 			w.WriteHeader(away)
-			io.WriteString(w, "<html>\n<p>gone to lunch\n") //nolint:errcheck // a test's server
+			io.WriteString(w, "<html>\n<p>gone to lunch\n")
 		case user != "ada" && user != anyUser || pass != password:
 			w.Header().Set("WWW-Authenticate", `Basic realm="far"`)
 			http.Error(w, "who are you?", http.StatusUnauthorized)
@@ -223,7 +223,7 @@ func TestARemoteThatCannotBeFetched(t *testing.T) {
 	work(t, f.create(t, "web")).git("push", "origin", "main")
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") })) //nolint:errcheck // a test's server
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }))
 	t.Cleanup(page.Close)
 	for name, tt := range map[string]struct {
 		edit func(*Mirror)

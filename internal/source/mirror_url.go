@@ -34,53 +34,63 @@ func (r *Repositories) CheckURL(address string) error {
 }
 
 func (r *Repositories) parseURL(address string) (endpoint, error) {
-	bad := func(reason, hint string) (endpoint, error) {
-		return endpoint{}, &Error{Kind: ErrInvalid, Message: "this address cannot be mirrored: " + reason, Hint: hint}
-	}
-	const forms = "write it as https://host/path.git, ssh://user@host/path.git or user@host:path.git"
 	if address == "" || len(address) > maxURL {
-		return bad("it is empty or very long", forms)
+		return badURL("it is empty or very long", urlForms)
 	}
 	for i := range len(address) {
-		if c := address[i]; c <= ' ' || c >= 0x7f || c == '\\' {
-			return bad("it contains a space or a character that is not ASCII", forms)
+		if c := address[i]; c <= ' ' || c >= 0x7f || c == '\\' || c == '?' || c == '#' {
+			return badURL(fmt.Sprintf("it contains %q", c), urlForms)
 		}
 	}
-	if !strings.Contains(address, "://") {
-		m := scpForm.FindStringSubmatch(address)
-		if m == nil || !userName.MatchString(m[1]) || !hostName.MatchString(m[2]) || m[3][0] == '-' {
-			return bad("it names no host and path", forms)
-		}
-		return endpoint{scheme: "ssh", host: m[2]}, nil
+	if strings.Contains(address, "://") {
+		return r.parseScheme(address)
 	}
+	m := scpForm.FindStringSubmatch(address)
+	if m == nil || !userName.MatchString(m[1]) || !hostName.MatchString(m[2]) || m[3][0] == '-' {
+		return badURL("it names no host and path", urlForms)
+	}
+	return endpoint{scheme: "ssh", host: m[2]}, nil
+}
+
+// parseScheme reads an address that begins with a scheme.
+func (r *Repositories) parseScheme(address string) (endpoint, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Opaque != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(address, "#") {
-		return bad("it cannot be read", forms)
+	if err != nil || u.Opaque != "" {
+		return badURL("it cannot be read", urlForms)
 	}
 	if _, set := u.User.Password(); set || u.User != nil && u.Scheme != "ssh" {
-		return bad("it has a user or a password in it", "take that out, and give it as credentials")
-	}
-	if u.Scheme == "file" {
-		if !r.cfg.FileMirrors {
-			return bad("it is a directory of this server, which its operator has not allowed", forms)
-		}
-		if u.Host != "" || !path.IsAbs(u.Path) || path.Clean(u.Path) != u.Path {
-			return bad("its path is not absolute or not clean", "write it as file:///path")
-		}
-		return endpoint{scheme: "file"}, nil
+		return badURL("it has a user or a password in it", "take that out, and give it as credentials")
 	}
 	switch u.Scheme {
+	case "file":
+		return r.checkFile(u)
 	case "https", "http", "ssh", "git":
 	default:
-		return bad(fmt.Sprintf("%.20q is no way to fetch a repository", u.Scheme), forms)
+		return badURL(fmt.Sprintf("%.20q is no way to fetch a repository", u.Scheme), urlForms)
 	}
 	if !hostName.MatchString(u.Host) || u.User != nil && !userName.MatchString(u.User.Username()) {
-		return bad("its host or user has characters that neither has", forms)
+		return badURL("its host or user has characters that neither has", urlForms)
 	}
-	if strings.Trim(u.Path, "/") == "" || strings.HasPrefix(strings.TrimLeft(u.Path, "/"), "-") || strings.ContainsFunc(u.Path, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-		return bad("it has no path, or one that cannot be", forms)
+	if path := strings.Trim(u.Path, "/"); path == "" || path[0] == '-' || strings.ContainsFunc(path, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return badURL("it has no path, or one that cannot be", urlForms)
 	}
 	return endpoint{scheme: u.Scheme, host: u.Host}, nil
+}
+
+func (r *Repositories) checkFile(u *url.URL) (endpoint, error) {
+	if !r.cfg.FileMirrors {
+		return badURL("it is a directory of this server, which its operator has not allowed", urlForms)
+	}
+	if u.Host != "" || !path.IsAbs(u.Path) || path.Clean(u.Path) != u.Path {
+		return badURL("its path is not absolute or not clean", "write it as file:///path")
+	}
+	return endpoint{scheme: "file"}, nil
+}
+
+const urlForms = "write it as https://host/path.git, ssh://user@host/path.git or user@host:path.git"
+
+func badURL(reason, hint string) (endpoint, error) {
+	return endpoint{}, &Error{Kind: ErrInvalid, Message: "this address cannot be mirrored: " + reason, Hint: hint}
 }
 
 // checkMirror checks what a mirror is made of.

@@ -147,7 +147,7 @@ func (a ObjectAction) take(ctx context.Context, cfg ObjectConfiguration, file, d
 	if err != nil {
 		return version, fmt.Errorf("download object: %w", err)
 	}
-	defer os.Remove(file)
+	defer os.RemoveAll(file)
 	defer f.Close()
 	if size, err = io.Copy(f, io.LimitReader(body, limit+1)); err != nil {
 		return version, &Error{Kind: ErrUnreachable, Message: fmt.Sprintf("object %s of bucket %s did not arrive whole: %s", cfg.Key, cfg.Bucket, clean(err.Error()))}

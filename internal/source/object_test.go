@@ -39,7 +39,7 @@ func startS3(t *testing.T) *s3Server {
 		t.Fatalf("build versitygw of testdata/s3server (Go modules are needed, from the cache or a proxy): %v", err)
 	}
 	// Short, as sockets' names must be.
-	dir, err := os.MkdirTemp("", "s3-")
+	dir, err := os.MkdirTemp("", "s3-") //nolint:usetesting // t.TempDir is long
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,8 +58,8 @@ func startS3(t *testing.T) *s3Server {
 		t.Fatal(err)
 	}
 	s.stop = func() {
-		server.Process.Kill() //nolint:errcheck // it may have ended
-		server.Wait()         //nolint:errcheck // it was killed
+		server.Process.Kill()
+		server.Wait()
 	}
 	t.Cleanup(func() {
 		s.stop()

@@ -97,8 +97,8 @@ func TestAWebhookLeadsToAFetch(t *testing.T) {
 	for _, answer := range []string{"taken\n", "nothing to do: this message has been taken before\n"} {
 		req := must[*http.Request](t)(http.NewRequestWithContext(ctx, http.MethodPost, web.URL+"/hooks/web", bytes.NewReader(body)))
 		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("X-GitHub-Event", "push")
-		req.Header.Set("X-GitHub-Delivery", "1")
+		req.Header.Set("X-Github-Event", "push")
+		req.Header.Set("X-Github-Delivery", "1")
 		req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
 		res := must[*http.Response](t)(http.DefaultClient.Do(req))
 		text := must[[]byte](t)(io.ReadAll(res.Body))

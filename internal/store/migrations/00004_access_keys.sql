@@ -27,7 +27,35 @@ CREATE TABLE resource_tags (
     PRIMARY KEY (resource, key)
 );
 
+-- Types of actions that programs outside of Towline work on. The versions of
+-- those that were deleted are not used again.
+CREATE TABLE action_types (
+    category   TEXT NOT NULL,
+    provider   TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    definition TEXT NOT NULL, -- JSON, in AWS's form
+    created    TEXT NOT NULL, -- RFC 3339, UTC
+    deleted    TEXT,
+    PRIMARY KEY (category, provider, version)
+);
+
+-- What such programs have been told of an action that waits for them.
+CREATE TABLE jobs (
+    id           TEXT PRIMARY KEY,
+    execution    TEXT NOT NULL,
+    stage        TEXT NOT NULL,
+    attempt      INTEGER NOT NULL,
+    action       TEXT NOT NULL,
+    status       TEXT NOT NULL, -- Queued, Dispatched, InProgress, Succeeded or Failed
+    nonce        TEXT NOT NULL, -- of the last dispatch
+    continuation TEXT NOT NULL DEFAULT '',
+    at           TEXT NOT NULL  -- RFC 3339, UTC: of the last change
+);
+CREATE INDEX jobs_at ON jobs (at);
+
 -- +goose Down
+DROP TABLE jobs;
+DROP TABLE action_types;
 DROP TABLE resource_tags;
 DROP TABLE client_requests;
 DROP TABLE access_keys;

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/towline/towline/internal/awsapi"
+	"github.com/towline/towline/internal/engine"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/source"
+	"github.com/towline/towline/internal/store"
+)
+
+// awsStarts starts executions for AWS's clients, who may name a revision and
+// need not.
+type awsStarts struct{ *App }
+
+var _ awsapi.Starts = awsStarts{}
+
+// RollBack brings a stage back.
+func (s awsStarts) RollBack(ctx context.Context, req engine.RollbackRequest) (pipeline.Execution, error) {
+	return s.engine.RollBack(ctx, req)
+}
+
+// Start starts an execution of the revision that is asked for, or of the newest
+// one of the branch that the pipeline watches.
+func (s awsStarts) Start(ctx context.Context, req engine.StartRequest) (pipeline.Execution, error) {
+	d, err := s.store.Pipeline(ctx, req.Pipeline)
+	if err != nil {
+		return pipeline.Execution{}, err
+	}
+	repository, ref, err := wanted(d, req.Overrides)
+	if err != nil {
+		return pipeline.Execution{}, err
+	}
+	if req.Revision, err = s.repositories.Revision(ctx, repository, ref); err != nil {
+		if problem, ok := errors.AsType[*source.Error](err); ok {
+			err = awsapi.Faultf("ValidationException", "%s", problem.Error())
+		}
+		return pipeline.Execution{}, err
+	}
+	return s.engine.StartExecution(ctx, req)
+}
+
+// wanted is the repository of this server that a pipeline begins with, and the
+// revision in it that the overrides name.
+func wanted(d store.Definition, overrides []pipeline.Override) (repository, ref string, err error) {
+	sources := sourcesOf(d.Pipeline)
+	for _, o := range overrides {
+		if !slices.ContainsFunc(sources, func(a pipeline.Action) bool { return a.Name == o.Action }) {
+			return "", "", awsapi.Faultf("ValidationException", "The pipeline '%s' has no source action '%s', for which a revision is given.", d.Pipeline.Name, o.Action)
+		}
+		if o.Type == "COMMIT_ID" {
+			ref = o.Value
+		}
+	}
+	repository = d.Repository
+	for _, action := range sources {
+		var configuration pipeline.Source
+		if json.Unmarshal(action.Configuration, &configuration) == nil && repository == "" {
+			repository = configuration.Repository
+		}
+	}
+	if repository == "" {
+		return "", "", awsapi.Faultf("ValidationException", "The pipeline '%s' has no source action with a repository of this server, so there is nothing to start with.", d.Pipeline.Name)
+	}
+	if ref == "" {
+		ref = "refs/heads/" + branchOf(d.Pipeline)
+	}
+	return repository, ref, nil
+}
+
+// sourcesOf are a pipeline's source actions.
+func sourcesOf(p pipeline.Pipeline) (found []pipeline.Action) {
+	for _, stage := range p.Stages {
+		for _, a := range stage.Actions {
+			if a.Type.Category == pipeline.CategorySource {
+				found = append(found, a)
+			}
+		}
+	}
+	return found
+}
+
+// branchOf is the branch whose newest commit runs when nobody says which: the
+// first one that the pipeline watches by its name.
+func branchOf(p pipeline.Pipeline) string {
+	for _, f := range p.On.Push {
+		if f.Branches.Empty() {
+			continue
+		}
+		for _, branch := range f.Branches.Includes {
+			if !strings.ContainsAny(branch, `*?[{\`) {
+				return branch
+			}
+		}
+	}
+	return source.DefaultBranch
+}
