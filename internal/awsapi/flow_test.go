@@ -110,10 +110,8 @@ func (r *running) wait(action string) (release func()) {
 	})
 }
 
-// define keeps a pipeline of four stages: a source, a test, an approval and a
-// deployment.
-func (r *running) define(t *testing.T, name string, change ...func(*pipeline.Pipeline)) {
-	t.Helper()
+// fourStages is a pipeline of a source, a test, an approval and a deployment.
+func fourStages(name string) pipeline.Pipeline {
 	action := func(name string, category pipeline.Category, provider string) pipeline.Action {
 		return pipeline.Action{Name: name, RunOrder: 1, Type: pipeline.ActionType{Category: category, Owner: "AWS", Provider: provider, Version: "1"}}
 	}
@@ -121,7 +119,7 @@ func (r *running) define(t *testing.T, name string, change ...func(*pipeline.Pip
 	source.Outputs = []string{"source"}
 	unit := action("unit", pipeline.CategoryBuild, "Buildspec")
 	unit.Inputs, unit.Configuration = nil, json.RawMessage(`{"buildspec":"ci/test.yml","services":{"db":{"engine":"postgres"}}}`)
-	p := pipeline.Pipeline{
+	return pipeline.Pipeline{
 		Name: name, Mode: pipeline.ModeSuperseded, Variables: []pipeline.Variable{{Name: "Tag", Default: ptr("latest")}},
 		Stages: []pipeline.Stage{
 			{Name: "Source", Actions: []pipeline.Action{source}},
@@ -130,6 +128,12 @@ func (r *running) define(t *testing.T, name string, change ...func(*pipeline.Pip
 			{Name: "Deploy", Actions: []pipeline.Action{action("production", pipeline.CategoryDeploy, "Kubernetes")}},
 		},
 	}
+}
+
+// define keeps such a pipeline.
+func (r *running) define(t *testing.T, name string, change ...func(*pipeline.Pipeline)) {
+	t.Helper()
+	p := fourStages(name)
 	for _, c := range change {
 		c(&p)
 	}

@@ -130,7 +130,7 @@ type bench struct {
 }
 
 // setup serves a Handler on the loopback. change may alter its Config.
-func setup(t *testing.T, change ...func(*Config)) bench {
+func setup(t testing.TB, change ...func(*Config)) bench {
 	t.Helper()
 	db, err := store.Open(t.Context(), t.TempDir())
 	if err != nil {

@@ -52,7 +52,7 @@ func TestGlob(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range []string{"", `a\`, "[a", "[", "[!", "[]", "{a", "{a,{b}}", "[a/b]", "[a-/]", "[z-a]", "a\xff", strings.Repeat("a", maxGlob+1)} {
+	for _, bad := range []string{"", `a\`, "[a", "[", "[!", "[]", "{a", "{a,{b}}", "[a/b]", "[a-/]", "[z-a]", "a\xff", strings.Repeat("ü", maxGlob+1)} {
 		if CheckGlob(bad) == nil {
 			t.Errorf("%q passed", bad)
 		}

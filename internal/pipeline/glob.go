@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxGlob is the length of a pattern in bytes, which is CodePipeline's limit.
+// maxGlob is the length of a pattern in characters, which is CodePipeline's
+// limit.
 const maxGlob = 255
 
 // CheckGlob tells what is wrong with a pattern of Globs, or nil.
@@ -27,8 +28,8 @@ func CheckGlob(pattern string) error {
 // {**/,}README.md does. Regular expressions here take time in proportion to the
 // text, whatever the pattern.
 func compileGlob(pattern string) (*regexp.Regexp, error) {
-	if pattern == "" || len(pattern) > maxGlob || !utf8.ValidString(pattern) {
-		return nil, fmt.Errorf("a pattern has between 1 and %d bytes of text", maxGlob)
+	if pattern == "" || !utf8.ValidString(pattern) || utf8.RuneCountInString(pattern) > maxGlob {
+		return nil, fmt.Errorf("a pattern has between 1 and %d characters", maxGlob)
 	}
 	g := globReader{rest: []rune(pattern)}
 	if err := g.read(); err != nil {

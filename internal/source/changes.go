@@ -60,7 +60,11 @@ func (r *Repositories) Changes(ctx context.Context, name, older, newer string) (
 // base is the newest commit that newer and the default branch have in common,
 // or empty if there is none.
 func (r *Repositories) base(ctx context.Context, name, newer string) (string, error) {
-	main, err := r.commit(ctx, name, "refs/heads/"+DefaultBranch)
+	branch, err := r.HeadBranch(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	main, err := r.commit(ctx, name, "refs/heads/"+branch)
 	if err != nil || main == "" {
 		return "", err
 	}

@@ -26,3 +26,20 @@ func (r *Repositories) Heads(ctx context.Context, name string) (map[string]strin
 	}
 	return heads, nil
 }
+
+// HeadBranch returns the repository's default branch, which may have no commit
+// yet.
+func (r *Repositories) HeadBranch(ctx context.Context, name string) (string, error) {
+	if err := r.require(name); err != nil {
+		return "", err
+	}
+	out, err := r.output(ctx, command{name: name, args: []string{"symbolic-ref", "HEAD"}})
+	if err != nil {
+		return "", fmt.Errorf("read default branch of repository %s: %w", name, err)
+	}
+	branch, ok := (Update{Ref: strings.TrimSpace(string(out))}).Branch()
+	if !ok {
+		return "", fmt.Errorf("read default branch of repository %s: HEAD names %.100q", name, out)
+	}
+	return branch, nil
+}

@@ -23,10 +23,13 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 )
 
-// ImageConfiguration is the configuration of Source/ECR, in CodePipeline's
-// words. The repository may be in any registry: a name such as web is one of
-// this server's own.
+// ImageConfiguration is the configuration of Source/Image, a reference, or of
+// Source/ECR, in CodePipeline's words. The repository may be in any registry: a
+// name such as web is one of this server's own.
 type ImageConfiguration struct {
+	// Image is a reference such as ghcr.io/acme/base:17, instead of the two
+	// that follow.
+	Image          string `json:"image"`
 	RepositoryName string `json:"RepositoryName"`
 	ImageTag       string `json:"ImageTag"` // default latest
 	// ImageDigest takes that image instead of the one that is tagged: what the
@@ -34,7 +37,7 @@ type ImageConfiguration struct {
 	ImageDigest string `json:"ImageDigest"`
 }
 
-// ImageAction carries out Source/ECR: it finds out which image a tag means
+// ImageAction carries out Source/Image and Source/ECR: it finds out which image a tag means
 // now, and writes that down as CodePipeline does, in imageDetail.json. It pulls
 // no layers. It is safe for concurrent use.
 type ImageAction struct {
@@ -164,8 +167,8 @@ func (a ImageAction) detail(ctx context.Context, cfg ImageConfiguration) (imageD
 		RepositoryName:   repository.RepositoryStr(),
 		ImageURI:         repository.Digest(found.Digest.String()).String(),
 	}
-	if cfg.ImageDigest == "" {
-		d.ImageTags = []string{cmp.Or(cfg.ImageTag, "latest")}
+	if tag, ok := ref.(name.Tag); ok {
+		d.ImageTags = []string{tag.TagStr()}
 	}
 	if !made.IsZero() {
 		d.ImagePushedAt = made.UTC().Format(pushedAt)
@@ -238,6 +241,9 @@ func (a ImageAction) reference(cfg ImageConfiguration) (name.Reference, error) {
 	bad := func(reason, hint string) error {
 		return &Error{Kind: ErrInvalid, Message: fmt.Sprintf("%.200q is no repository of images: %s", cfg.RepositoryName, reason), Hint: hint}
 	}
+	if cfg.Image != "" {
+		cfg = cfg.split()
+	}
 	host, rest, ok := strings.Cut(cfg.RepositoryName, "/")
 	if !ok || !strings.ContainsAny(host, ".:") && host != "localhost" {
 		host, rest = a.Host, cfg.RepositoryName
@@ -265,6 +271,18 @@ func (a ImageAction) reference(cfg ImageConfiguration) (name.Reference, error) {
 		return nil, &Error{Kind: ErrInvalid, Message: fmt.Sprintf("%.100q is no tag of an image", tag), Hint: "use letters, digits, and . _ - inside"}
 	}
 	return repository.Tag(tag), nil
+}
+
+// split takes the reference apart. A digest in it outranks the tag, and one
+// that the start has asked for outranks both.
+func (c ImageConfiguration) split() ImageConfiguration {
+	repository, digest, _ := strings.Cut(c.Image, "@")
+	c.RepositoryName, c.ImageTag = repository, ""
+	if i := strings.LastIndexByte(repository, ':'); i > strings.LastIndexByte(repository, '/') {
+		c.RepositoryName, c.ImageTag = repository[:i], repository[i+1:]
+	}
+	c.Image, c.ImageDigest = "", cmp.Or(c.ImageDigest, digest)
+	return c
 }
 
 // tagForm is OCI's form of a tag.

@@ -113,6 +113,16 @@ func TestImageAction(t *testing.T) {
 			t.Errorf("variables %v, %s", result.Variables, result.Message)
 		}
 	})
+	t.Run("a whole reference says the same", func(t *testing.T) {
+		for image, tag := range map[string]string{
+			a.Host + "/team/web:v1": "v1", "team/web:v1": "v1", "team/web@" + digest: "", "team/web:v1@" + digest: "",
+		} {
+			result := must[pipeline.Result](t)(a.Run(t.Context(), imageJob(t, ImageConfiguration{Image: image})))
+			if result.Outcome != pipeline.Succeeded || result.Variables["ImageTag"] != tag || tag == "" && result.Variables["ImageDigest"] != digest {
+				t.Errorf("%s: %+v", image, result)
+			}
+		}
+	})
 	t.Run("an index of several platforms is known by its own digest", func(t *testing.T) {
 		index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: image}, mutate.IndexAddendum{Add: image})
 		ref := must[name.Reference](t)(name.ParseReference(a.Host+"/team/web:latest", name.Insecure))

@@ -3,6 +3,8 @@ package source
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -186,6 +188,15 @@ func (r *Repositories) update(ctx context.Context, m Mirror) (Push, error) {
 	if len(changes) == 0 {
 		return push, nil
 	}
+	// Asking costs as much as the list of all refs, pull requests included, so
+	// it is done at first, and when the branch is gone that was the default.
+	branch, err := r.HeadBranch(ctx, m.Name)
+	if err == nil && (len(before) == 0 || there["refs/heads/"+branch] == "") {
+		err = r.followHead(ctx, m)
+	}
+	if err != nil {
+		return push, err
+	}
 	// What is gone goes first: a new branch may have its name as a directory.
 	// git fetch --prune would do it as well, but it would also take the page of
 	// a server that is down for a repository without branches.
@@ -204,6 +215,31 @@ func (r *Repositories) update(ctx context.Context, m Mirror) (Push, error) {
 	}
 	push.Updates = difference(before, after)
 	return push, nil
+}
+
+// followHead makes the remote's default branch the mirror's. A remote that does
+// not tell it leaves the mirror's as it is.
+func (r *Repositories) followHead(ctx context.Context, m Mirror) error {
+	var out []byte
+	err := r.ask(m, func(env []string) (err error) {
+		out, err = r.output(ctx, command{name: m.Name, env: env, timeout: askTimeout,
+			args: []string{"ls-remote", "--quiet", "--symref", "--end-of-options", m.URL, "HEAD"}})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	target, ok := strings.CutPrefix(first, "ref: ")
+	ref, _, _ := strings.Cut(target, "\t")
+	_, branch := (Update{Ref: ref}).Branch()
+	if told := ok && branch && checkRef(ref) == nil; !told {
+		return nil
+	}
+	if err := r.run(ctx, command{name: m.Name, args: []string{"symbolic-ref", "HEAD", ref}}); err != nil {
+		return fmt.Errorf("set default branch of mirror %s: %w", m.Name, err)
+	}
+	return nil
 }
 
 // remoteRefs are the objects of all branches and tags of the remote. Most
@@ -283,4 +319,25 @@ func difference(before, after map[string]string) []Update {
 	}
 	slices.SortFunc(updates, func(a, b Update) int { return cmp.Compare(a.Ref, b.Ref) })
 	return updates
+}
+
+// MirrorName is the name of a mirror of that address when nobody has given it
+// one: the last part of the address, and digits that tell it from others of
+// the same name.
+func MirrorName(url string) string {
+	last := strings.TrimSuffix(strings.TrimRight(url, "/"), ".git")
+	if i := strings.LastIndexAny(last, "/:"); i >= 0 {
+		last = last[i+1:]
+	}
+	var slug strings.Builder
+	for _, c := range strings.ToLower(last) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			c = '-'
+		}
+		slug.WriteRune(c)
+	}
+	sum := sha256.Sum256([]byte(url))
+	tail := "-" + hex.EncodeToString(sum[:4])
+	name := slug.String()
+	return strings.Trim(strings.Trim(name[:min(len(name), maxName-len(tail))], "-")+tail, "-")
 }

@@ -186,6 +186,64 @@ func TestAMirrorFollows(t *testing.T) {
 	})
 }
 
+func TestAMirrorHasItsRemotesDefaultBranch(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	f, n := farAway(t), near(t, nil)
+	c := work(t, f.create(t, "web"))
+	c.git("push", "origin", "main", "main:trunk")
+	head := func(branch string) {
+		t.Helper()
+		if err := f.run(ctx, command{name: "web", args: []string{"symbolic-ref", "HEAD", "refs/heads/" + branch}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(branch string) {
+		t.Helper()
+		got := must[string](t)(n.HeadBranch(ctx, "web"))
+		rev, err := n.Revision(ctx, "web", "")
+		if got != branch || err != nil || rev.Branch != branch {
+			t.Errorf("default branch %s, newest revision %+v, %v; want %s", got, rev, err, branch)
+		}
+	}
+	head("trunk")
+	must[Push](t)(n.AddMirror(ctx, f.mirror("web")))
+	want("trunk")
+	t.Run("one whose branch is gone has the remote's next", func(t *testing.T) {
+		head("main")
+		c.git("push", "origin", ":trunk")
+		must[Push](t)(n.UpdateMirror(ctx, f.mirror("web")))
+		want("main")
+	})
+	t.Run("changes of a new branch are told from there", func(t *testing.T) {
+		c.git("checkout", "--quiet", "-b", "side")
+		side := c.commit("side", "1", "Beside")
+		c.git("push", "origin", "side")
+		must[Push](t)(n.UpdateMirror(ctx, f.mirror("web")))
+		if got := must[Changes](t)(n.Changes(ctx, "web", "", side)); len(got.Paths) != 1 {
+			t.Errorf("changes %+v", got)
+		}
+	})
+}
+
+func TestMirrorName(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, url := range []string{
+		"https://github.com/acme/web.git", "https://github.com/acme/web", "https://gitlab.com/acme/web.git", "git@host:Web_Shop.git",
+		"https://host/---", "https://host/" + strings.Repeat("x", 200), "git@host:~", "https://host/a/",
+	} {
+		name := MirrorName(url)
+		if err := CheckName(name); err != nil || seen[name] {
+			t.Errorf("%s: %s, %v, twice %v", url, name, err, seen[name])
+		}
+		seen[name] = true
+	}
+	if name := MirrorName("https://github.com/acme/web.git"); !strings.HasPrefix(name, "web-") || len(name) != len("web-12345678") {
+		t.Error(name)
+	}
+}
+
 func TestAForksCommitIsFetchedAlone(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// DefaultBranch is the branch that HEAD of every repository names.
+// DefaultBranch is the branch that HEAD of every repository names but of
+// mirrors, whose HEAD is their remote's.
 const DefaultBranch = "main"
 
 // Config is what New needs. The zero value of each field but Dir has a default.

@@ -20,7 +20,11 @@ func (r *Repositories) Revision(ctx context.Context, name, ref string) (pipeline
 		return pipeline.Revision{}, err
 	}
 	if ref == "" || ref == "HEAD" {
-		ref = "refs/heads/" + DefaultBranch
+		branch, err := r.HeadBranch(ctx, name)
+		if err != nil {
+			return pipeline.Revision{}, err
+		}
+		ref = "refs/heads/" + branch
 	}
 	if err := checkRef(ref); err != nil {
 		return pipeline.Revision{}, err
