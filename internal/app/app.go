@@ -4,6 +4,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -163,7 +165,7 @@ func (a *App) openServer() error {
 		return err
 	}
 	a.server, err = server.New(server.Config{
-		Listen: listen, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
+		Listen: listen, URL: a.options.Server.URL, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
 		Clusters: sealed{a.clusters, a.accessKeys, a.mirrors}, AccessKeys: a.accessKeys, AWS: aws, Mirrors: a.mirrors, Hooks: a.hooks(),
 		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
@@ -193,11 +195,17 @@ func (a *App) Start(ctx context.Context) error {
 	a.background.Go(func() { a.keepCatchingUp(ctx) })
 	a.background.Go(func() { a.mirrors.poller.Poll(ctx) })
 	a.background.Go(func() { a.keepSchedules(ctx) })
+	a.background.Go(func() { a.keepStatuses(ctx) })
 	return nil
 }
 
 // URL is where clients on this machine reach the server.
 func (a *App) URL() string { return config.URL(a.server.Address()) }
+
+// PublicURL is where others reach the server.
+func (a *App) PublicURL() string {
+	return strings.TrimSuffix(cmp.Or(a.options.Server.URL, a.URL()), "/")
+}
 
 // Stop takes no more work, interrupts what runs so that it goes on at the next
 // start, and gives everything back. The context of Start has ended before.

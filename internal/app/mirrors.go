@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -27,6 +28,7 @@ type mirrors struct {
 	repositories *source.Repositories
 	poller       *source.Poller
 	now          func() time.Time
+	transport    http.RoundTripper // to forges' APIs; nil is the default
 }
 
 var (
@@ -108,7 +110,7 @@ func (m *mirrors) Add(ctx context.Context, req client.MirrorRequest) (client.New
 	}
 	stored := store.Mirror{Name: req.Name, URL: req.URL, Forge: string(kind), Interval: interval, Created: m.now()}
 	if secrets.StatusToken != "" {
-		if _, err := reporterOf(stored, secrets); err != nil {
+		if _, err := m.reporter(stored, secrets); err != nil {
 			return client.NewMirror{}, &source.Error{Kind: source.ErrInvalid, Message: err.Error()}
 		}
 	}
@@ -177,8 +179,8 @@ func (m *mirrors) Hook(ctx context.Context, name string) (forge.Hook, error) {
 	return forge.Hook{Forge: forge.Kind(stored.Forge), Secrets: secrets.Hooks, Now: m.now}, err
 }
 
-// reporterOf is who tells a mirror's forge what becomes of its commits.
-func reporterOf(stored store.Mirror, secrets mirrorSecrets) (*forge.Reporter, error) {
+// reporter is who tells a mirror's forge what becomes of its commits.
+func (m *mirrors) reporter(stored store.Mirror, secrets mirrorSecrets) (*forge.Reporter, error) {
 	remote, err := forge.ParseRemote(stored.URL)
 	if err != nil {
 		return nil, err
@@ -186,6 +188,7 @@ func reporterOf(stored store.Mirror, secrets mirrorSecrets) (*forge.Reporter, er
 	kind := cmp.Or(forge.Kind(stored.Forge), remote.Guess())
 	return forge.NewReporter(forge.ReporterConfig{
 		Forge: kind, API: cmp.Or(secrets.StatusAPI, remote.API(kind)), Repository: remote.Repository, Token: secrets.StatusToken, Username: secrets.Username,
+		Transport: m.transport,
 	})
 }
 

@@ -9,9 +9,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +75,17 @@ func TestAWebhookOfAMirrorStartsItsPipeline(t *testing.T) {
 	git("commit", "-q", "-m", "First")
 	git("push", "-q", address, "main")
 
-	request := client.MirrorRequest{Name: "acme-web", URL: remote.URL() + "/git/web.git", Forge: "github", Password: "wrong", Interval: "24h"}
+	told := make(chan string, 100)
+	statuses := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told <- r.URL.Path + " " + r.Header.Get("Authorization") + " " + string(body)
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintln(w, "{}")
+	}))
+	defer statuses.Close()
+	here.mirrors.transport = statuses.Client().Transport
+
+	request := client.MirrorRequest{Name: "acme-web", URL: remote.URL() + "/git/web.git", Forge: "github", Password: "wrong", Interval: "24h", StatusToken: "t0ken", StatusAPI: statuses.URL}
 	if _, err := api.AddMirror(t.Context(), request); err == nil || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("with a wrong password: %v", err)
 	}
@@ -164,6 +176,22 @@ func TestAWebhookOfAMirrorStartsItsPipeline(t *testing.T) {
 	if _, err := here.store.Execution(t.Context(), "web-4"); err == nil {
 		t.Error("a pull request out of another repository started an execution")
 	}
+	wanted := []string{"web-1 runs", "web-2 runs", "web-3 runs"}
+	if err := here.tellStatuses(t.Context()); err != nil {
+		t.Error(err)
+	}
+	waittest.Until(t, "the forge knows of all of them", func() bool {
+		for len(told) > 0 {
+			one := <-told
+			if !strings.HasPrefix(one, "/repos/git/web/statuses/") || !strings.Contains(one, "t0ken") || !strings.Contains(one, `"context":"towline/web"`) {
+				t.Errorf("told %s", one)
+			}
+			wanted = slices.DeleteFunc(wanted, func(w string) bool {
+				return strings.Contains(one, w) || strings.Contains(one, strings.Replace(w, "runs", "", 1))
+			})
+		}
+		return len(wanted) == 0
+	})
 	found, err := api.Mirrors(t.Context())
 	if err != nil || len(found) != 1 || found[0].Looked.Before(time.Now().Add(-time.Hour)) || found[0].Error != "" {
 		t.Errorf("mirrors %+v, %v", found, err)

@@ -36,6 +36,7 @@ The server stops on an interrupt; what was running goes on at the next start.`,
 		},
 	}
 	flags := cmd.Flags()
+	flags.StringVar(&settings.URL, "url", settings.URL, "where forges and people reach the server, such as https://towline.example.com; default the first address")
 	flags.StringArrayVar(&settings.Listen, "listen", settings.Listen, "address to serve on, HOST:PORT; may be repeated")
 	flags.StringVar(&settings.Kubeconfig, "kubeconfig", "", "kubeconfig whose contexts are the clusters, default the usual one, else the local cluster's")
 	flags.StringVar(&settings.Registry, "registry", "", "registry for images with a bare name, default the embedded one")

@@ -25,6 +25,10 @@ type Server struct {
 	// Listen are the addresses to serve on, host:port. The first is the one
 	// that the command line, git and the registry's image names use.
 	Listen []string
+	// URL is where others reach the server, such as https://towline.example.com:
+	// forges that send webhooks, and people who follow a link. Empty means the
+	// first address of Listen.
+	URL string
 	// Kubeconfig is the file whose contexts are the clusters that deploy
 	// actions name. Empty means the usual places: KUBECONFIG, ~/.kube/config,
 	// the service account of the Pod that the server runs in.
@@ -47,6 +51,9 @@ func (s Server) Validate() error {
 	}
 	if len(s.Listen) == 0 {
 		return errors.New("no address to listen on: give --listen HOST:PORT")
+	}
+	if u, err := url.Parse(s.URL); s.URL != "" && (err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "http" && u.Scheme != "https") {
+		return fmt.Errorf("URL %q is not where a server can be reached: write it like https://towline.example.com", s.URL)
 	}
 	for _, address := range s.Listen {
 		if _, _, err := net.SplitHostPort(address); err != nil {

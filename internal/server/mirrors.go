@@ -7,7 +7,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/towline/towline/internal/client"
-	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/source"
 	"github.com/towline/towline/internal/store"
 )
@@ -62,4 +61,4 @@ func (s *Server) removeMirror(ctx context.Context, in *struct {
 	return nil, nil
 }
 
-func (s *Server) webhook(name string) string { return config.URL(s.Address()) + "/hooks/" + name }
+func (s *Server) webhook(name string) string { return s.reach() + "/hooks/" + name }

@@ -7,7 +7,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/towline/towline/internal/client"
-	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/source"
 )
 
@@ -31,7 +30,7 @@ func (s *Server) createRepository(ctx context.Context, in *struct{ Body client.R
 }
 
 func (s *Server) repository(name string) client.Repository {
-	return client.Repository{Name: name, URL: config.URL(s.Address()) + "/git/" + name + ".git"}
+	return client.Repository{Name: name, URL: s.reach() + "/git/" + name + ".git"}
 }
 
 // repositoryError maps the git server's errors to answers.

@@ -4,12 +4,14 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -32,6 +34,7 @@ type Repositories interface {
 // Config is what a Server needs.
 type Config struct {
 	Listen       []string // addresses; the first is the one that URLs name
+	URL          string   // where others reach it, "" for the first address
 	Engine       *engine.Engine
 	Store        *store.DB
 	Repositories Repositories
@@ -88,6 +91,11 @@ func listenError(address string, err error) error {
 // Address is the first address as it was bound, which tells the port where 0
 // was asked for.
 func (s *Server) Address() string { return s.listeners[0].Addr().String() }
+
+// reach is where others reach the server.
+func (s *Server) reach() string {
+	return strings.TrimSuffix(cmp.Or(s.URL, config.URL(s.Address())), "/")
+}
 
 // Addresses are all addresses as they were bound, in the order of
 // Config.Listen.
