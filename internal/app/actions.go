@@ -1,11 +1,14 @@
 package app
 
 import (
+	"time"
+
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/deploy"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/image"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/rule"
 	"github.com/towline/towline/internal/source"
 )
 
@@ -29,6 +32,11 @@ func (a *App) actions() map[kind]engine.Action {
 		{pipeline.CategoryDeploy, "Kubernetes"}: &deploy.Action{
 			Artifacts: a.artifacts, Connect: a.cluster, Ancestry: a.ancestry, Config: a.deployments(),
 		},
+
+		// What the conditions of a stage ask, before, between and after.
+		{pipeline.CategoryRule, "VariableCheck"}:    rule.VariableCheck{},
+		{pipeline.CategoryRule, "DeploymentWindow"}: rule.DeploymentWindow{Now: time.Now},
+		{pipeline.CategoryRule, "Commands"}:         &build.Action{Backend: a.host, Artifacts: a.artifacts},
 	}
 }
 
