@@ -19,7 +19,9 @@ import (
 func (a *App) actions() map[kind]engine.Action {
 	return map[kind]engine.Action{
 		// A commit becomes an artifact: its files.
-		{pipeline.CategorySource, "Git"}: source.Action{Repositories: a.repositories, Artifacts: a.artifacts},
+		{pipeline.CategorySource, "Git"}:                      source.Action{Repositories: a.repositories, Artifacts: a.artifacts},
+		{pipeline.CategorySource, "CodeCommit"}:               source.Action{Repositories: a.repositories, Artifacts: a.artifacts},
+		{pipeline.CategorySource, "CodeStarSourceConnection"}: source.Action{Repositories: a.repositories, Artifacts: a.artifacts},
 
 		// The files are tested, against a real database if they ask for one,
 		// and packaged: an artifact again.

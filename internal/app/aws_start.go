@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -57,18 +56,17 @@ func wanted(d store.Definition, overrides []pipeline.Override) (repository, ref 
 			ref = o.Value
 		}
 	}
-	repository = d.Repository
+	repository, branch := d.Repository, branchOf(d.Pipeline)
 	for _, action := range sources {
-		var configuration pipeline.Source
-		if json.Unmarshal(action.Configuration, &configuration) == nil && repository == "" {
-			repository = configuration.Repository
+		if from, on, _ := gitSource(action); from != "" && repository == "" {
+			repository, branch = from, on
 		}
 	}
 	if repository == "" {
 		return "", "", awsapi.Faultf("ValidationException", "The pipeline '%s' has no source action with a repository of this server, so there is nothing to start with.", d.Pipeline.Name)
 	}
 	if ref == "" {
-		ref = "refs/heads/" + branchOf(d.Pipeline)
+		ref = "refs/heads/" + branch
 	}
 	return repository, ref, nil
 }

@@ -110,44 +110,62 @@ func (a *App) head(ctx context.Context, repository, branch string) (head, error)
 	return h, nil
 }
 
-// act starts the pipeline that the commit defines, if it watches what was
-// pushed.
+// act starts the pipelines that watch what was pushed: the one that the commit
+// defines, and those that were defined through the API and take their source
+// from the repository. That the push has been acted on is recorded with them.
 func (a *App) act(ctx context.Context, head head) ([]string, error) {
 	if head.Commit == "" {
 		return nil, a.see(ctx, head)
 	}
-	text, err := a.repositories.ReadFile(ctx, head.Repository, head.Commit, definition.FileName)
-	if errors.Is(err, source.ErrNotFound) {
-		return []string{fmt.Sprintf("%s has no %s on %s: nothing runs", head.Repository, definition.FileName, head.Branch)}, a.see(ctx, head)
-	}
+	own, lines, err := a.defines(ctx, head)
 	if err != nil {
 		return nil, err
+	}
+	watching, err := a.definedElsewhere(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	if own != nil {
+		watching = append([]pipeline.Pipeline{*own}, watching...)
+	}
+	if len(watching) == 0 {
+		return lines, a.see(ctx, head)
+	}
+	begun, err := a.begin(ctx, watching, own, head)
+	return append(lines, begun...), err
+}
+
+// defines is the pipeline that the commit defines, when it watches what was
+// pushed, or else what the pusher should read.
+func (a *App) defines(ctx context.Context, head head) (*pipeline.Pipeline, []string, error) {
+	text, err := a.repositories.ReadFile(ctx, head.Repository, head.Commit, definition.FileName)
+	if errors.Is(err, source.ErrNotFound) {
+		return nil, []string{fmt.Sprintf("%s has no %s on %s: nothing runs by it", head.Repository, definition.FileName, head.Branch)}, nil
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	p, err := definition.Parse(text, head.Repository)
 	if problems, ok := errors.AsType[definition.Problems](err); ok {
-		lines := []string{"nothing runs:"}
+		lines := []string{"nothing runs by " + definition.FileName + ":"}
 		for _, problem := range problems {
 			lines = append(lines, "  "+problem.String())
 		}
-		return append(lines, "mend it and push again; check first with: towline pipeline validate"), a.see(ctx, head)
+		return nil, append(lines, "mend it and push again; check first with: towline pipeline validate"), nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	watched, err := a.watches(ctx, p, head)
-	if err != nil {
-		return nil, err
+	if err != nil || watched {
+		return &p, nil, err
 	}
-	if !watched {
-		line := fmt.Sprintf("pipeline %s does not watch this push of %s: it watches %s", p.Name, head, watchedBy(p))
-		return []string{line}, a.see(ctx, head)
-	}
-	return a.begin(ctx, p, head)
+	return nil, []string{fmt.Sprintf("pipeline %s does not watch this push of %s: it watches %s", p.Name, head, watchedBy(p))}, nil
 }
 
-// begin starts an execution, and records with it the definition and that the
-// push has been acted on.
-func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head head) ([]string, error) {
+// begin starts executions. Of the pipeline that the commit defines, which may
+// be nil, the definition is recorded too.
+func (a *App) begin(ctx context.Context, watching []pipeline.Pipeline, own *pipeline.Pipeline, head head) ([]string, error) {
 	revision, err := a.repositories.Revision(ctx, head.Repository, head.Commit)
 	if err != nil {
 		return nil, err
@@ -158,30 +176,30 @@ func (a *App) begin(ctx context.Context, p pipeline.Pipeline, head head) ([]stri
 	} else {
 		revision.Branch = head.Branch
 	}
-	execution, err := a.engine.StartExecution(ctx, engine.StartRequest{
-		Pipeline: p.Name, Revision: revision, Trigger: trigger,
-		Also: func(ctx context.Context, q store.Querier) error {
-			if err := setSeen(ctx, q, head); err != nil {
-				return err
-			}
-			return store.PutPipeline(ctx, q, p, head.Repository, time.Now())
-		},
-	})
-	if problems, ok := errors.AsType[pipeline.Problems](err); ok || errors.Is(err, pipeline.ErrTooMany) {
-		// Pushing again would not help, and must not be tried for ever.
-		lines := []string{"nothing runs:", "  " + err.Error()}
-		if ok {
-			lines[1] = "  " + problems.String()
+	var requests []engine.StartRequest
+	for _, p := range watching {
+		requests = append(requests, engine.StartRequest{Pipeline: p.Name, Revision: revision, Trigger: trigger})
+	}
+	requests[0].Also = func(ctx context.Context, q store.Querier) error {
+		if err := setSeen(ctx, q, head); err != nil || own == nil {
+			return err
 		}
-		return lines, a.see(ctx, head)
+		return store.PutPipeline(ctx, q, *own, head.Repository, time.Now())
+	}
+	started, err := a.engine.StartExecutions(ctx, requests...)
+	_, problems := errors.AsType[pipeline.Problems](err)
+	if problems || errors.Is(err, pipeline.ErrTooMany) || errors.Is(err, store.ErrNameInUse) {
+		// Trying again would not help, and must not be done for ever.
+		return []string{"nothing runs:", "  " + err.Error()}, a.see(ctx, head)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return []string{
-		fmt.Sprintf("%s #%d started for %s", p.Name, execution.Number, revision.Short()),
-		fmt.Sprintf("follow it with: towline logs -f %s", execution.ID),
-	}, nil
+	var lines []string
+	for _, x := range started {
+		lines = append(lines, fmt.Sprintf("%s #%d started for %s", x.Pipeline, x.Number, revision.Short()), "follow it with: towline logs -f "+x.ID)
+	}
+	return lines, nil
 }
 
 func (a *App) see(ctx context.Context, head head) error {

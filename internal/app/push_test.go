@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -146,5 +147,46 @@ func TestPushesAreWatchedByTheirFilters(t *testing.T) {
 		if got, err := a.watches(t.Context(), p, h); err != nil || got != c.want {
 			t.Errorf("%s: %t, %v", c.name, got, err)
 		}
+	}
+}
+
+// TestAPushStartsWhatTheAPIHasDefined has two pipelines of AWS's clients that
+// take their source from a repository without a towline.yaml.
+func TestAPushStartsWhatTheAPIHasDefined(t *testing.T) {
+	t.Parallel()
+	a, git := setup(t)
+	sourced := func(name, provider, configuration string) pipeline.Pipeline {
+		return pipeline.Pipeline{Name: name, Stages: []pipeline.Stage{
+			{Name: "Source", Actions: []pipeline.Action{{
+				Name: "push", RunOrder: 1, Type: pipeline.ActionType{Category: pipeline.CategorySource, Owner: "AWS", Provider: provider}, Configuration: []byte(configuration),
+			}}},
+			{Name: "Go", Actions: []pipeline.Action{{Name: "go", RunOrder: 1, Type: pipeline.ActionType{Category: pipeline.CategoryApproval}}}},
+		}}
+	}
+	for _, p := range []pipeline.Pipeline{
+		sourced("commits", "CodeCommit", `{"RepositoryName":"web","BranchName":"main"}`),
+		sourced("release", "CodeCommit", `{"RepositoryName":"web","BranchName":"release"}`),
+		sourced("manual", "CodeStarSourceConnection", `{"FullRepositoryId":"web","BranchName":"main","DetectChanges":"false"}`),
+		sourced("other", "CodeStarSourceConnection", `{"FullRepositoryId":"acme/web","BranchName":"main"}`),
+		sourced("stored", "S3", `{"S3Bucket":"web","S3ObjectKey":"main"}`),
+	} {
+		if err := a.store.Update(t.Context(), func(q store.Querier) error { return store.PutPipeline(t.Context(), q, p, "", time.Now()) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git("commit", "-q", "-m", "First")
+	git("push", "-q", "origin", "main")
+	lines := a.pushed(t.Context(), pushOf("main", ""))
+	a.pushed(t.Context(), pushOf("main", ""))
+	all, err := a.store.Unfinished(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var started []string
+	for _, e := range all {
+		started = append(started, e.ID)
+	}
+	if diff := cmp.Diff([]string{"commits-1", "web-1"}, started); diff != "" {
+		t.Errorf("executions (-want +got):\n%s%s", diff, strings.Join(lines, "\n"))
 	}
 }

@@ -1,11 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/source"
 )
 
 // watches tells whether a pipeline is to run for what was pushed. The files
@@ -49,4 +52,63 @@ func watchedBy(p pipeline.Pipeline) string {
 		return "no pushes"
 	}
 	return strings.Join(filters, "; or ")
+}
+
+// definedElsewhere are the pipelines that no repository defines, that take their
+// source from this one and watch what was pushed.
+func (a *App) definedElsewhere(ctx context.Context, head head) ([]pipeline.Pipeline, error) {
+	all, err := a.store.Pipelines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var watching []pipeline.Pipeline
+	for _, d := range all {
+		if d.Repository != "" {
+			continue
+		}
+		for _, action := range sourcesOf(d.Pipeline) {
+			repository, branch, detect := gitSource(action)
+			if repository != head.Repository {
+				continue
+			}
+			p := d.Pipeline
+			if len(p.On.Push) == 0 && detect {
+				p.On.Push = []pipeline.PushFilter{{Branches: &pipeline.Globs{Includes: []string{branch}}}}
+			}
+			watched, err := a.watches(ctx, p, head)
+			if err != nil {
+				return nil, err
+			}
+			if watched {
+				watching = append(watching, d.Pipeline)
+			}
+			break
+		}
+	}
+	return watching, nil
+}
+
+// gitSource is the repository on this server that a source action takes its
+// commits from, the branch, and whether a push there starts its pipeline when
+// there are no triggers. A repository of a connection is the mirror of its full
+// name with dashes: acme-web of acme/web. It is "" for other sources.
+func gitSource(action pipeline.Action) (repository, branch string, detect bool) {
+	var c struct {
+		pipeline.Source
+		RepositoryName, FullRepositoryID, BranchName string
+		DetectChanges, PollForSourceChanges          string
+	}
+	if json.Unmarshal(action.Configuration, &c) != nil {
+		return "", "", false
+	}
+	branch = cmp.Or(c.BranchName, source.DefaultBranch)
+	switch action.Type.Provider {
+	case "Git":
+		repository = c.Repository
+	case "CodeCommit":
+		repository = c.RepositoryName
+	case "CodeStarSourceConnection":
+		repository = strings.ToLower(strings.ReplaceAll(c.FullRepositoryID, "/", "-"))
+	}
+	return repository, branch, c.DetectChanges != "false" && c.PollForSourceChanges != "false"
 }

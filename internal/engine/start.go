@@ -27,34 +27,57 @@ type StartRequest struct {
 // there is no such pipeline, pipeline.ErrTooMany when too many have not ended,
 // and pipeline.Problems when the variables do not fit.
 func (e *Engine) StartExecution(ctx context.Context, req StartRequest) (pipeline.Execution, error) {
-	var execution pipeline.Execution
-	var next transition
-	err := e.Store.Update(ctx, func(q store.Querier) error {
-		if req.Also != nil {
-			if err := req.Also(ctx, q); err != nil {
-				return err
-			}
-		}
-		definition, err := store.GetPipeline(ctx, q, req.Pipeline)
-		if err != nil {
-			return err
-		}
-		given, err := pipeline.Give(definition.Pipeline.Variables, req.Variables)
-		if err != nil {
-			return err
-		}
-		execution = pipeline.Execution{
-			Definition: definition.Pipeline, Revision: req.Revision, Overrides: req.Overrides, Trigger: req.Trigger, Given: given,
-		}
-		next, err = e.begin(ctx, q, &execution, "")
-		return err
-	})
+	started, err := e.StartExecutions(ctx, req)
 	if err != nil {
 		return pipeline.Execution{}, err
 	}
-	e.Logger.Info("execution started", "pipeline", req.Pipeline, "execution", execution.ID, "revision", req.Revision.Commit)
+	return started[0], nil
+}
+
+// StartExecutions starts several executions, all or none.
+func (e *Engine) StartExecutions(ctx context.Context, requests ...StartRequest) ([]pipeline.Execution, error) {
+	var started []pipeline.Execution
+	var next transition
+	err := e.Store.Update(ctx, func(q store.Querier) error {
+		for _, req := range requests {
+			execution, more, err := e.start(ctx, q, req)
+			if err != nil {
+				return err
+			}
+			started = append(started, execution)
+			next.add(more)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range started {
+		e.Logger.Info("execution started", "pipeline", x.Pipeline, "execution", x.ID, "revision", x.Revision.Commit)
+	}
 	e.settle(next)
-	return execution, nil
+	return started, nil
+}
+
+func (e *Engine) start(ctx context.Context, q store.Querier, req StartRequest) (pipeline.Execution, transition, error) {
+	if req.Also != nil {
+		if err := req.Also(ctx, q); err != nil {
+			return pipeline.Execution{}, transition{}, err
+		}
+	}
+	definition, err := store.GetPipeline(ctx, q, req.Pipeline)
+	if err != nil {
+		return pipeline.Execution{}, transition{}, err
+	}
+	given, err := pipeline.Give(definition.Pipeline.Variables, req.Variables)
+	if err != nil {
+		return pipeline.Execution{}, transition{}, err
+	}
+	execution := pipeline.Execution{
+		Definition: definition.Pipeline, Revision: req.Revision, Overrides: req.Overrides, Trigger: req.Trigger, Given: given,
+	}
+	next, err := e.begin(ctx, q, &execution, "")
+	return execution, next, err
 }
 
 // begin numbers an execution and lets it begin, in the caller's transaction.
