@@ -537,6 +537,31 @@ func TestCredentialsThatDoNotFit(t *testing.T) {
 	}
 }
 
+func FuzzParseRefs(f *testing.F) {
+	hash := strings.Repeat("1a", 20)
+	for _, s := range []string{
+		hash + "\trefs/heads/main\n" + hash + "\trefs/tags/v1\n", hash + "\tHEAD\n", "ref: refs/heads/main\tHEAD\n" + hash + "\tHEAD\n",
+		"<html>\n", hash + "\trefs/heads/../x", hash + "\trefs/heads/-x\n\n", "ref: refs/heads/x\ndelete refs/heads/y", hash + " refs/heads/main",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, out string) {
+		refs, odd := parseRefs(out)
+		if odd != "" && refs != nil {
+			t.Errorf("%q gives both refs and an odd line", out)
+		}
+		if ref, ok := parseSymref(out); ok {
+			refs = map[string]string{ref: strings.Repeat("0", 40)}
+		}
+		for ref, object := range refs {
+			// What is written to git update-ref --stdin, and to command lines.
+			if !isHash(object) || !strings.HasPrefix(ref, "refs/") || strings.ContainsAny(ref, " \n\t\x00") || strings.Contains(ref, "..") {
+				t.Errorf("%q gives ref %q at %q", out, ref, object)
+			}
+		}
+	})
+}
+
 func FuzzCheckURL(f *testing.F) {
 	for _, s := range []string{"https://h/p", "git@h:p", "ssh://u@h:22/p", "ext::sh -c x", "file:///x", "-o@h:p", "https://u:p@h/p", "git://[::1]/x"} {
 		f.Add(s)
