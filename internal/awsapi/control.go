@@ -116,7 +116,7 @@ func (h *Handler) retry(ctx context.Context, c call, in *codepipeline.RetryStage
 	if err != nil {
 		return nil, err
 	}
-	if _, err := stage(e, *in.StageName); err != nil {
+	if err := hasStage(e, *in.StageName); err != nil {
 		return nil, err
 	}
 	_, state, err := h.Records.PipelineState(ctx, e.Pipeline)
@@ -163,7 +163,7 @@ func (h *Handler) override(ctx context.Context, c call, in *codepipeline.Overrid
 	if err != nil {
 		return nil, err
 	}
-	if _, err := stage(e, *in.StageName); err != nil {
+	if err := hasStage(e, *in.StageName); err != nil {
 		return nil, err
 	}
 	return &nothing{}, refused(h.Decisions.Override(ctx, pipeline.Overridden{

@@ -111,7 +111,7 @@ func decodeBool(value bool, target reflect.Value) error {
 
 func decodeNumber(value json.Number, target reflect.Value) error {
 	target = settled(target)
-	if _, ok := target.Interface().(time.Time); ok {
+	if _, ok := reflect.TypeAssert[time.Time](target); ok {
 		return decodeValue(value, target)
 	}
 	n, err := value.Int64()

@@ -74,11 +74,11 @@ func (h *Handler) listPipelines(ctx context.Context, _ call, in *codepipeline.Li
 	out := &codepipeline.ListPipelinesOutput{Pipelines: []types.PipelineSummary{}}
 	if len(found) > most {
 		found = found[:most]
-		out.NextToken = aws.String(h.nextToken(list, found[most-1].Name))
+		out.NextToken = new(h.nextToken(list, found[most-1].Name))
 	}
 	for _, p := range found {
 		out.Pipelines = append(out.Pipelines, types.PipelineSummary{
-			Name: &p.Name, Version: aws.Int32(int32(p.Version)), PipelineType: types.PipelineType(p.Type), ExecutionMode: types.ExecutionMode(p.ExecutionMode), //nolint:gosec // versions are counted
+			Name: &p.Name, Version: new(int32(p.Version)), PipelineType: types.PipelineType(p.Type), ExecutionMode: types.ExecutionMode(p.ExecutionMode),
 			Created: when(p.Created), Updated: when(p.Updated),
 		})
 	}
@@ -99,7 +99,7 @@ func (h *Handler) getPipeline(ctx context.Context, c call, in *codepipeline.GetP
 	}
 	return &definitionOutput{
 		Pipeline: found.Declaration,
-		Metadata: &types.PipelineMetadata{PipelineArn: aws.String(c.arn(found.Name)), Created: when(found.Created), Updated: when(found.Updated)},
+		Metadata: &types.PipelineMetadata{PipelineArn: new(c.arn(found.Name)), Created: when(found.Created), Updated: when(found.Updated)},
 	}, nil
 }
 

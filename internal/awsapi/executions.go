@@ -25,7 +25,7 @@ func (h *Handler) getExecution(ctx context.Context, c call, in *codepipeline.Get
 		ExecutionMode: executionMode(e), ExecutionType: executionType(e), Trigger: trigger(e), RollbackMetadata: rollback(e),
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Given)) {
-		out.Variables = append(out.Variables, types.ResolvedPipelineVariable{Name: &name, ResolvedValue: aws.String(e.Given[name])})
+		out.Variables = append(out.Variables, types.ResolvedPipelineVariable{Name: &name, ResolvedValue: new(e.Given[name])})
 	}
 	if action, ok := sourceOf(e); ok && e.Revision.Commit != "" {
 		out.ArtifactRevisions = []types.ArtifactRevision{{
@@ -66,7 +66,7 @@ func (h *Handler) listExecutions(ctx context.Context, c call, in *codepipeline.L
 			continue
 		case len(out.PipelineExecutionSummaries) == most:
 			// The place is the last one shown, not this one: it may be gone.
-			out.NextToken = aws.String(h.nextToken(list, strconv.Itoa(before)))
+			out.NextToken = new(h.nextToken(list, strconv.Itoa(before)))
 			return out, nil
 		}
 		out.PipelineExecutionSummaries = append(out.PipelineExecutionSummaries, executionSummary(e))
@@ -181,7 +181,7 @@ func when(t time.Time) *time.Time {
 	return &t
 }
 
-func version(e pipeline.Execution) *int32 { return aws.Int32(int32(e.Definition.Version)) } //nolint:gosec // versions are counted
+func version(e pipeline.Execution) *int32 { return new(int32(e.Definition.Version)) }
 
 func executionMode(e pipeline.Execution) types.ExecutionMode {
 	if e.Definition.Mode == "" {

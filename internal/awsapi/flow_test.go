@@ -120,7 +120,7 @@ func fourStages(name string) pipeline.Pipeline {
 	unit := action("unit", pipeline.CategoryBuild, "Buildspec")
 	unit.Inputs, unit.Configuration = nil, json.RawMessage(`{"buildspec":"ci/test.yml","services":{"db":{"engine":"postgres"}}}`)
 	return pipeline.Pipeline{
-		Name: name, Mode: pipeline.ModeSuperseded, Variables: []pipeline.Variable{{Name: "Tag", Default: ptr("latest")}},
+		Name: name, Mode: pipeline.ModeSuperseded, Variables: []pipeline.Variable{{Name: "Tag", Default: new("latest")}},
 		Stages: []pipeline.Stage{
 			{Name: "Source", Actions: []pipeline.Action{source}},
 			{Name: "Test", Actions: []pipeline.Action{unit}},
@@ -198,8 +198,8 @@ func (r *running) answer(t *testing.T, name, execution string, status types.Appr
 
 func approval(name, token string, status types.ApprovalStatus) *codepipeline.PutApprovalResultInput {
 	return &codepipeline.PutApprovalResultInput{
-		PipelineName: &name, StageName: ptr("GoAhead"), ActionName: ptr("ask"), Token: &token,
-		Result: &types.ApprovalResult{Status: status, Summary: ptr("looks good")},
+		PipelineName: &name, StageName: new("GoAhead"), ActionName: new("ask"), Token: &token,
+		Result: &types.ApprovalResult{Status: status, Summary: new("looks good")},
 	}
 }
 
@@ -214,13 +214,11 @@ func TestAnExecutionIsSteeredThroughTheSDK(t *testing.T) {
 
 	t.Run("a decision cannot be made twice, nor by a token of nothing", func(t *testing.T) {
 		_, err := api.PutApprovalResult(ctx, approval("web", token, types.ApprovalStatusRejected))
-		var done *types.ApprovalAlreadyCompletedException
-		if !errors.As(err, &done) {
+		if _, ok := errors.AsType[*types.ApprovalAlreadyCompletedException](err); !ok {
 			t.Errorf("error %v", err)
 		}
 		_, err = api.PutApprovalResult(ctx, approval("web", "01234567-89ab-cdef-0123-456789abcdef", types.ApprovalStatusRejected))
-		var wrong *types.InvalidApprovalTokenException
-		if !errors.As(err, &wrong) {
+		if _, ok := errors.AsType[*types.InvalidApprovalTokenException](err); !ok {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -231,13 +229,12 @@ func TestAnExecutionIsSteeredThroughTheSDK(t *testing.T) {
 		}
 	})
 	t.Run("only a stage that failed is retried, in the same execution", func(t *testing.T) {
-		_, err := api.RetryStageExecution(ctx, &codepipeline.RetryStageExecutionInput{PipelineName: ptr("web"), StageName: ptr("Test"), PipelineExecutionId: &id, RetryMode: types.StageRetryModeFailedActions})
-		var not *types.StageNotRetryableException
-		if !errors.As(err, &not) {
+		_, err := api.RetryStageExecution(ctx, &codepipeline.RetryStageExecutionInput{PipelineName: new("web"), StageName: new("Test"), PipelineExecutionId: &id, RetryMode: types.StageRetryModeFailedActions})
+		if _, ok := errors.AsType[*types.StageNotRetryableException](err); !ok {
 			t.Errorf("error %v", err)
 		}
 		r.fail("production", false)
-		out, err := api.RetryStageExecution(ctx, &codepipeline.RetryStageExecutionInput{PipelineName: ptr("web"), StageName: ptr("Deploy"), PipelineExecutionId: &id, RetryMode: types.StageRetryModeFailedActions})
+		out, err := api.RetryStageExecution(ctx, &codepipeline.RetryStageExecutionInput{PipelineName: new("web"), StageName: new("Deploy"), PipelineExecutionId: &id, RetryMode: types.StageRetryModeFailedActions})
 		if err != nil || *out.PipelineExecutionId != id {
 			t.Fatal(out, err)
 		}
@@ -247,16 +244,16 @@ func TestAnExecutionIsSteeredThroughTheSDK(t *testing.T) {
 		}
 	})
 	t.Run("the execution tells what it was", func(t *testing.T) {
-		out, err := api.GetPipelineExecution(ctx, &codepipeline.GetPipelineExecutionInput{PipelineName: ptr("web"), PipelineExecutionId: &id})
+		out, err := api.GetPipelineExecution(ctx, &codepipeline.GetPipelineExecutionInput{PipelineName: new("web"), PipelineExecutionId: &id})
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := &types.PipelineExecution{
-			PipelineName: ptr("web"), PipelineVersion: ptr(int32(1)), PipelineExecutionId: &id, Status: types.PipelineExecutionStatusSucceeded,
+			PipelineName: new("web"), PipelineVersion: new(int32(1)), PipelineExecutionId: &id, Status: types.PipelineExecutionStatusSucceeded,
 			ExecutionMode: types.ExecutionModeSuperseded, ExecutionType: types.ExecutionTypeStandard,
-			Trigger:           &types.ExecutionTrigger{TriggerType: types.TriggerTypeStartPipelineExecution, TriggerDetail: ptr(operatorID)},
-			Variables:         []types.ResolvedPipelineVariable{{Name: ptr("Tag"), ResolvedValue: ptr("latest")}},
-			ArtifactRevisions: []types.ArtifactRevision{{Name: ptr("source"), RevisionId: ptr(strings.Repeat("3f9c2e1a", 5)), RevisionSummary: ptr("Greet in French"), Created: &monday}},
+			Trigger:           &types.ExecutionTrigger{TriggerType: types.TriggerTypeStartPipelineExecution, TriggerDetail: new(operatorID)},
+			Variables:         []types.ResolvedPipelineVariable{{Name: new("Tag"), ResolvedValue: new("latest")}},
+			ArtifactRevisions: []types.ArtifactRevision{{Name: new("source"), RevisionId: new(strings.Repeat("3f9c2e1a", 5)), RevisionSummary: new("Greet in French"), Created: &monday}},
 		}
 		if diff := cmp.Diff(want, out.PipelineExecution, shapes()); diff != "" {
 			t.Errorf("execution (-want +got):\n%s", diff)
@@ -264,7 +261,7 @@ func TestAnExecutionIsSteeredThroughTheSDK(t *testing.T) {
 	})
 	t.Run("every run of an action is listed, newest first, page by page", func(t *testing.T) {
 		var got []string
-		pages := codepipeline.NewListActionExecutionsPaginator(api, &codepipeline.ListActionExecutionsInput{PipelineName: ptr("web"), MaxResults: ptr(int32(2))})
+		pages := codepipeline.NewListActionExecutionsPaginator(api, &codepipeline.ListActionExecutionsInput{PipelineName: new("web"), MaxResults: new(int32(2))})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
@@ -278,7 +275,7 @@ func TestAnExecutionIsSteeredThroughTheSDK(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("runs (-want +got):\n%s", diff)
 		}
-		last, err := api.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: ptr("web"), Filter: &types.ActionExecutionFilter{
+		last, err := api.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: new("web"), Filter: &types.ActionExecutionFilter{
 			LatestInPipelineExecution: &types.LatestInPipelineExecutionFilter{PipelineExecutionId: &id, StartTimeRange: types.StartTimeRangeLatest}}})
 		if err != nil || len(last.ActionExecutionDetails) != 4 {
 			t.Fatalf("%v, the latest are %d", err, len(last.ActionExecutionDetails))
@@ -305,7 +302,7 @@ func TestARollbackRunsOneStageOfAnEarlierExecution(t *testing.T) {
 		r.in(t, "web", "Deploy", id, types.StageExecutionStatusSucceeded)
 		ids = append(ids, id)
 	}
-	out, err := api.RollbackStage(ctx, &codepipeline.RollbackStageInput{PipelineName: ptr("web"), StageName: ptr("Deploy"), TargetPipelineExecutionId: &ids[0]})
+	out, err := api.RollbackStage(ctx, &codepipeline.RollbackStageInput{PipelineName: new("web"), StageName: new("Deploy"), TargetPipelineExecutionId: &ids[0]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,12 +310,11 @@ func TestARollbackRunsOneStageOfAnEarlierExecution(t *testing.T) {
 	if last.Type != types.ExecutionTypeRollback {
 		t.Errorf("type %s", last.Type)
 	}
-	_, err = api.RollbackStage(ctx, &codepipeline.RollbackStageInput{PipelineName: ptr("web"), StageName: ptr("Source"), TargetPipelineExecutionId: &ids[0]})
-	var unable *types.UnableToRollbackStageException
-	if !errors.As(err, &unable) {
+	_, err = api.RollbackStage(ctx, &codepipeline.RollbackStageInput{PipelineName: new("web"), StageName: new("Source"), TargetPipelineExecutionId: &ids[0]})
+	if _, ok := errors.AsType[*types.UnableToRollbackStageException](err); !ok {
 		t.Errorf("error %v", err)
 	}
-	succeeded, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("web"), Filter: &types.PipelineExecutionFilter{SucceededInStage: &types.SucceededInStageFilter{StageName: ptr("Test")}}})
+	succeeded, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: new("web"), Filter: &types.PipelineExecutionFilter{SucceededInStage: &types.SucceededInStageFilter{StageName: new("Test")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,32 +338,32 @@ func TestStoppingAndTransitions(t *testing.T) {
 	id := r.start(t, "web")
 	r.in(t, "web", "Test", id, types.StageExecutionStatusInProgress)
 	stop := func(abandon bool) error {
-		_, err := api.StopPipelineExecution(ctx, &codepipeline.StopPipelineExecutionInput{PipelineName: ptr("web"), PipelineExecutionId: &id, Abandon: abandon, Reason: ptr("lunch")})
+		_, err := api.StopPipelineExecution(ctx, &codepipeline.StopPipelineExecutionInput{PipelineName: new("web"), PipelineExecutionId: &id, Abandon: abandon, Reason: new("lunch")})
 		return err
 	}
 	if err := stop(false); err != nil {
 		t.Fatal(err)
 	}
 	r.in(t, "web", "Test", id, types.StageExecutionStatusStopping)
-	var twice *types.DuplicatedStopRequestException
-	if err := stop(false); !errors.As(err, &twice) {
+	err := stop(false)
+	if _, ok := errors.AsType[*types.DuplicatedStopRequestException](err); !ok {
 		t.Errorf("error %v", err)
 	}
 	if err := stop(true); err != nil {
 		t.Fatal(err)
 	}
 	r.in(t, "web", "Test", id, types.StageExecutionStatusStopped)
-	var over *types.PipelineExecutionNotStoppableException
-	if err := stop(true); !errors.As(err, &over) {
+	err = stop(true)
+	if _, ok := errors.AsType[*types.PipelineExecutionNotStoppableException](err); !ok {
 		t.Errorf("error %v", err)
 	}
-	list, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("web")})
+	list, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: new("web")})
 	if err != nil || len(list.PipelineExecutionSummaries) != 1 || *list.PipelineExecutionSummaries[0].StopTrigger.Reason != "lunch" {
 		t.Errorf("%v, executions %+v", err, list)
 	}
 	release()
 
-	if _, err := api.DisableStageTransition(ctx, &codepipeline.DisableStageTransitionInput{PipelineName: ptr("web"), StageName: ptr("Test"), TransitionType: types.StageTransitionTypeInbound, Reason: ptr("frozen")}); err != nil {
+	if _, err := api.DisableStageTransition(ctx, &codepipeline.DisableStageTransitionInput{PipelineName: new("web"), StageName: new("Test"), TransitionType: types.StageTransitionTypeInbound, Reason: new("frozen")}); err != nil {
 		t.Fatal(err)
 	}
 	next := r.start(t, "web")
@@ -376,7 +372,7 @@ func TestStoppingAndTransitions(t *testing.T) {
 	if *stages["Test"].InboundExecution.PipelineExecutionId != next || closed.Enabled || *closed.DisabledReason != "frozen" || *closed.LastChangedBy != operatorID {
 		t.Errorf("inbound %+v, transition %+v", stages["Test"].InboundExecution, closed)
 	}
-	if _, err := api.EnableStageTransition(ctx, &codepipeline.EnableStageTransitionInput{PipelineName: ptr("web"), StageName: ptr("Test"), TransitionType: types.StageTransitionTypeInbound}); err != nil {
+	if _, err := api.EnableStageTransition(ctx, &codepipeline.EnableStageTransitionInput{PipelineName: new("web"), StageName: new("Test"), TransitionType: types.StageTransitionTypeInbound}); err != nil {
 		t.Fatal(err)
 	}
 	r.in(t, "web", "Test", next, types.StageExecutionStatusSucceeded)
@@ -389,7 +385,7 @@ func TestAStartIsMadeOnceForItsToken(t *testing.T) {
 	api, ctx := r.sdk(operatorID, secretKey), t.Context()
 	start := func(token, tag string) (string, error) {
 		out, err := api.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{
-			Name: ptr("web"), ClientRequestToken: &token, Variables: []types.PipelineVariable{{Name: ptr("Tag"), Value: &tag}},
+			Name: new("web"), ClientRequestToken: &token, Variables: []types.PipelineVariable{{Name: new("Tag"), Value: &tag}},
 		})
 		if err != nil {
 			return "", err
@@ -412,8 +408,7 @@ func TestAStartIsMadeOnceForItsToken(t *testing.T) {
 		t.Errorf("one token has started %v", slices.Compact(ids))
 	}
 	_, err := start("one", "v2")
-	var conflict *types.ConflictException
-	if !errors.As(err, &conflict) {
+	if _, ok := errors.AsType[*types.ConflictException](err); !ok {
 		t.Errorf("error %v", err)
 	}
 	if id, err := start("two", "v1"); err != nil || id == ids[0] {
@@ -422,7 +417,7 @@ func TestAStartIsMadeOnceForItsToken(t *testing.T) {
 	if _, err := start("three", strings.Repeat("v", 1001)); codeOf(err) != "ValidationException" || strings.Contains(err.Error(), "vvv") {
 		t.Errorf("error %v", err)
 	}
-	_, err = api.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{Name: ptr("web"), Variables: []types.PipelineVariable{{Name: ptr("Other"), Value: ptr("x")}}})
+	_, err = api.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{Name: new("web"), Variables: []types.PipelineVariable{{Name: new("Other"), Value: new("x")}}})
 	if codeOf(err) != "ValidationException" || !strings.Contains(err.Error(), "the pipeline has no variable Other") {
 		t.Errorf("error %v", err)
 	}
@@ -441,33 +436,33 @@ func TestWhatIsNotThereIsNamed(t *testing.T) {
 		want string
 	}{
 		"state": {func() error {
-			_, err := api.GetPipelineState(ctx, &codepipeline.GetPipelineStateInput{Name: ptr("nope")})
+			_, err := api.GetPipelineState(ctx, &codepipeline.GetPipelineStateInput{Name: new("nope")})
 			return err
 		}, noPipeline},
 		"execution of another pipeline": {func() error {
-			_, err := api.GetPipelineExecution(ctx, &codepipeline.GetPipelineExecutionInput{PipelineName: ptr("web"), PipelineExecutionId: &id})
+			_, err := api.GetPipelineExecution(ctx, &codepipeline.GetPipelineExecutionInput{PipelineName: new("web"), PipelineExecutionId: &id})
 			return err
 		}, "PipelineExecutionNotFoundException: The pipeline 'web' has no execution 'shop-1'."},
 		"start": {func() error {
-			_, err := api.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{Name: ptr("nope"), ClientRequestToken: ptr("t")})
+			_, err := api.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{Name: new("nope"), ClientRequestToken: new("t")})
 			return err
 		}, noPipeline},
 		"transition": {func() error {
-			_, err := api.EnableStageTransition(ctx, &codepipeline.EnableStageTransitionInput{PipelineName: ptr("web"), StageName: ptr("Nope"), TransitionType: types.StageTransitionTypeOutbound})
+			_, err := api.EnableStageTransition(ctx, &codepipeline.EnableStageTransitionInput{PipelineName: new("web"), StageName: new("Nope"), TransitionType: types.StageTransitionTypeOutbound})
 			return err
 		}, "StageNotFoundException: The pipeline 'web' has no stage 'Nope'."},
 		"action": {func() error {
 			in := approval("web", "01234567-89ab-cdef-0123-456789abcdef", types.ApprovalStatusApproved)
-			in.ActionName = ptr("nobody")
+			in.ActionName = new("nobody")
 			_, err := api.PutApprovalResult(ctx, in)
 			return err
 		}, "ActionNotFoundException: The stage 'GoAhead' of the pipeline 'web' has no action 'nobody'."},
 		"condition": {func() error {
-			_, err := api.OverrideStageCondition(ctx, &codepipeline.OverrideStageConditionInput{PipelineName: ptr("shop"), StageName: ptr("Deploy"), PipelineExecutionId: &id, ConditionType: types.ConditionTypeBeforeEntry})
+			_, err := api.OverrideStageCondition(ctx, &codepipeline.OverrideStageConditionInput{PipelineName: new("shop"), StageName: new("Deploy"), PipelineExecutionId: &id, ConditionType: types.ConditionTypeBeforeEntry})
 			return err
 		}, "ConditionNotOverridableException: condition BEFORE_ENTRY of stage Deploy of shop-1"},
 		"form": {func() error {
-			_, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("a b"), MaxResults: ptr(int32(101))})
+			_, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: new("a b"), MaxResults: new(int32(101))})
 			return err
 		}, "ValidationException: 2 validation errors detected: Value '101' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 100; " +
 			"Value 'a b' at 'pipelineName' failed to satisfy constraint: Member must satisfy regular expression pattern: [A-Za-z0-9.@\\-_]+"},
@@ -502,11 +497,11 @@ func TestConditionsAreShownAndSetAside(t *testing.T) {
 	if *rule.RuleName != "window" || rule.LatestExecution.Status != types.RuleExecutionStatusFailed || *rule.LatestExecution.ErrorDetails.Message != "window said no" {
 		t.Errorf("rule %+v", rule)
 	}
-	out, err := api.ListRuleExecutions(ctx, &codepipeline.ListRuleExecutionsInput{PipelineName: ptr("web"), Filter: &types.RuleExecutionFilter{PipelineExecutionId: &id}})
+	out, err := api.ListRuleExecutions(ctx, &codepipeline.ListRuleExecutionsInput{PipelineName: new("web"), Filter: &types.RuleExecutionFilter{PipelineExecutionId: &id}})
 	if err != nil || len(out.RuleExecutionDetails) != 1 || *out.RuleExecutionDetails[0].Input.RuleTypeId.Provider != "DeploymentWindow" {
 		t.Errorf("%v, rules %+v", err, out)
 	}
-	if _, err := api.OverrideStageCondition(ctx, &codepipeline.OverrideStageConditionInput{PipelineName: ptr("web"), StageName: ptr("Test"), PipelineExecutionId: &id, ConditionType: types.ConditionTypeBeforeEntry}); err != nil {
+	if _, err := api.OverrideStageCondition(ctx, &codepipeline.OverrideStageConditionInput{PipelineName: new("web"), StageName: new("Test"), PipelineExecutionId: &id, ConditionType: types.ConditionTypeBeforeEntry}); err != nil {
 		t.Fatal(err)
 	}
 	state := r.in(t, "web", "Test", id, types.StageExecutionStatusSucceeded).BeforeEntryConditionState
@@ -525,7 +520,7 @@ func TestExecutionsAreListedPageByPage(t *testing.T) {
 	}
 	api, ctx := r.sdk(viewerID, secretKey), t.Context()
 	var got, tokens []string
-	pages := codepipeline.NewListPipelineExecutionsPaginator(api, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("web"), MaxResults: ptr(int32(2))})
+	pages := codepipeline.NewListPipelineExecutionsPaginator(api, &codepipeline.ListPipelineExecutionsInput{PipelineName: new("web"), MaxResults: new(int32(2))})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -544,12 +539,12 @@ func TestExecutionsAreListedPageByPage(t *testing.T) {
 	t.Run("a token is good for its own list alone", func(t *testing.T) {
 		var invalid *types.InvalidNextTokenException
 		for name, token := range map[string]string{"forged": "AAAAAAAAAAAAAAAAAAAAAAM", "cut": tokens[0][:10], "changed": "A" + tokens[0][1:], "no base64": "!"} {
-			_, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: ptr("web"), NextToken: &token})
+			_, err := api.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: new("web"), NextToken: &token})
 			if !errors.As(err, &invalid) {
 				t.Errorf("%s token: %v", name, err)
 			}
 		}
-		_, err := api.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: ptr("web"), NextToken: &tokens[0]})
+		_, err := api.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: new("web"), NextToken: &tokens[0]})
 		if !errors.As(err, &invalid) {
 			t.Errorf("a foreign token: %v", err)
 		}

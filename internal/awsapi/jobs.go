@@ -163,8 +163,8 @@ func jobData(c call, w waiting, job store.Job, configuration map[string]string) 
 	return &types.JobData{
 		ActionTypeId: typeID(w.action.Type), ActionConfiguration: &types.ActionConfiguration{Configuration: configuration},
 		PipelineContext: &types.PipelineContext{
-			PipelineName: &e.Pipeline, PipelineArn: aws.String(c.arn(e.Pipeline)), PipelineExecutionId: &e.ID, Stage: &types.StageContext{Name: &w.stage},
-			Action: &types.ActionContext{Name: &w.action.Name, ActionExecutionId: aws.String(actionID(e, w.stage, w.attempt, "", w.action.Name))},
+			PipelineName: &e.Pipeline, PipelineArn: new(c.arn(e.Pipeline)), PipelineExecutionId: &e.ID, Stage: &types.StageContext{Name: &w.stage},
+			Action: &types.ActionContext{Name: &w.action.Name, ActionExecutionId: new(actionID(e, w.stage, w.attempt, "", w.action.Name))},
 		},
 		InputArtifacts: artifacts(w.action.Inputs), OutputArtifacts: artifacts(w.action.Outputs), ContinuationToken: text(job.Continuation),
 	}

@@ -17,14 +17,14 @@ import (
 // scan is a custom type whose jobs are chosen by their project.
 func scan() *codepipeline.CreateCustomActionTypeInput {
 	return &codepipeline.CreateCustomActionTypeInput{
-		Category: types.ActionCategoryTest, Provider: ptr("Scan"), Version: ptr("1"),
+		Category: types.ActionCategoryTest, Provider: new("Scan"), Version: new("1"),
 		InputArtifactDetails: &types.ArtifactDetails{MaximumCount: 1}, OutputArtifactDetails: &types.ArtifactDetails{},
-		ConfigurationProperties: []types.ActionConfigurationProperty{{Name: ptr("Project"), Key: true, Required: true, Queryable: true, Type: types.ActionConfigurationPropertyTypeString}},
+		ConfigurationProperties: []types.ActionConfigurationProperty{{Name: new("Project"), Key: true, Required: true, Queryable: true, Type: types.ActionConfigurationPropertyTypeString}},
 	}
 }
 
 func scanID() *types.ActionTypeId {
-	return &types.ActionTypeId{Category: types.ActionCategoryTest, Owner: types.ActionOwnerCustom, Provider: ptr("Scan"), Version: ptr("1")}
+	return &types.ActionTypeId{Category: types.ActionCategoryTest, Owner: types.ActionOwnerCustom, Provider: new("Scan"), Version: new("1")}
 }
 
 // scanned makes the test of a pipeline a job of that type.
@@ -101,12 +101,12 @@ func TestAWorkerWorksOnACustomAction(t *testing.T) {
 		if err != nil || len(out.Jobs) != 0 {
 			t.Errorf("%v, jobs %v", err, out.Jobs)
 		}
-		var state *types.InvalidJobStateException
-		if err := succeed(codepipeline.PutJobSuccessResultInput{}); !errors.As(err, &state) {
+		err = succeed(codepipeline.PutJobSuccessResultInput{})
+		if _, ok := errors.AsType[*types.InvalidJobStateException](err); !ok {
 			t.Errorf("error %v", err)
 		}
-		var nonce *types.InvalidNonceException
-		if _, err := acknowledge("another"); !errors.As(err, &nonce) {
+		_, err = acknowledge("another")
+		if _, ok := errors.AsType[*types.InvalidNonceException](err); !ok {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -114,7 +114,7 @@ func TestAWorkerWorksOnACustomAction(t *testing.T) {
 		if status, err := acknowledge(*job.Nonce); err != nil || status != types.JobStatusInProgress {
 			t.Fatal(status, err)
 		}
-		if err := succeed(codepipeline.PutJobSuccessResultInput{ContinuationToken: ptr("half")}); err != nil {
+		if err := succeed(codepipeline.PutJobSuccessResultInput{ContinuationToken: new("half")}); err != nil {
 			t.Fatal(err)
 		}
 		again := r.jobOf(t, nil)
@@ -127,7 +127,7 @@ func TestAWorkerWorksOnACustomAction(t *testing.T) {
 		if _, err := acknowledge(*job.Nonce); err != nil {
 			t.Fatal(err)
 		}
-		done := codepipeline.PutJobSuccessResultInput{ExecutionDetails: &types.ExecutionDetails{Summary: ptr("no findings")}, OutputVariables: map[string]string{"Findings": "0"}}
+		done := codepipeline.PutJobSuccessResultInput{ExecutionDetails: &types.ExecutionDetails{Summary: new("no findings")}, OutputVariables: map[string]string{"Findings": "0"}}
 		if err := succeed(done); err != nil {
 			t.Fatal(err)
 		}
@@ -135,8 +135,8 @@ func TestAWorkerWorksOnACustomAction(t *testing.T) {
 		if *a.Summary != "no findings" || *a.LastUpdatedBy != operatorID {
 			t.Errorf("action %+v", a)
 		}
-		var state *types.InvalidJobStateException
-		if err := succeed(done); !errors.As(err, &state) {
+		err := succeed(done)
+		if _, ok := errors.AsType[*types.InvalidJobStateException](err); !ok {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -146,7 +146,7 @@ func TestAWorkerWorksOnACustomAction(t *testing.T) {
 		if _, err := api.AcknowledgeJob(ctx, &codepipeline.AcknowledgeJobInput{JobId: job.Id, Nonce: job.Nonce}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := api.PutJobFailureResult(ctx, &codepipeline.PutJobFailureResultInput{JobId: job.Id, FailureDetails: &types.FailureDetails{Type: types.FailureTypeJobFailed, Message: ptr("3 findings")}})
+		_, err := api.PutJobFailureResult(ctx, &codepipeline.PutJobFailureResultInput{JobId: job.Id, FailureDetails: &types.FailureDetails{Type: types.FailureTypeJobFailed, Message: new("3 findings")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestAWorkerWorksOnACustomAction(t *testing.T) {
 		if _, err := api.AcknowledgeJob(ctx, &codepipeline.AcknowledgeJobInput{JobId: job.Id, Nonce: job.Nonce}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := api.StopPipelineExecution(ctx, &codepipeline.StopPipelineExecutionInput{PipelineName: ptr("web"), PipelineExecutionId: &id, Abandon: true}); err != nil {
+		if _, err := api.StopPipelineExecution(ctx, &codepipeline.StopPipelineExecutionInput{PipelineName: new("web"), PipelineExecutionId: &id, Abandon: true}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := api.PutJobSuccessResult(ctx, &codepipeline.PutJobSuccessResultInput{JobId: job.Id})
@@ -198,7 +198,7 @@ func TestCustomActionTypes(t *testing.T) {
 		t.Errorf("%v, rules %+v", err, rules)
 	}
 	for range 2 { // the second time it is gone already
-		if _, err := api.DeleteCustomActionType(ctx, &codepipeline.DeleteCustomActionTypeInput{Category: types.ActionCategoryTest, Provider: ptr("Scan"), Version: ptr("1")}); err != nil {
+		if _, err := api.DeleteCustomActionType(ctx, &codepipeline.DeleteCustomActionTypeInput{Category: types.ActionCategoryTest, Provider: new("Scan"), Version: new("1")}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -56,13 +56,12 @@ func (h *Handler) execution(ctx context.Context, c call, name, id string) (pipel
 	return e, err
 }
 
-// stage is a stage of an execution.
-func stage(e pipeline.Execution, name string) (*pipeline.StageState, error) {
-	s := e.Stage(name)
-	if s == nil {
-		return nil, noStage(e.Pipeline, name)
+// hasStage is an error unless the execution has that stage.
+func hasStage(e pipeline.Execution, name string) error {
+	if e.Stage(name) == nil {
+		return noStage(e.Pipeline, name)
 	}
-	return s, nil
+	return nil
 }
 
 func noStage(pipelineName, name string) *Fault {
@@ -91,8 +90,7 @@ func refused(err error) error {
 			return &Fault{Code: known.code, Message: err.Error()}
 		}
 	}
-	var problems pipeline.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[pipeline.Problems](err); ok {
 		return &Fault{Code: string(cmp.Or(problems.Exception(), pipeline.InvalidValue)), Message: problems.String()}
 	}
 	return err

@@ -107,7 +107,7 @@ func TestWhatTheSDKSendsArrivesAndWhatIsAnsweredIsRead(t *testing.T) {
 			b.handler.model.Shapes["anything"] = &shape{Type: "structure"}
 			b.handler.model.Operations[name] = unchecked
 			results := call.Call([]reflect.Value{reflect.ValueOf(t.Context()), sent.Addr()})
-			if err, _ := results[1].Interface().(error); err != nil {
+			if err, _ := reflect.TypeAssert[error](results[1]); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(sent.Addr().Interface(), got.Interface(), shapes()); diff != "" {
@@ -128,7 +128,7 @@ func shapes() cmp.Options {
 	}
 }
 
-type call_ = call //nolint:revive // the test's own call hides the other
+type call_ = call
 
 // fill makes a value in which nothing is nil or empty.
 func fill(of reflect.Type, depth int) reflect.Value {

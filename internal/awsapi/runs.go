@@ -113,7 +113,7 @@ func (h *Handler) runs(ctx context.Context, c call, f runFilter, page pageAsked)
 		number = e.Number
 		for _, r := range runs[min(shown, len(runs)):] {
 			if len(found) == most {
-				return found, aws.String(h.nextToken(list, fmt.Sprintf("%d/%d", number, shown))), nil
+				return found, new(h.nextToken(list, fmt.Sprintf("%d/%d", number, shown))), nil
 			}
 			found = append(found, r)
 			shown++
@@ -163,7 +163,7 @@ func (h *Handler) listActionExecutions(ctx context.Context, c call, in *codepipe
 func actionDetail(r run) types.ActionExecutionDetail {
 	e, a := r.execution, r.state
 	out := types.ActionExecutionDetail{
-		PipelineExecutionId: &e.ID, ActionExecutionId: aws.String(r.id()), PipelineVersion: version(e), StageName: &r.stage, ActionName: &a.Name,
+		PipelineExecutionId: &e.ID, ActionExecutionId: new(r.id()), PipelineVersion: version(e), StageName: &r.stage, ActionName: &a.Name,
 		StartTime: when(a.Started), LastUpdateTime: when(latest(a.Started, a.Ended)), UpdatedBy: text(a.By), Status: types.ActionExecutionStatus(a.Status),
 		Input: &types.ActionExecutionInput{}, Output: &types.ActionExecutionOutput{},
 	}
@@ -185,7 +185,7 @@ func actionDetail(r run) types.ActionExecutionDetail {
 		}
 		out.Output = &types.ActionExecutionOutput{
 			OutputArtifacts: artifactsNamed(names), OutputVariables: result.Variables,
-			ExecutionResult: &types.ActionExecutionResult{ExternalExecutionId: aws.String(r.id()), ExternalExecutionSummary: text(result.Summary), ErrorDetails: errorDetails(result)},
+			ExecutionResult: &types.ActionExecutionResult{ExternalExecutionId: new(r.id()), ExternalExecutionSummary: text(result.Summary), ErrorDetails: errorDetails(result)},
 		}
 	}
 	return out
@@ -241,7 +241,7 @@ func (h *Handler) listRuleExecutions(ctx context.Context, c call, in *codepipeli
 func ruleDetail(r run) types.RuleExecutionDetail {
 	e, a := r.execution, r.state
 	out := types.RuleExecutionDetail{
-		PipelineExecutionId: &e.ID, RuleExecutionId: aws.String(r.id()), PipelineVersion: version(e), StageName: &r.stage, RuleName: &a.Name,
+		PipelineExecutionId: &e.ID, RuleExecutionId: new(r.id()), PipelineVersion: version(e), StageName: &r.stage, RuleName: &a.Name,
 		StartTime: when(a.Started), LastUpdateTime: when(latest(a.Started, a.Ended)), UpdatedBy: text(a.By), Status: types.RuleExecutionStatus(a.Status),
 		Input: &types.RuleExecutionInput{}, Output: &types.RuleExecutionOutput{},
 	}
@@ -256,7 +256,7 @@ func ruleDetail(r run) types.RuleExecutionDetail {
 		}
 	}
 	if a.Result != nil {
-		out.Output.ExecutionResult = &types.RuleExecutionResult{ExternalExecutionId: aws.String(r.id()), ExternalExecutionSummary: text(a.Result.Summary), ErrorDetails: errorDetails(a.Result)}
+		out.Output.ExecutionResult = &types.RuleExecutionResult{ExternalExecutionId: new(r.id()), ExternalExecutionSummary: text(a.Result.Summary), ErrorDetails: errorDetails(a.Result)}
 	}
 	return out
 }

@@ -68,7 +68,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	log := h.Logger.With("operation", c.operation, "access_key", c.key.ID, "request", id)
 	if err == nil {
 		log.Debug("answer AWS client")
-		_, _ = w.Write(answer)
+		_, _ = w.Write(answer) //nolint:gosec // it is JSON by its header, which no browser shows as a page
 		return
 	}
 	var fault *Fault
@@ -87,10 +87,11 @@ func (h *Handler) refuse(w http.ResponseWriter, fault *Fault) {
 		status = http.StatusBadRequest
 	}
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-	}{fault.Code, fault.Message})
+	text, err := json.Marshal(map[string]string{"__type": fault.Code, "message": fault.Message})
+	if err != nil {
+		h.Logger.Error("encode refusal", "error", err)
+	}
+	_, _ = w.Write(text)
 }
 
 // answer does what AWS does, in its order: who asks, what, may they, is it well

@@ -193,5 +193,3 @@ func (b bench) hold(t *testing.T, names ...string) {
 		}
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

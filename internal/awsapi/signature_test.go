@@ -24,13 +24,13 @@ import (
 
 // signing is one request, and how it is signed.
 type signing struct {
-	url, target, body      string
-	keyID, secret          string
-	service, region        string
-	at                     time.Time
-	header                 http.Header
-	afterwards             func(r *http.Request) // what happens to it on the way
-	bodyOnTheWay, unsigned string
+	url, target, body string
+	keyID, secret     string
+	service, region   string
+	at                time.Time
+	header            http.Header
+	afterwards        func(r *http.Request) // what happens to it on the way
+	bodyOnTheWay      string
 }
 
 // send signs a request with the SDK's signer and sends it.
@@ -242,17 +242,17 @@ func TestARoleBoundsWhatAKeyMayDo(t *testing.T) {
 	b.hold(t, "web")
 	ctx := t.Context()
 	reads := func(c *codepipeline.Client) error {
-		_, err := c.GetPipeline(ctx, &codepipeline.GetPipelineInput{Name: ptr("web")})
+		_, err := c.GetPipeline(ctx, &codepipeline.GetPipelineInput{Name: new("web")})
 		return err
 	}
 	runs := func(c *codepipeline.Client) error {
 		_, err := c.PollForThirdPartyJobs(ctx, &codepipeline.PollForThirdPartyJobsInput{ActionTypeId: &types.ActionTypeId{
-			Category: types.ActionCategoryTest, Owner: types.ActionOwnerThirdParty, Provider: ptr("p"), Version: ptr("1"),
+			Category: types.ActionCategoryTest, Owner: types.ActionOwnerThirdParty, Provider: new("p"), Version: new("1"),
 		}})
 		return err
 	}
 	changes := func(c *codepipeline.Client) error {
-		_, err := c.DeletePipeline(ctx, &codepipeline.DeletePipelineInput{Name: ptr("other")})
+		_, err := c.DeletePipeline(ctx, &codepipeline.DeletePipelineInput{Name: new("other")})
 		return err
 	}
 	const denied = "AccessDeniedException"
@@ -296,8 +296,7 @@ func FuzzParseAuthorization(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		a, err := parseAuthorization(header)
 		if err != nil {
-			var fault *Fault
-			if !errors.As(err, &fault) {
+			if _, ok := errors.AsType[*Fault](err); !ok {
 				t.Fatalf("error %v is no Fault", err)
 			}
 			return

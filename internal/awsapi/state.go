@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
@@ -19,7 +18,7 @@ func (h *Handler) getState(ctx context.Context, c call, in *codepipeline.GetPipe
 	}
 	p := definition.Pipeline
 	out := &codepipeline.GetPipelineStateOutput{
-		PipelineName: &p.Name, PipelineVersion: aws.Int32(int32(p.Version)), Updated: when(definition.Updated), //nolint:gosec // versions are counted
+		PipelineName: &p.Name, PipelineVersion: new(int32(p.Version)), Updated: when(definition.Updated),
 		StageStates: []types.StageState{},
 	}
 	for i := range p.Stages {
@@ -108,11 +107,11 @@ func actionState(e pipeline.Execution, s pipeline.StageState, definition pipelin
 	a := s.Actions[i]
 	number := cmp.Or(a.Attempt, s.Attempt)
 	out.LatestExecution = &types.ActionExecution{
-		ActionExecutionId: aws.String(actionID(e, s.Name, number, "", a.Name)),
+		ActionExecutionId: new(actionID(e, s.Name, number, "", a.Name)),
 		Status:            types.ActionExecutionStatus(a.Status), LastStatusChange: when(latest(a.Started, a.Ended)), LastUpdatedBy: text(a.By),
 	}
 	if a.Status == pipeline.StatusInProgress && a.Type.Manual() {
-		out.LatestExecution.Token = aws.String(pipeline.ApprovalToken(e.ID, s.Name, number, a.Name))
+		out.LatestExecution.Token = new(pipeline.ApprovalToken(e.ID, s.Name, number, a.Name))
 	}
 	if a.Result != nil {
 		out.LatestExecution.Summary = text(a.Result.Summary)
@@ -134,9 +133,9 @@ func errorDetails(r *pipeline.Result) *types.ErrorDetails {
 	case r == nil || r.Outcome == pipeline.Succeeded:
 		return nil
 	case r.Outcome == pipeline.Faulted:
-		return &types.ErrorDetails{Code: aws.String("SystemUnavailable"), Message: text(r.Message)}
+		return &types.ErrorDetails{Code: new("SystemUnavailable"), Message: text(r.Message)}
 	}
-	return &types.ErrorDetails{Code: aws.String("JobFailed"), Message: text(r.Message)}
+	return &types.ErrorDetails{Code: new("JobFailed"), Message: text(r.Message)}
 }
 
 // conditionState is nil for a stage without such a condition.
@@ -168,7 +167,7 @@ func overriddenBy(c pipeline.ConditionState) *string {
 	if c.By == "" {
 		return nil
 	}
-	return aws.String("overridden by " + c.By)
+	return new("overridden by " + c.By)
 }
 
 func ruleExecution(e pipeline.Execution, s pipeline.StageState, asked pipeline.ConditionState, name string) *types.RuleExecution {
@@ -178,7 +177,7 @@ func ruleExecution(e pipeline.Execution, s pipeline.StageState, asked pipeline.C
 	}
 	r := asked.Rules[i]
 	out := &types.RuleExecution{
-		RuleExecutionId: aws.String(actionID(e, s.Name, cmp.Or(r.Attempt, s.Attempt), asked.Kind, r.Name)),
+		RuleExecutionId: new(actionID(e, s.Name, cmp.Or(r.Attempt, s.Attempt), asked.Kind, r.Name)),
 		Status:          types.RuleExecutionStatus(r.Status), LastStatusChange: when(latest(r.Started, r.Ended)), LastUpdatedBy: text(r.By),
 		ErrorDetails: errorDetails(r.Result),
 	}
@@ -194,10 +193,10 @@ func retryMetadata(s pipeline.StageState) *types.RetryStageMetadata {
 	}
 	out := &types.RetryStageMetadata{LatestRetryTrigger: types.RetryTriggerManualStageRetry}
 	if s.Automatic > 0 {
-		out.AutoStageRetryAttempt = aws.Int32(int32(s.Automatic)) //nolint:gosec // retries are counted
+		out.AutoStageRetryAttempt = new(int32(s.Automatic))
 	}
 	if s.Manual > 0 {
-		out.ManualStageRetryAttempt = aws.Int32(int32(s.Manual)) //nolint:gosec // retries are counted
+		out.ManualStageRetryAttempt = new(int32(s.Manual))
 	} else {
 		out.LatestRetryTrigger = types.RetryTriggerAutomatedStageRetry
 	}

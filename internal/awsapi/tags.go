@@ -89,7 +89,7 @@ func (h *Handler) listTags(ctx context.Context, c call, in *codepipeline.ListTag
 			continue
 		}
 		if len(out.Tags) == most {
-			out.NextToken = aws.String(h.nextToken(list, *out.Tags[most-1].Key))
+			out.NextToken = new(h.nextToken(list, *out.Tags[most-1].Key))
 			break
 		}
 		out.Tags = append(out.Tags, types.Tag{Key: &t.Key, Value: &t.Value})

@@ -20,7 +20,7 @@ const module = "github.com/towline/towline/internal/"
 var floors = [][]string{
 	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "config", "checkout", "drain", "timetable", "waittest"},
 	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge", "codepipeline"},
-	{"source", "engine", "build", "image", "deploy", "rule", "agent"},
+	{"source", "engine", "build", "image", "deploy", "rule", "notify", "agent"},
 	{"server", "awsapi"},
 	{"app"},
 	{"cli"},
@@ -35,6 +35,7 @@ var heavy = map[string]string{
 	"helm.sh/helm":                     "manifest",
 	"sigs.k8s.io/kustomize":            "manifest",
 	"github.com/spf13/cobra":           "cli",
+	"github.com/wneessen/go-mail":      "notify",
 	"github.com/robfig/cron/v3":        "timetable",
 	"github.com/danielgtaylor/huma/v2": "server",
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"mime"
 	"net/http"
 	"slices"
@@ -27,6 +28,12 @@ type Hook struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
+
+// LogValue keeps the secrets out of logs.
+func (h Hook) LogValue() slog.Value { return slog.StringValue(string(h.Forge) + " webhook") }
+
+// Format keeps the secrets out of formatted text.
+func (h Hook) Format(f fmt.State, _ rune) { fmt.Fprint(f, string(h.Forge)+" webhook") }
 
 func (h Hook) now() time.Time {
 	if h.Now == nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -42,12 +43,23 @@ type ReporterConfig struct {
 	Now func() time.Time
 }
 
+// LogValue keeps the token out of logs.
+func (c ReporterConfig) LogValue() slog.Value {
+	return slog.StringValue(fmt.Sprintf("%s %s at %s", c.Forge, c.Repository, c.API))
+}
+
+// Format keeps the token out of formatted text.
+func (c ReporterConfig) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().String()) }
+
 // Reporter sets statuses of commits in one repository. It is safe for
 // concurrent use.
 type Reporter struct {
 	cfg    ReporterConfig
 	client *http.Client
 }
+
+// Format keeps the token out of formatted text.
+func (r *Reporter) Format(f fmt.State, verb rune) { r.cfg.Format(f, verb) }
 
 // The limits of one report.
 const (

@@ -1,12 +1,16 @@
 package forge
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -322,6 +326,37 @@ func TestReporterRefuses(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	t.Parallel()
+	r, err := NewReporter(ReporterConfig{Forge: GitHub, API: "https://api.github.com", Repository: "acme/web", Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook := Hook{Forge: GitHub, Secrets: []string{token}}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "config", r.cfg, "hook", hook)
+	for _, text := range []string{log.String(), fmt.Sprintf("%v %+v %#v %s", r.cfg, r, hook, &hook)} {
+		if strings.Contains(text, token) || !strings.Contains(text, "acme/web") {
+			t.Error(text)
+		}
+	}
+}
+
+func FuzzParseRemote(f *testing.F) {
+	for _, s := range []string{"https://github.com/acme/web.git", "git@h:a/b", "ssh://git@h:22/a/b", "a:b", "://", "https://u:p@h/a/b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		r, err := ParseRemote(address)
+		if err == nil && (r.Host == "" || !isRepository(r.Repository) || slices.Contains(strings.Split(r.Repository, "/"), "..")) {
+			t.Errorf("%q gives %+v", address, r)
+		}
+		if err != nil && !errors.Is(err, ErrInvalid) {
+			t.Error(err)
+		}
+	})
 }
 
 func TestLongNamesAreCut(t *testing.T) {

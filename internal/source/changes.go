@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -40,7 +41,7 @@ func (r *Repositories) Changes(ctx context.Context, name, older, newer string) (
 	var err error
 	if older != "" {
 		err = r.requireCommit(ctx, name, older)
-	} else if older, err = r.base(ctx, name, newer); err != nil {
+	} else if older, err = r.baseOfNew(ctx, name, newer); err != nil {
 		return fail(err)
 	}
 	if err != nil {
@@ -57,9 +58,9 @@ func (r *Repositories) Changes(ctx context.Context, name, older, newer string) (
 	return found, nil
 }
 
-// base is the newest commit that newer and the default branch have in common,
-// or empty if there is none.
-func (r *Repositories) base(ctx context.Context, name, newer string) (string, error) {
+// baseOfNew is the newest commit that newer and the default branch have in
+// common, or empty if there is none.
+func (r *Repositories) baseOfNew(ctx context.Context, name, newer string) (string, error) {
 	branch, err := r.HeadBranch(ctx, name)
 	if err != nil {
 		return "", err
@@ -68,16 +69,28 @@ func (r *Repositories) base(ctx context.Context, name, newer string) (string, er
 	if err != nil || main == "" {
 		return "", err
 	}
-	out, err := r.output(ctx, command{name: name, args: []string{"merge-base", main, newer}})
+	return r.MergeBase(ctx, name, main, newer)
+}
+
+// MergeBase returns the newest commit that two commits, both whole, have in
+// common, or empty if they have none. What a pull request changes is Changes
+// from there, and not from the branch that it is to be merged into, which has
+// gone on meanwhile.
+func (r *Repositories) MergeBase(ctx context.Context, name, one, other string) (string, error) {
+	for _, commit := range []string{one, other} {
+		if err := r.requireCommit(ctx, name, commit); err != nil {
+			return "", err
+		}
+	}
+	out, err := r.output(ctx, command{name: name, args: []string{"merge-base", one, other}})
 	if exit(err) == 1 {
 		return "", nil
 	}
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("compare commits of repository %s: %w", name, err)
 	}
-	var base string
-	_, err = fmt.Sscan(string(out), &base)
-	return base, err
+	base, _, _ := strings.Cut(string(out), "\n")
+	return base, nil
 }
 
 var errEnough = errors.New("enough has been read")

@@ -45,6 +45,20 @@ func TestChanges(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
+	t.Run("what a pull request changes is counted from where it left its branch", func(t *testing.T) {
+		base, err := s.MergeBase(ctx, "web", second, side)
+		if err != nil || base != first {
+			t.Fatalf("%s, %v", base, err)
+		}
+		if got, err := s.Changes(ctx, "web", base, side); err != nil || len(got.Paths) != 1 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if base, err := s.MergeBase(ctx, "web", second, island); err != nil || base != "" {
+			t.Errorf("%q, %v", base, err)
+		}
+		_, err = s.MergeBase(ctx, "web", second, "main")
+		wantKind(t, err, ErrInvalid)
+	})
 	t.Run("both names of a file that is renamed", func(t *testing.T) {
 		got, err := s.Changes(ctx, "web", c.git("rev-parse", second+"~1"), second)
 		if diff := cmp.Diff([]string{"README", "a", "z"}, got.Paths); err != nil || diff != "" {

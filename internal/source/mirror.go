@@ -32,15 +32,18 @@ type Mirror struct {
 	Credentials Credentials
 }
 
-// Credentials open a remote. The zero value is nobody in particular.
+// Credentials open a remote. The zero value is nobody in particular. As JSON
+// they are whole, to be sealed; as text and in logs they are hidden.
 type Credentials struct {
 	// Username and Password are for https and http. A token is a password; the
 	// user name may then be empty.
-	Username, Password string
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
 	// PrivateKey, in OpenSSH's form and without a passphrase, and KnownHosts,
 	// lines as in ssh's known_hosts, are for ssh. Both are needed: a host that
 	// nobody vouches for is not talked to.
-	PrivateKey, KnownHosts string
+	PrivateKey string `json:"privateKey,omitempty"`
+	KnownHosts string `json:"knownHosts,omitempty"`
 }
 
 // LogValue keeps credentials out of logs.
@@ -229,17 +232,24 @@ func (r *Repositories) followHead(ctx context.Context, m Mirror) error {
 	if err != nil {
 		return err
 	}
-	first, _, _ := strings.Cut(string(out), "\n")
-	target, ok := strings.CutPrefix(first, "ref: ")
-	ref, _, _ := strings.Cut(target, "\t")
-	_, branch := (Update{Ref: ref}).Branch()
-	if told := ok && branch && checkRef(ref) == nil; !told {
+	ref, told := parseSymref(string(out))
+	if !told {
 		return nil
 	}
 	if err := r.run(ctx, command{name: m.Name, args: []string{"symbolic-ref", "HEAD", ref}}); err != nil {
 		return fmt.Errorf("set default branch of mirror %s: %w", m.Name, err)
 	}
 	return nil
+}
+
+// parseSymref reads what git ls-remote --symref says of HEAD: first, if the
+// remote tells, "ref: BRANCH\tHEAD".
+func parseSymref(out string) (ref string, ok bool) {
+	first, _, _ := strings.Cut(out, "\n")
+	target, ok := strings.CutPrefix(first, "ref: ")
+	ref, _, _ = strings.Cut(target, "\t")
+	_, branch := (Update{Ref: ref}).Branch()
+	return ref, ok && branch && checkRef(ref) == nil
 }
 
 // remoteRefs are the objects of all branches and tags of the remote. Most
@@ -254,16 +264,9 @@ func (r *Repositories) remoteRefs(ctx context.Context, m Mirror) (map[string]str
 	if err != nil {
 		return nil, err
 	}
-	refs := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		object, ref, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		update := Update{Ref: ref}
-		_, branch := update.Branch()
-		_, tag := update.Tag()
-		if !isHash(object) || checkRef(ref) != nil || !branch && !tag {
-			return nil, &Error{Kind: ErrUnreachable, Message: fmt.Sprintf("%s cannot be fetched: it lists %.100q, which is no branch or tag", m.URL, line)}
-		}
-		refs[ref] = object
+	refs, odd := parseRefs(string(out))
+	if odd != "" {
+		return nil, &Error{Kind: ErrUnreachable, Message: fmt.Sprintf("%s cannot be fetched: it lists %.100q, which is no branch or tag", m.URL, odd)}
 	}
 	// Any page looks so to git, if it is not written like a list of refs.
 	if len(refs) == 0 {
@@ -271,6 +274,23 @@ func (r *Repositories) remoteRefs(ctx context.Context, m Mirror) (map[string]str
 			Hint: "push to it first if it is new; else see what a browser finds there"}
 	}
 	return refs, nil
+}
+
+// parseRefs reads what git ls-remote says of a remote: lines of an object and
+// a branch or tag. A line that is something else is returned as odd.
+func parseRefs(out string) (refs map[string]string, odd string) {
+	refs = map[string]string{}
+	for line := range strings.Lines(out) {
+		object, ref, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		update := Update{Ref: ref}
+		_, branch := update.Branch()
+		_, tag := update.Tag()
+		if !isHash(object) || checkRef(ref) != nil || !branch && !tag {
+			return nil, line
+		}
+		refs[ref] = object
+	}
+	return refs, ""
 }
 
 // prune removes the refs that are gone from the remote.

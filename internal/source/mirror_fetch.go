@@ -1,11 +1,11 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -102,7 +102,7 @@ func (r *Repositories) fetchEnviron(m Mirror, to endpoint) (env []string, releas
 		if c.Username != "" || c.Password != "" {
 			// For this host alone: one that it redirects to gets nothing.
 			extra = append(extra, [2]string{"credential." + to.scheme + "://" + to.host + ".helper", helper})
-			env = append(env, envUsername+"="+firstOf(c.Username, anyUser), envPassword+"="+c.Password)
+			env = append(env, envUsername+"="+cmp.Or(c.Username, anyUser), envPassword+"="+c.Password)
 		}
 	case "ssh":
 		var command string
@@ -117,13 +117,6 @@ func (r *Repositories) fetchEnviron(m Mirror, to endpoint) (env []string, releas
 		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", first+i, kv[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", first+i, kv[1]))
 	}
 	return env, release, nil
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // fromServer passes on those of the server's own variables that are set.
@@ -264,7 +257,7 @@ func fetchError(m Mirror, err error) error {
 	case has("not found", "does not exist", "does not appear to be a git repository", "Repository not found", "not exported") || code == "404" || code == "410":
 		return refuse(ErrDenied, "there is no such repository, or these credentials cannot see it", "compare the address with the one that the forge shows")
 	case strings.HasPrefix(code, "3"):
-		return refuse(ErrUnreachable, "the remote answers "+code+" "+http.StatusText(http.StatusMovedPermanently), "give the address that it leads to")
+		return refuse(ErrUnreachable, "the remote answers with a redirect ("+code+")", "give the address that it leads to")
 	case has("transport '") && has("not allowed"):
 		return refuse(ErrInvalid, "it leads to a place that may not be fetched from: "+last, "give the address that it leads to, if it is the right one")
 	case has("fsck"):

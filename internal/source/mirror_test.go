@@ -537,6 +537,31 @@ func TestCredentialsThatDoNotFit(t *testing.T) {
 	}
 }
 
+func FuzzParseRefs(f *testing.F) {
+	hash := strings.Repeat("1a", 20)
+	for _, s := range []string{
+		hash + "\trefs/heads/main\n" + hash + "\trefs/tags/v1\n", hash + "\tHEAD\n", "ref: refs/heads/main\tHEAD\n" + hash + "\tHEAD\n",
+		"<html>\n", hash + "\trefs/heads/../x", hash + "\trefs/heads/-x\n\n", "ref: refs/heads/x\ndelete refs/heads/y", hash + " refs/heads/main",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, out string) {
+		refs, odd := parseRefs(out)
+		if odd != "" && refs != nil {
+			t.Errorf("%q gives both refs and an odd line", out)
+		}
+		if ref, ok := parseSymref(out); ok {
+			refs = map[string]string{ref: strings.Repeat("0", 40)}
+		}
+		for ref, object := range refs {
+			// What is written to git update-ref --stdin, and to command lines.
+			if !isHash(object) || !strings.HasPrefix(ref, "refs/") || strings.ContainsAny(ref, " \n\t\x00") || strings.Contains(ref, "..") {
+				t.Errorf("%q gives ref %q at %q", out, ref, object)
+			}
+		}
+	})
+}
+
 func FuzzCheckURL(f *testing.F) {
 	for _, s := range []string{"https://h/p", "git@h:p", "ssh://u@h:22/p", "ext::sh -c x", "file:///x", "-o@h:p", "https://u:p@h/p", "git://[::1]/x"} {
 		f.Add(s)
@@ -560,4 +585,42 @@ func FuzzCheckURL(f *testing.F) {
 			t.Errorf("%q passed as %+v", address, to)
 		}
 	})
+}
+
+// The words of git 2.39 and of forges, which cannot all be had from a real one.
+func TestWhatGitSaysBecomesWordsForTheUser(t *testing.T) {
+	t.Parallel()
+	m := Mirror{Name: "web", URL: "https://h/web.git", Credentials: Credentials{Password: "hunter2"}}
+	for _, tt := range []struct {
+		said string
+		want error // nil: passed on
+	}{
+		{"remote: Invalid username or token. Password authentication is not supported for Git operations.\nfatal: Authentication failed for 'https://h/web.git/'", ErrDenied},
+		{"remote: HTTP Basic: Access denied. The provided password or token is incorrect\nfatal: Authentication failed", ErrDenied},
+		{"fatal: could not read Username for 'https://h': terminal prompts disabled", ErrDenied},
+		{"fatal: unable to access 'https://h/web.git/': The requested URL returned error: 403", ErrDenied},
+		{"remote: Repository not found.\nfatal: repository 'https://h/web.git/' not found", ErrDenied},
+		{"ERROR: Repository not found.\nfatal: Could not read from remote repository.", ErrDenied},
+		{"git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", ErrDenied},
+		{"No ED25519 host key is known for h and you have requested strict checking.\nHost key verification failed.\nfatal: Could not read from remote repository.", ErrDenied},
+		{"fatal: couldn't find remote ref refs/pull/8/head", ErrNoRevision},
+		{"fatal: unable to access 'https://h/web.git/': Could not resolve host: h", ErrUnreachable},
+		{"fatal: unable to access 'https://h/web.git/': The requested URL returned error: 502", ErrUnreachable},
+		{"fatal: unable to access 'https://h/web.git/': The requested URL returned error: 301", ErrUnreachable},
+		{"fatal: unable to access 'https://h/web.git/': SSL certificate problem: unable to get local issuer certificate", ErrUnreachable},
+		{"ssh: connect to host h port 22: Connection refused\nfatal: Could not read from remote repository.", ErrUnreachable},
+		{"fatal: the remote end hung up unexpectedly", ErrUnreachable},
+		{"error: RPC failed; curl 28 Operation too slow.\nfatal: expected flush after ref listing; timed out", ErrUnreachable},
+		{"fatal: transport 'file' not allowed", ErrInvalid},
+		{"error: object 1a: nullSha1: contains entries pointing to null sha1\nfatal: fsck error in packed object", ErrInvalid},
+		{"fatal: cannot update the ref 'refs/heads/main': unable to append: No space left on device", nil},
+	} {
+		err := fetchError(m, &GitError{Command: "git fetch", Stderr: tt.said + " hunter2", Err: errors.New("exit status 128")})
+		if _, ok := errors.AsType[*Error](err); tt.want == nil && ok || tt.want != nil && !errors.Is(err, tt.want) {
+			t.Errorf("%s\nbecomes %v", tt.said, err)
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("error %v shows a password", err)
+		}
+	}
 }
