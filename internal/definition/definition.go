@@ -20,38 +20,6 @@ const FileName = "towline.yaml"
 // maxSize bounds a definition, in bytes. A real one has a few hundred lines.
 const maxSize = 256 << 10
 
-// file is the shape of towline.yaml.
-type file struct {
-	Pipeline string  `json:"pipeline" jsonschema:"required" doc:"name of the pipeline: lower-case letters, digits and dashes"`
-	On       *on     `json:"on,omitempty" doc:"what starts an execution, default a push to main"`
-	Stages   []stage `json:"stages" jsonschema:"required" doc:"the stages in their order; the Source stage comes by itself"`
-}
-
-type on struct {
-	Push *push `json:"push,omitempty" doc:"pushes to Towline's git server"`
-}
-
-type push struct {
-	Branches []string `json:"branches,omitempty" doc:"branches by name or glob, default main"`
-}
-
-type stage struct {
-	Name     string   `json:"name" jsonschema:"required" doc:"name of the stage: letters, digits and dashes"`
-	Parallel bool     `json:"parallel,omitempty" doc:"true runs all actions of the stage together"`
-	Actions  []action `json:"actions" jsonschema:"required" doc:"the actions; they run one after the other unless parallel or runOrder says otherwise"`
-}
-
-// action is a name and exactly one key that says what it does.
-type action struct {
-	Name     string           `json:"name" jsonschema:"required" doc:"name of the action, unique in the pipeline; its variables are #{name.Variable}"`
-	RunOrder int              `json:"runOrder,omitempty" doc:"actions with the same number run together, lower ones first"`
-	Inputs   []string         `json:"inputs,omitempty" doc:"artifacts that the action gets, default source, and for images the one made last"`
-	Outputs  []string         `json:"outputs,omitempty" doc:"name of the artifact that the action makes, default the action's name"`
-	Build    *pipeline.Build  `json:"build,omitempty" doc:"runs a buildspec: tests, packaging, any command"`
-	Image    *pipeline.Image  `json:"image,omitempty" doc:"makes a container image of an artifact and pushes it"`
-	Deploy   *pipeline.Deploy `json:"deploy,omitempty" doc:"brings manifests to a Kubernetes cluster and waits until they serve"`
-}
-
 // Parse reads a towline.yaml. The repository is where it was found: the Source
 // stage, which the file leaves out, takes its commits from there. A file that
 // is not right gives an error of type Problems, which names each problem with
@@ -62,7 +30,7 @@ func Parse(text []byte, repository string) (pipeline.Pipeline, error) {
 	if err != nil {
 		return pipeline.Pipeline{}, err
 	}
-	c := compiler{positions: shape.positions, repository: repository}
+	c := compiler{positions: shape.positions, repository: repository, source: sourceArtifact}
 	p := c.compile(f)
 	if len(c.problems) > 0 {
 		return pipeline.Pipeline{}, c.problems.sorted()
@@ -98,11 +66,15 @@ func read(text []byte, into any, empty, second string) (*shape, error) {
 // the API and AWS's form use. The shape has been checked: what goes wrong here
 // is a value that an alias put where another kind is wanted.
 func decode(text []byte, into any) error {
-	doc, err := yaml.YAMLToJSON(text)
-	if err != nil {
+	var value any
+	if err := yaml.UnmarshalWithOptions(text, &value, yaml.UseOrderedMap()); err != nil {
 		return syntaxProblem(err)
 	}
-	if err := json.Unmarshal(doc, into); err != nil {
+	document, err := treeOfYAML(value)
+	if err == nil {
+		err = json.Unmarshal(document.json(), into)
+	}
+	if err != nil {
 		return Problems{{Line: 1, Column: 1, Message: err.Error()}}
 	}
 	return nil

@@ -73,22 +73,22 @@ func TestParseNamesWhatIsWrongAndWhere(t *testing.T) {
 		"only a comment":             {"# hello\n", "the file is empty"},
 		"not YAML":                   {"pipeline: [web\n", "towline.yaml:1:"},
 		"a tab":                      {"pipeline: web\nstages:\n\t- name: x\n", "towline.yaml:3:1: found character"},
-		"a list for the whole":       {"- a\n", "towline.yaml:1:1: the file must be a mapping of pipeline, on, stages, not a list"},
+		"a list for the whole":       {"- a\n", "towline.yaml:1:1: the file must be a mapping of pipeline, mode, variables, on, stages, aws, not a list"},
 		"a misspelt key":             {"pipeline: web\nstagse: []\n", `towline.yaml:2:1: unknown key "stagse"; did you mean "stages"?`},
 		"a misspelt key further in":  {test + "      - name: a\n        biuld: {}\n", `towline.yaml:6:9: unknown key "biuld" in stages[0].actions[0]; did you mean "build"?`},
-		"an unknown key":             {"pipeline: web\ncolour: red\n", `unknown key "colour"; keys here are pipeline, on, stages`},
+		"an unknown key":             {"pipeline: web\ncolour: red\n", `unknown key "colour"; keys here are pipeline, mode, variables, on, stages, aws`},
 		"a number for a string":      {"pipeline: 7\nstages: []\n", `towline.yaml:1:11: pipeline must be a string, not a number; write it in quotes: "7"`},
 		"text for a list":            {"pipeline: web\nstages: Test\n", "towline.yaml:2:9: stages must be a list, not text"},
 		"a key without value":        {"pipeline: web\nstages:\n", "stages has no value"},
 		"no stages":                  {"pipeline: web\nstages: []\n", "towline.yaml:2:9: the pipeline has no stages"},
 		"no name":                    {test + "      - {name: a, build: {}}\n", `the pipeline has no name`},
-		"a bad name":                 {strings.Replace(test, "web", "Web Site", 1) + "      - {name: a, build: {}}\n", `"Web Site" is not a pipeline name`},
+		"a bad name":                 {strings.Replace(test, "web", "Web Site", 1) + "      - {name: a, build: {}}\n", `towline.yaml:1:11: "Web Site" is not the name of a pipeline`},
 		"two kinds in one action":    {test + "      - {name: a, build: {}, deploy: {}}\n", `action "a" does build and deploy at once`},
 		"no kind in an action":       {test + "      - {name: a}\n", `towline.yaml:5:9: action "a" does not say what it does; add one of build, image, deploy`},
 		"an action twice":            {test + "      - {name: a, build: {}}\n      - {name: a, build: {}}\n", `towline.yaml:6:16: the name of action "a" is taken`},
-		"the source stage":           {head + "  - {name: Source, actions: [{name: a, build: {}}]}\n", "the Source stage with its action push comes by itself"},
-		"an unknown artifact":        {test + "      - {name: a, build: {}, inputs: [app]}\n", `no earlier action makes an artifact "app"; there are source`},
-		"an artifact made twice":     {test + "      - {name: a, build: {}, outputs: [source]}\n", `towline.yaml:5:39: an earlier action makes artifact "source"`},
+		"the source stage":           {head + "  - {name: Source, actions: [{name: a, build: {}}]}\n", "the Source stage comes by itself, unless its actions are sources"},
+		"an unknown artifact":        {test + "      - {name: a, build: {}, inputs: [app]}\n", `towline.yaml:5:39: action "a" of stage "Test" takes artifact "app", which nothing makes; the artifacts there are: source`},
+		"an artifact made twice":     {test + "      - {name: a, build: {}, outputs: [source]}\n", `towline.yaml:5:40: action "a" of stage "Test" makes artifact "source", which action "push" of stage "Source" makes too`},
 		"an unknown variable":        {test + "      - {name: a, deploy: {images: {web: '#{image.ImageURI}'}}}\n", "#{image.ImageURI} refers to no earlier action; earlier actions are push"},
 		"a bad duration":             {test + "      - {name: a, build: {timeout: 5 minutes}}\n", `towline.yaml:5:36: "5 minutes" is not a duration; write it like`},
 		"an unknown database":        {test + "      - {name: a, build: {services: {db: {engine: oracle}}}}\n", `service "db" asks for engine "oracle"; the engine there is: postgres`},
@@ -178,14 +178,34 @@ func FuzzParse(f *testing.F) {
 	f.Add(example(f))
 	f.Add([]byte("pipeline: &a web\n<<: *a\nstages: [*a]"))
 	f.Add([]byte("? [a]\n: b"))
+	whole, err := os.ReadFile("testdata/whole.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add([]byte("pipeline: web\non: {schedule: [{cron: 0 0 30 2 *}], push: [{branches: ['!a', \\!b]}]}\nvariables: {a: b, c: {}}\nstages: [{name: A, parallel: true, actions: [{name: a, build: {}, aws: {x: [1, 2.5, null, {y: on}]}}, {name: b, action: {category: Test, provider: P, configuration: {}}}], onFailure: {}}]"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, err := definition.Parse(text, "web")
 		var problems definition.Problems
 		if err != nil && !errors.As(err, &problems) {
 			t.Errorf("error without a place: %v", err)
 		}
-		if err == nil && (p.Name == "" || len(p.Stages) < 2) {
+		if err != nil {
+			return
+		}
+		if p.Name == "" || len(p.Stages) < 2 {
 			t.Errorf("accepted %q as %+v", text, p)
+		}
+		written, err := definition.Format(p)
+		if err != nil {
+			t.Fatalf("accepted %q, but: %v", text, err)
+		}
+		again, err := definition.Parse(written, "web")
+		if err != nil {
+			t.Fatalf("%q became %q: %v", text, written, err)
+		}
+		if diff := cmp.Diff(p, again); diff != "" {
+			t.Errorf("%q became %q (-first +again):\n%s", text, written, diff)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package definition
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 
 	"github.com/invopop/jsonschema"
 )
@@ -13,12 +14,27 @@ const SchemaID = "https://towline.dev/schemas/towline.schema.json"
 // Schema is the JSON Schema of towline.yaml, for editors to complete and check
 // with. It is made from the same types that Parse reads.
 func Schema() ([]byte, error) {
-	r := jsonschema.Reflector{
+	r := reflector()
+	r.ExpandedStruct = true
+	schema := r.Reflect(&file{})
+	schema.ID, schema.Title = SchemaID, "Towline pipeline"
+	return json.MarshalIndent(schema, "", "  ")
+}
+
+func reflector() *jsonschema.Reflector {
+	return &jsonschema.Reflector{
 		Anonymous:                 true,
-		ExpandedStruct:            true,
 		AllowAdditionalProperties: false,
 		// Fields are optional unless their tag says that they are not.
 		RequiredFromJSONSchemaTags: true,
+		// The name of an instance of a generic type is no part of a reference.
+		Namer: func(t reflect.Type) string {
+			outer, inner, generic := strings.Cut(t.Name(), "[")
+			if !generic {
+				return ""
+			}
+			return outer + "_" + strings.TrimSuffix(inner[strings.LastIndexByte(inner, '.')+1:], "]")
+		},
 		LookupComment: func(t reflect.Type, field string) string {
 			if field == "" {
 				return ""
@@ -27,7 +43,20 @@ func Schema() ([]byte, error) {
 			return f.Tag.Get("doc")
 		},
 	}
-	schema := r.Reflect(&file{})
-	schema.ID, schema.Title = SchemaID, "Towline pipeline"
-	return json.MarshalIndent(schema, "", "  ")
+}
+
+// schemaOf is the schema of a type that has several forms: any of theirs.
+func schemaOf(value formed) *jsonschema.Schema {
+	var all []*jsonschema.Schema
+	for _, form := range value.forms() {
+		r := reflector()
+		r.DoNotReference = true
+		schema := r.ReflectFromType(form)
+		schema.Version = ""
+		all = append(all, schema)
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return &jsonschema.Schema{AnyOf: all}
 }

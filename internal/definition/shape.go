@@ -1,8 +1,10 @@
 package definition
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -34,6 +36,9 @@ func (s *shape) check(node ast.Node, want reflect.Type, path string) {
 	if want.Kind() == reflect.Pointer {
 		want = want.Elem()
 	}
+	if want == rawJSON {
+		want = anything
+	}
 	switch n := node.(type) {
 	case *ast.AnchorNode:
 		s.anchors++
@@ -53,7 +58,14 @@ func (s *shape) check(node ast.Node, want reflect.Type, path string) {
 		s.problem(n, "leave the tag out", "tags are not used here")
 		return
 	case *ast.NullNode:
+		if want == anything {
+			return
+		}
 		s.problem(n, "give it a value or leave the key out", "%s has no value", orFile(path))
+		return
+	}
+	if f, ok := reflect.Zero(want).Interface().(formed); ok {
+		s.form(node, f.forms(), path)
 		return
 	}
 	switch want.Kind() {
@@ -65,9 +77,66 @@ func (s *shape) check(node ast.Node, want reflect.Type, path string) {
 		s.mapping(node, path, "a mapping", func(ast.MapKeyNode, string) (reflect.Type, bool) { return want.Elem(), true })
 	case reflect.Slice:
 		s.sequence(node, want.Elem(), path)
+	case reflect.Interface:
+		s.anything(node, path)
 	default:
 		s.scalar(node, want.Kind(), path)
 	}
+}
+
+var (
+	anything = reflect.TypeFor[any]()
+	rawJSON  = reflect.TypeFor[json.RawMessage]()
+)
+
+// anything is for values whose shape somebody else knows.
+func (s *shape) anything(node ast.Node, path string) {
+	switch node.(type) {
+	case ast.MapNode:
+		s.mapping(node, path, "", func(ast.MapKeyNode, string) (reflect.Type, bool) { return anything, true })
+	case *ast.SequenceNode:
+		s.sequence(node, anything, path)
+	}
+}
+
+// form checks a value that may have one of several shapes: the first that is of
+// its kind.
+func (s *shape) form(node ast.Node, forms []reflect.Type, path string) {
+	var wanted []string
+	single := true
+	for _, form := range forms {
+		single = single && form.Kind() != reflect.Slice
+	}
+	for _, form := range forms {
+		switch form.Kind() {
+		case reflect.Struct, reflect.Map:
+			if _, ok := node.(ast.MapNode); ok || len(forms) == 1 {
+				if !single {
+					// Alone, it is the first of a list.
+					path += "[0]"
+				}
+				s.check(node, form, path)
+				return
+			}
+			wanted = append(wanted, "a mapping")
+		case reflect.Slice:
+			if _, ok := node.(*ast.SequenceNode); ok {
+				s.sequence(node, form.Elem(), path)
+				return
+			}
+			wanted = append(wanted, "a list")
+		default:
+			if scalarFits(node, form.Kind()) {
+				return
+			}
+			wanted = append(wanted, scalarName(form.Kind()))
+		}
+	}
+	hint := ""
+	if _, isScalar := node.(ast.ScalarNode); isScalar && slices.Contains(wanted, "a string") {
+		hint = fmt.Sprintf("write it in quotes: %q", node.GetToken().Value)
+	}
+	s.problem(node, hint, "%s must be %s, not %s", path, strings.Join(wanted, " or "), kindOf(node))
 }
 
 func (s *shape) mapping(node ast.Node, path, wanted string, typeOf func(ast.MapKeyNode, string) (reflect.Type, bool)) {
@@ -119,27 +188,41 @@ func (s *shape) sequence(node ast.Node, elem reflect.Type, path string) {
 }
 
 func (s *shape) scalar(node ast.Node, want reflect.Kind, path string) {
-	ok, wanted, hint := false, "", ""
+	if scalarFits(node, want) {
+		return
+	}
+	hint := ""
+	if _, isScalar := node.(ast.ScalarNode); isScalar && want == reflect.String {
+		hint = fmt.Sprintf("write it in quotes: %q", node.GetToken().Value)
+	}
+	s.problem(node, hint, "%s must be %s, not %s", path, scalarName(want), kindOf(node))
+}
+
+func scalarFits(node ast.Node, want reflect.Kind) bool {
 	switch want {
 	case reflect.String:
 		_, literal := node.(*ast.LiteralNode)
-		ok = literal || node.Type() == ast.StringType
-		wanted = "a string"
-		if _, isScalar := node.(ast.ScalarNode); isScalar {
-			hint = fmt.Sprintf("write it in quotes: %q", node.GetToken().Value)
-		}
+		return literal || node.Type() == ast.StringType
 	case reflect.Int:
-		ok, wanted = node.Type() == ast.IntegerType, "a whole number"
+		return node.Type() == ast.IntegerType
 	case reflect.Float64:
-		ok, wanted = node.Type() == ast.IntegerType || node.Type() == ast.FloatType, "a number"
+		return node.Type() == ast.IntegerType || node.Type() == ast.FloatType
 	case reflect.Bool:
-		ok, wanted = node.Type() == ast.BoolType, "true or false"
-	case reflect.Interface:
-		ok = true
+		return node.Type() == ast.BoolType
 	}
-	if !ok {
-		s.problem(node, hint, "%s must be %s, not %s", path, wanted, kindOf(node))
+	return false
+}
+
+func scalarName(kind reflect.Kind) string {
+	switch kind {
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
 	}
+	return "a string"
 }
 
 func kindOf(node ast.Node) string {
