@@ -23,10 +23,11 @@ type ReporterConfig struct {
 	API        string // address of the API, see Remote.API
 	Repository string // with its owner
 	// Token may set statuses: GitHub "Commit statuses: write" (or repo:status),
-	// GitLab api, Gitea write:repository, Bitbucket repository:write. With a
-	// Username, which only Bitbucket's app passwords and API tokens want, it
-	// is sent as a password.
-	Token    string
+	// GitLab api, Gitea write:repository, Bitbucket repository:write.
+	Token string
+	// Username goes with the app passwords and API tokens of Bitbucket. Its
+	// access tokens, whose name for git is x-token-auth, and other forges want
+	// none, and it is not sent to them.
 	Username string
 	// Plain allows an API without TLS, which shows the token to everybody on
 	// the way.
@@ -228,7 +229,7 @@ func (r *Reporter) authorize(header http.Header) {
 	header.Set("Accept", "application/json")
 	header.Set("User-Agent", "towline")
 	switch {
-	case r.cfg.Username != "":
+	case r.cfg.Forge == Bitbucket && r.cfg.Username != "" && r.cfg.Username != "x-token-auth":
 		req := http.Request{Header: header}
 		req.SetBasicAuth(r.cfg.Username, r.cfg.Token)
 	case r.cfg.Forge == GitLab:

@@ -271,6 +271,23 @@ func TestTheTokenStaysWithItsHost(t *testing.T) {
 			t.Errorf("%s: %v, and the other host was asked %d times", kind, err, len(other.asked))
 		}
 	}
+	t.Run("a user name is for Bitbucket alone", func(t *testing.T) {
+		t.Parallel()
+		for kind, want := range map[Kind]string{
+			GitHub: "Authorization: Bearer " + token, GitLab: "Private-Token: " + token, Gitea: "Authorization: token " + token,
+		} {
+			p := play(t, status(201))
+			r, _ := reporter(t, p, func(c *ReporterConfig) { c.Forge, c.Username = kind, "ada" })
+			if err := r.Report(t.Context(), running); err != nil || !strings.EqualFold(p.asked[0].Auth, want) {
+				t.Errorf("%s: %v, %s", kind, err, p.asked[0].Auth)
+			}
+		}
+		p := play(t, status(201))
+		r, _ := reporter(t, p, func(c *ReporterConfig) { c.Forge, c.Username = Bitbucket, "x-token-auth" })
+		if err := r.Report(t.Context(), running); err != nil || p.asked[0].Auth != "Authorization: Bearer "+token {
+			t.Errorf("%v, %s", err, p.asked[0].Auth)
+		}
+	})
 	t.Run("a repository that was renamed is followed", func(t *testing.T) {
 		t.Parallel()
 		p := play(t, redirect(http.StatusPermanentRedirect, "/repositories/1/statuses/"+newCommit), status(201))
