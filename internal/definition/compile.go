@@ -45,10 +45,6 @@ type scope struct {
 	artifacts  []string // so far
 }
 
-func (s scope) clone() scope {
-	return scope{s.variables, slices.Clone(s.namespaces), slices.Clone(s.artifacts)}
-}
-
 // problem reports what is wrong at path, or at the nearest place that encloses
 // it when the file does not mention path itself.
 func (c *compiler) problem(at, hint, format string, args ...any) {
@@ -155,7 +151,7 @@ func (c *compiler) stage(s stage, at string, first bool) pipeline.Stage {
 	}
 	// Actions that run together do not see what the others make.
 	for _, group := range together(orders) {
-		after := c.known.clone()
+		after := c.known
 		for _, i := range group {
 			here := fmt.Sprintf("%s.actions[%d]", at, i)
 			a := c.action(s.Actions[i], here, &after)

@@ -149,10 +149,20 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 		}
 		return schema.Validate(value)
 	}
-	if err := validate(string(example(t))); err != nil {
-		t.Errorf("the example: %v", err)
+	whole, err := os.ReadFile("testdata/whole.yaml")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, bad := range []string{"pipeline: web\nstagse: []", "pipeline: web", "pipeline: [1]\nstages: []", "pipeline: a\nstages: [{name: x, actions: [{name: a, build: {services: {d: {engine: oracle}}}}]}]"} {
+	for _, good := range []string{string(example(t)), string(whole), "pipeline: web\non: {}\nstages: []"} {
+		if err := validate(good); err != nil {
+			t.Errorf("%.40q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"pipeline: web\nstagse: []", "pipeline: web", "pipeline: [1]\nstages: []", "pipeline: a\nstages: [{name: x, actions: [{name: a, build: {services: {d: {engine: oracle}}}}]}]",
+		"pipeline: a\nmode: odd\nstages: []", "pipeline: a\non: {push: main}\nstages: []", "pipeline: a\non: {pullRequest: [{events: [merged]}]}\nstages: []",
+		"pipeline: a\nvariables: {a: {defualt: x}}\nstages: []", "pipeline: a\nstages: [{name: x, actions: [{name: a, timeout: []}]}]",
+		"pipeline: a\nstages: [{name: x, actions: [], onFailure: undo}]", "pipeline: a\nstages: [{name: x, actions: [], onFailure: {rules: [{varible: {}}]}}]",
+	} {
 		if validate(bad) == nil {
 			t.Errorf("the schema takes %q", bad)
 		}

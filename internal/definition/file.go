@@ -100,7 +100,7 @@ type genericRule struct {
 	Owner         string          `json:"owner,omitempty" doc:"default AWS"`
 	Provider      string          `json:"provider" jsonschema:"required" doc:"such as CloudWatchAlarm"`
 	Version       string          `json:"version,omitempty" doc:"default 1, in quotes"`
-	Configuration json.RawMessage `json:"configuration,omitempty" doc:"as CodePipeline's reference of the rule says"`
+	Configuration json.RawMessage `json:"configuration,omitempty" jsonschema:"type=object" doc:"as CodePipeline's reference of the rule says"`
 }
 
 // action is a name and exactly one key that says what it does.
@@ -145,5 +145,5 @@ type genericAction struct {
 	Owner         string          `json:"owner,omitempty" doc:"AWS (default), ThirdParty, Custom for your own workers, or Towline"`
 	Provider      string          `json:"provider" jsonschema:"required" doc:"such as CodeBuild"`
 	Version       string          `json:"version,omitempty" doc:"default 1, in quotes"`
-	Configuration json.RawMessage `json:"configuration,omitempty" doc:"as CodePipeline's reference of the action says"`
+	Configuration json.RawMessage `json:"configuration,omitempty" jsonschema:"type=object" doc:"as CodePipeline's reference of the action says"`
 }

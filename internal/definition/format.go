@@ -181,7 +181,7 @@ func (d *decompiler) writeStage(s pipeline.Stage, first bool) (stage, error) {
 		orders = append(orders, a.RunOrder)
 	}
 	for _, group := range together(orders) {
-		after := d.known.clone()
+		after := d.known
 		for _, i := range group {
 			out.Actions[i] = d.writeAction(s.Actions[i], &after)
 		}

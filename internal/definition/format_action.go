@@ -35,7 +35,6 @@ func (d *decompiler) writeAction(a pipeline.Action, after *scope) action {
 func (d *decompiler) means(written action, a pipeline.Action, after scope) bool {
 	before := len(d.problems)
 	defer func() { d.problems = d.problems[:before] }()
-	after = after.clone()
 	got := d.action(written, "", &after)
 	got.RunOrder = a.RunOrder
 	return len(d.problems) == before && same(got, a)
