@@ -21,6 +21,7 @@ import (
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/engine"
+	"github.com/towline/towline/internal/notify"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/registry"
 	"github.com/towline/towline/internal/report"
@@ -68,6 +69,7 @@ type App struct {
 	registry     *registry.Registry
 	clusters     *clusters
 	accessKeys   *accessKeys
+	notifier     *notify.Notifier
 	mirrors      *mirrors
 	host         *build.Host
 	engine       *engine.Engine
@@ -111,6 +113,7 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.clusters = &clusters{store: a.store, keys: keys, kubeconfig: a.options.Server.Kubeconfig, open: map[string]opened{}}
 	a.accessKeys = &accessKeys{store: a.store, keys: keys, now: time.Now, open: map[string]openKey{}}
+	a.notifier = a.newNotifier(keys)
 	if a.artifacts, err = artifact.Open(ctx, filepath.Join(data, "artifacts")); err != nil {
 		return err
 	}
@@ -166,7 +169,7 @@ func (a *App) openServer() error {
 	}
 	a.server, err = server.New(server.Config{
 		Listen: listen, URL: a.options.Server.URL, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
-		Clusters: sealed{a.clusters, a.accessKeys, a.mirrors}, AccessKeys: a.accessKeys, AWS: aws, Mirrors: a.mirrors, Hooks: a.hooks(),
+		Clusters: allSealed{sealed{a.clusters, a.accessKeys, a.mirrors}, a.notifier}, Notifications: a.notifier, AccessKeys: a.accessKeys, AWS: aws, Mirrors: a.mirrors, Hooks: a.hooks(),
 		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err
@@ -181,6 +184,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.engine.Start(ctx); err != nil {
 		return err
 	}
+	a.notifier.Start(ctx)
 	a.server.Start(ctx)
 	if err := a.trustNodes(ctx); err != nil {
 		// Deployments elsewhere work all the same.
@@ -213,6 +217,8 @@ func (a *App) Stop(ctx context.Context) error {
 	a.background.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
+	// What changes from here on is told after the next start.
+	a.notifier.Stop()
 	return errors.Join(
 		a.server.Stop(ctx),
 		a.repositories.Stop(ctx),

@@ -119,7 +119,7 @@ interrupted.`,
 	flags.StringVar(&c.token, "token", "", "token for the server, default the one in the data directory (TOWLINE_TOKEN)")
 	flags.StringVarP(&c.output, "output", "o", "text", "how results are printed: text or json")
 	root.AddCommand(
-		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.accessKeyCommand(), c.repositoryCommand(), c.mirrorCommand(), c.pipelineCommand(),
+		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.accessKeyCommand(), c.notificationCommand(), c.repositoryCommand(), c.mirrorCommand(), c.pipelineCommand(),
 		c.runCommand(), c.statusCommand(), c.executionsCommand(), c.logsCommand(),
 		c.approveCommand(), c.rejectCommand(), c.stopCommand(), c.retryCommand(), c.rollbackStageCommand(), c.overrideCommand(), c.transitionCommand(),
 		c.deployCommand(), c.deploymentsCommand(), c.diffCommand(), c.rollbackCommand(),

@@ -47,6 +47,7 @@ func (s *Server) api() http.Handler {
 	s.mirrorRoutes(group)
 	s.clusterRoutes(group)
 	s.accessKeyRoutes(group)
+	s.notificationRoutes(group)
 	sse.Register(group, huma.Operation{OperationID: "watch-execution", Method: http.MethodGet, Path: "/executions/{id}/watch"},
 		map[string]any{"execution": client.Execution{}}, s.watchExecution)
 	return mux

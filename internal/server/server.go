@@ -18,6 +18,7 @@ import (
 
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/engine"
+	"github.com/towline/towline/internal/notify"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
 )
@@ -50,9 +51,11 @@ type Config struct {
 	// and checks them itself. Both may be nil.
 	AccessKeys AccessKeys
 	AWS        http.Handler
-	Tokens     config.Tokens
-	Version    string
-	Logger     *slog.Logger
+	// Notifications tell others of what happens.
+	Notifications *notify.Notifier
+	Tokens        config.Tokens
+	Version       string
+	Logger        *slog.Logger
 }
 
 // Server is the HTTP side of one Towline.
