@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -160,6 +161,21 @@ func (r *Repositories) requireMirror(name string) error {
 	}
 	if _, ok := r.MirrorOf(name); !ok {
 		return &Error{Kind: ErrInvalid, Message: fmt.Sprintf("repository %q is no mirror", name), Hint: "push to it"}
+	}
+	return nil
+}
+
+// ReleaseMirror makes an ordinary repository of a mirror, with all that was
+// fetched, to be pushed to from now on. Of one that is none it is left as it
+// is.
+func (r *Repositories) ReleaseMirror(_ context.Context, name string) error {
+	if err := r.require(name); err != nil {
+		return err
+	}
+	release := r.mirroring.hold(name)
+	defer release()
+	if err := os.Remove(filepath.Join(r.Path(name), markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("release mirror %s: %w", name, err)
 	}
 	return nil
 }

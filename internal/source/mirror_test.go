@@ -118,6 +118,22 @@ func TestAMirrorIsARepositoryLikeOthers(t *testing.T) {
 			t.Error("a push was told")
 		}
 	})
+	t.Run("until it is released", func(t *testing.T) {
+		f, n := farAway(t), near(t, nil)
+		c := work(t, f.create(t, "web"))
+		c.git("push", "origin", "main")
+		must[Push](t)(n.AddMirror(ctx, f.mirror("web")))
+		for range 2 {
+			if err := n.ReleaseMirror(ctx, "web"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.commit("README", "salut\n", "Greet in French")
+		c.git("push", n.url+Prefix+"web.git", "main")
+		_, err := n.UpdateMirror(ctx, f.mirror("web"))
+		wantKind(t, err, ErrInvalid)
+		wantKind(t, n.ReleaseMirror(ctx, "shop"), ErrNoRepository)
+	})
 	t.Run("the same one may be added again", func(t *testing.T) {
 		if push, err := n.AddMirror(ctx, f.mirror("web")); err != nil || len(push.Updates) != 0 {
 			t.Errorf("%+v, %v", push, err)
