@@ -207,9 +207,9 @@ func (c *compiler) fetch(a action, at string, out *pipeline.Action) {
 	c.namedOutput(a, out)
 }
 
-// remoteURL is a URL of git's: https, ssh or the short form of ssh. What it may
+// remoteURL is a URL of git's: https, http, git, ssh or the short form of ssh. What it may
 // be in full is for who fetches it to say.
-var remoteURL = regexp.MustCompile(`^(https?://[^/@]+/.+|ssh://[^/:]+(:[0-9]+)?/.+|[^/@:]+@[^/:]+:.+)$`)
+var remoteURL = regexp.MustCompile(`^((?:https?|git)://[^/@]+/.+|ssh://[^/:]+(:[0-9]+)?/.+|[^/@:]+@[^/:]+:.+)$`)
 
 func (c *compiler) remote(at, url string) {
 	if !remoteURL.MatchString(url) {

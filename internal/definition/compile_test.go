@@ -303,3 +303,27 @@ func TestTheWholeFileIsUnderstood(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// TestTheDocumentedFilesAreRight reads the files in docs/pipelines/definition.md,
+// of which some begin in the middle.
+func TestTheDocumentedFilesAreRight(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/pipelines/definition.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(page), "```yaml\n")[1:]
+	if len(blocks) < 3 {
+		t.Errorf("there are %d files", len(blocks))
+	}
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```")
+		if strings.HasPrefix(text, "stages:") {
+			text = "pipeline: web\n" + text + "  - {name: Test, actions: [{name: unit, build: {}}]}\n"
+		}
+		p := parse(t, text)
+		if _, err := definition.Format(p); err != nil {
+			t.Errorf("%s\n%v", text, err)
+		}
+	}
+}

@@ -268,8 +268,9 @@ func (m *maker) inputs() []string {
 func (m *maker) common() pipeline.Action {
 	a := pipeline.Action{Name: m.name(), Foreign: m.foreign(), Timeout: rapid.SampledFrom([]int{0, 1, 59, 60, 86400}).Draw(m.T, "timeout")}
 	if rapid.Bool().Draw(m.T, "named") {
+		// No action has such a name, which would be its namespace too.
 		m.made++
-		a.Namespace = fmt.Sprintf("%s%d", rapid.StringMatching(`N[A-Za-z@_-]{0,5}`).Draw(m.T, "namespace"), m.made)
+		a.Namespace = fmt.Sprintf("%s%d", rapid.StringMatching(`_[A-Za-z@_-]{0,5}`).Draw(m.T, "namespace"), m.made)
 	}
 	return a
 }
