@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,19 +47,27 @@ func TestWatchLooksNowAndThen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &found{start: time.Now()}
-		version := "1"
-		object := Watched{Key: "s3", Interval: time.Minute, Newest: func(context.Context) (string, error) { return version, nil }}
-		sources := []Watched{object}
-		watches(t, WatchConfig{Found: f.tell, Sources: func(context.Context) ([]Watched, error) { return sources, nil }}, func() {
-			time.Sleep(100 * time.Second)
-			version = "2"
+		var version atomic.Int32
+		var listed atomic.Bool
+		listed.Store(true)
+		object := Watched{Key: "s3", Interval: time.Minute, Newest: func(context.Context) (string, error) { return fmt.Sprint(version.Load()), nil }}
+		sources := func(context.Context) ([]Watched, error) {
+			if listed.Load() {
+				return []Watched{object}, nil
+			}
+			return nil, nil
+		}
+		watches(t, WatchConfig{Found: f.tell, Sources: sources}, func() {
+			// Half a second off, so that nothing changes in the moment of a look.
+			time.Sleep(100*time.Second + time.Second/2)
+			version.Store(1)
 			time.Sleep(time.Minute)
-			sources = nil
+			listed.Store(false)
 			time.Sleep(10 * time.Minute)
-			sources = []Watched{object}
+			listed.Store(true)
 			time.Sleep(30 * time.Second)
 		})
-		want := []string{"15s s3 1", "1m15s s3 1", "2m15s s3 2", "12m55s s3 2"}
+		want := []string{"15s s3 0", "1m15s s3 0", "2m15s s3 1", "12m56s s3 1"}
 		if diff := cmp.Diff(want, f.told); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
