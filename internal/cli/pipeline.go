@@ -62,6 +62,7 @@ func (c *command) pipelineCommand() *cobra.Command {
 				return err
 			},
 		},
+		c.convertCommand(),
 	)
 	return cmd
 }

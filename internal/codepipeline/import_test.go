@@ -31,7 +31,7 @@ func TestImportResolvesWhatATemplateKnows(t *testing.T) {
 	raw := func(text string) json.RawMessage { return json.RawMessage(text) }
 	want := pipeline.Pipeline{
 		Name: "web-production",
-		On:   pipeline.On{Push: []pipeline.PushFilter{{Branches: &pipeline.Globs{Includes: []string{"main", "release"}}, Tags: &pipeline.Globs{Excludes: []string{"{{resolve:ssm:/tags}}"}}}}},
+		On:   pipeline.On{Push: []pipeline.PushFilter{{Branches: &pipeline.Globs{Includes: []string{"main", "release"}}, Tags: &pipeline.Globs{Excludes: []string{"v0.*"}}}}},
 		Stages: []pipeline.Stage{
 			{Name: "Source", Actions: []pipeline.Action{{
 				Name: "Git", Type: awsType("Source", "CodeStarSourceConnection"), RunOrder: 1, Outputs: []string{"Src"},
@@ -46,7 +46,7 @@ func TestImportResolvesWhatATemplateKnows(t *testing.T) {
 			}},
 			{Name: "Deploy", Actions: []pipeline.Action{{
 				Name: "Deploy", Type: awsType("Deploy", "EKS"), RunOrder: 1, Inputs: []string{"Src"},
-				Configuration: raw(`{"ClusterName":"large","Namespace":"there","Never":"y","Subnets":"${ImportValue network-subnets}","Values":"JHtBV1M6OkFjY291bnRJZH0="}`),
+				Configuration: raw(`{"ClusterName":"large","Namespace":"there","Never":"y","Subnets":"${ImportValue network-subnets}","Token":"{{resolve:ssm:/token}}","Values":"JHtBV1M6OkFjY291bnRJZH0="}`),
 			}}},
 		},
 		Foreign: pipeline.Foreign{
@@ -70,7 +70,7 @@ func TestImportResolvesWhatATemplateKnows(t *testing.T) {
 		"line 72: " + at + "Stages[2].Actions[0].Configuration.Namespace: !If [Here, here, there]: condition Here depends on what is not known; it was taken for false",
 		"line 73: " + at + "Stages[2].Actions[0].Configuration.Subnets: !ImportValue network-subnets: another stack exports it; ${ImportValue network-subnets} stands in its place",
 		"line 74: " + at + "Stages[2].Actions[0].Configuration.Values: !Ref AWS::AccountId: it depends on the account; give --parameter AWS::AccountId=VALUE; ${AWS::AccountId} stands in its place",
-		"line 81: " + at + "Triggers[0].GitConfiguration.Push[0].Tags.Excludes[0]: {{resolve:ssm:/tags}}: AWS puts the value in when it creates the stack",
+		"line 76: " + at + "Stages[2].Actions[0].Configuration.Token: {{resolve:ssm:/token}}: AWS puts the value in when it creates the stack",
 	}
 	for i := range unresolved {
 		if i < len(wantUnresolved) && strings.HasPrefix(unresolved[i], wantUnresolved[i]) {
