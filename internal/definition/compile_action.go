@@ -233,15 +233,15 @@ func (c *compiler) typed(at string, category pipeline.Category, g genericRule) (
 	if g.Provider == "" {
 		c.problem(at, "add a provider, such as CodeBuild", "it has no provider")
 	}
-	t := pipeline.ActionType{Category: category, Owner: g.Owner, Provider: g.Provider, Version: g.Version}
-	if t.Owner == "" {
-		t.Owner = ownerAWS
+	t := pipeline.ActionType{Category: category, Owner: ownerAWS, Provider: g.Provider, Version: "1"}
+	if g.Owner != nil {
+		t.Owner = *g.Owner
 	}
-	if t.Version == "" {
-		t.Version = "1"
+	if g.Version != nil {
+		t.Version = *g.Version
 	}
 	owners := []meaning[string]{{ownerAWS, ownerAWS}, {"ThirdParty", "ThirdParty"}, {"Custom", "Custom"}, {ownerTowline, ownerTowline}}
-	pick(c, at+".owner", g.Owner, owners)
+	pick(c, at+".owner", t.Owner, owners)
 	if len(g.Configuration) == 0 {
 		return t, nil
 	}

@@ -97,9 +97,9 @@ type invokeRule struct {
 }
 
 type genericRule struct {
-	Owner         string          `json:"owner,omitempty" doc:"default AWS"`
+	Owner         *string         `json:"owner,omitempty" doc:"default AWS"`
 	Provider      string          `json:"provider" jsonschema:"required" doc:"such as CloudWatchAlarm"`
-	Version       string          `json:"version,omitempty" doc:"default 1, in quotes"`
+	Version       *string         `json:"version,omitempty" doc:"default 1, in quotes"`
 	Configuration json.RawMessage `json:"configuration,omitempty" jsonschema:"type=object" doc:"as CodePipeline's reference of the rule says"`
 }
 
@@ -142,8 +142,8 @@ type approve struct {
 
 type genericAction struct {
 	Category      string          `json:"category" jsonschema:"required,enum=Source,enum=Build,enum=Test,enum=Deploy,enum=Invoke,enum=Approval,enum=Compute" doc:"what kind of work it is"`
-	Owner         string          `json:"owner,omitempty" doc:"AWS (default), ThirdParty, Custom for your own workers, or Towline"`
+	Owner         *string         `json:"owner,omitempty" doc:"AWS (default), ThirdParty, Custom for your own workers, or Towline"`
 	Provider      string          `json:"provider" jsonschema:"required" doc:"such as CodeBuild"`
-	Version       string          `json:"version,omitempty" doc:"default 1, in quotes"`
+	Version       *string         `json:"version,omitempty" doc:"default 1, in quotes"`
 	Configuration json.RawMessage `json:"configuration,omitempty" jsonschema:"type=object" doc:"as CodePipeline's reference of the action says"`
 }

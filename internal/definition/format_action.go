@@ -49,12 +49,12 @@ func generically(common action, a pipeline.Action) action {
 }
 
 func typeOf(t pipeline.ActionType, configuration json.RawMessage) genericRule {
-	g := genericRule{t.Owner, t.Provider, t.Version, configuration}
-	if g.Owner == ownerAWS {
-		g.Owner = ""
+	g := genericRule{Provider: t.Provider, Configuration: configuration}
+	if t.Owner != ownerAWS {
+		g.Owner = &t.Owner
 	}
-	if g.Version == "1" {
-		g.Version = ""
+	if t.Version != "1" {
+		g.Version = &t.Version
 	}
 	return g
 }

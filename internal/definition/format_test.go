@@ -369,6 +369,10 @@ func (m *maker) rule() pipeline.Rule {
 	default:
 		r.Name, r.Type, r.Configuration = "rule", aws("Rule", "CloudWatchAlarm"), m.json(m.mapping(1))
 	}
+	if rapid.IntRange(0, 5).Draw(m.T, "bare") == 0 {
+		// CodePipeline wants neither from rules.
+		r.Type.Owner, r.Type.Version = "", ""
+	}
 	return r
 }
 
