@@ -133,9 +133,20 @@ func (k *accessKeys) Used(ctx context.Context, id string) error {
 	return k.store.UseAccessKey(ctx, id, hour)
 }
 
-// rekey seals every access key with the newest key, all or none.
+// rekey seals every access key and every webhook of AWS's clients with the
+// newest key, all or none of each.
 func (k *accessKeys) rekey(ctx context.Context) error {
-	_, err := k.store.ResealAccessKeys(ctx, func(id string, sealed []byte) ([]byte, error) {
+	err := k.store.ResealAWSWebhooks(ctx, func(name string, sealed []byte) ([]byte, error) {
+		text, err := k.keys.Unseal(awsWebhookLabel(name), sealed)
+		if err != nil {
+			return nil, err
+		}
+		return k.keys.Seal(awsWebhookLabel(name), text)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = k.store.ResealAccessKeys(ctx, func(id string, sealed []byte) ([]byte, error) {
 		text, err := k.keys.Unseal(accessKeyLabel(id), sealed)
 		if err != nil {
 			return nil, err

@@ -60,6 +60,11 @@ func TestAccessKeys(t *testing.T) {
 			}
 		}
 	})
+	webhooks := awsWebhooks{store: c.store, keys: c.keys}
+	hook := awsapi.Webhook{Name: "push", Path: "p", Pipeline: "web", Authentication: "GITHUB_HMAC", Secret: "the-hidden-secret"}
+	if _, err := webhooks.Put(ctx, hook); err != nil {
+		t.Fatal(err)
+	}
 	t.Run("nothing of its secret is in the database's files", func(t *testing.T) {
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
 		if err != nil || len(files) < 2 {
@@ -67,7 +72,7 @@ func TestAccessKeys(t *testing.T) {
 		}
 		for _, file := range files {
 			text, err := os.ReadFile(file)
-			if err != nil || strings.Contains(string(text), made.Secret) {
+			if err != nil || strings.Contains(string(text), made.Secret) || strings.Contains(string(text), hook.Secret) {
 				t.Errorf("%s holds the secret, or %v", file, err)
 			}
 		}
@@ -95,6 +100,10 @@ func TestAccessKeys(t *testing.T) {
 		again := &accessKeys{store: c.store, keys: ring, now: time.Now, open: map[string]openKey{}}
 		if got, err := again.Key(ctx, made.ID); err != nil || got.Secret != made.Secret {
 			t.Errorf("the key is not what it was: %v", err)
+		}
+		got, err := awsWebhooks{store: c.store, keys: ring}.ByPath(ctx, "p")
+		if diff := cmp.Diff(hook, got); err != nil || diff != "" {
+			t.Errorf("%v, webhook (-want +got):\n%s", err, diff)
 		}
 	})
 	t.Run("a revoked one is not found", func(t *testing.T) {

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/towline/towline/internal/awsapi"
@@ -23,6 +25,10 @@ func (a *App) awsHandler() (*awsapi.Handler, error) {
 		Keys: a.accessKeys, Definitions: awsDefinitions{store: a.store, now: time.Now}, Tags: a.store,
 		Records: a.store, Starts: awsStarts{a}, Decisions: a.engine,
 		Jobs: a.store, Workers: a.engine, CustomTypes: a.store, Types: a.types,
+		Webhooks: awsWebhooks{store: a.store, keys: a.accessKeys.keys}, Deliveries: a.store,
+		WebhookURL: func(path string) string {
+			return strings.TrimSuffix(cmp.Or(a.options.Server.URL, a.URL()), "/") + "/hooks/aws/" + path
+		},
 		Account: awsAccount, PageKey: key, Now: time.Now, Logger: a.options.Logger,
 	})
 }

@@ -47,6 +47,10 @@ type Config struct {
 	Jobs        Jobs
 	Workers     Workers
 	CustomTypes CustomTypes
+	Webhooks    Webhooks
+	Deliveries  Deliveries
+	// WebhookURL is where others reach the webhook of a path.
+	WebhookURL func(path string) string
 	// Types tells the types of actions and rules that Towline carries out
 	// itself.
 	Types func() []pipeline.ActionType

@@ -15,7 +15,7 @@ func (h *Handler) operations() map[string]operation {
 	const (
 		thirdParty = "it has no third-party action types; job workers use custom ones."
 		executors  = "its custom action types are worked on by job workers, and have no executor; ListActionTypes shows them."
-		webhooks   = "it knows webhooks of GitHub, GitLab, Gitea, Forgejo and Bitbucket without registration."
+		webhooks   = "it does not sign in to GitHub: give the URL that PutWebhook answers to the repository's webhook there."
 	)
 	return map[string]operation{
 		// Definitions.
@@ -69,9 +69,9 @@ func (h *Handler) operations() map[string]operation {
 		"PutThirdPartyJobFailureResult": lacks(runs, thirdParty),
 
 		// Webhooks.
-		"ListWebhooks":                    lacks(reads, webhooks),
-		"PutWebhook":                      lacks(changes, webhooks),
-		"DeleteWebhook":                   lacks(changes, webhooks),
+		"ListWebhooks":                    does(reads, h.listWebhooks),
+		"PutWebhook":                      does(changes, h.putWebhook),
+		"DeleteWebhook":                   does(changes, h.deleteWebhook),
 		"RegisterWebhookWithThirdParty":   lacks(changes, webhooks),
 		"DeregisterWebhookWithThirdParty": lacks(changes, webhooks),
 	}

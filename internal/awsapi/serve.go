@@ -56,8 +56,13 @@ func (c call) who() string {
 // user is the name of who asks.
 func (c call) user() string { return fmt.Sprintf("arn:aws:iam::%s:user/%s", c.account, c.key.ID) }
 
-// ServeHTTP answers one request.
+// ServeHTTP answers one request of the API, or with a path value "path" one
+// message to a webhook: mux.Handle("POST /hooks/aws/{path}", handler).
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.PathValue("path") != "" {
+		h.serveWebhook(w, r)
+		return
+	}
 	id := requestID()
 	header := w.Header()
 	header.Set("X-Amzn-Requestid", id)

@@ -83,9 +83,9 @@ func TestAccessKeysOverTheAPI(t *testing.T) {
 			}
 		}
 	})
-	t.Run("AWS's clients are answered at the root of the port alone", func(t *testing.T) {
+	t.Run("AWS's clients are answered at the root of the port, their webhooks below it", func(t *testing.T) {
 		t.Parallel()
-		for path, want := range map[string]int{"/": http.StatusTeapot, "/x": http.StatusNotFound} {
+		for path, want := range map[string]int{"/": http.StatusTeapot, "/hooks/aws/x": http.StatusTeapot, "/x": http.StatusNotFound} {
 			if got := status(t, "POST", b.url+path, ""); got != want {
 				t.Errorf("POST %s = %d, want %d", path, got, want)
 			}

@@ -48,7 +48,8 @@ type Config struct {
 	// their signatures itself.
 	Hooks http.Handler
 	// AccessKeys are the keys of AWS's clients, and AWS answers these clients
-	// and checks them itself. Both may be nil.
+	// and the webhooks that they set up, and checks both itself. Both may be
+	// nil.
 	AccessKeys AccessKeys
 	AWS        http.Handler
 	// Notifications tell others of what happens.
@@ -148,6 +149,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/v2/", s.Registry)
 	if s.AWS != nil {
 		mux.Handle("POST /{$}", s.AWS)
+		mux.Handle("POST /hooks/aws/{path}", s.AWS)
 	}
 	mux.Handle("POST /hooks/{name}", s.Hooks)
 	mux.Handle("/api/", s.authenticated(hurried(s.api())))

@@ -53,7 +53,16 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_at ON jobs (at);
 
+-- Webhooks that AWS's clients have set up.
+CREATE TABLE aws_webhooks (
+    name      TEXT PRIMARY KEY,
+    path      TEXT NOT NULL UNIQUE, -- the part of its URL that nobody can guess
+    sealed    BLOB NOT NULL,        -- its definition, encrypted: the secret is in it
+    triggered TEXT NOT NULL DEFAULT '' -- RFC 3339, UTC: when it last started something
+);
+
 -- +goose Down
+DROP TABLE aws_webhooks;
 DROP TABLE jobs;
 DROP TABLE action_types;
 DROP TABLE resource_tags;
