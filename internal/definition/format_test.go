@@ -461,33 +461,50 @@ aws:
 	}
 }
 
-// TestAPipelineOfCodePipelineIsWrittenWhole brings definitions in AWS's form
-// over to a towline.yaml and back.
-func TestAPipelineOfCodePipelineIsWrittenWhole(t *testing.T) {
+// TestPipelinesOfAWSAreWrittenWhole brings definitions in AWS's forms over to a
+// towline.yaml and back.
+func TestPipelinesOfAWSAreWrittenWhole(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../codepipeline/testdata/pipeline.json")
+	for name, read := range map[string]func(text []byte) (pipeline.Pipeline, error){
+		"testdata/pipeline.json": func(text []byte) (pipeline.Pipeline, error) {
+			document, err := codepipeline.Parse(text)
+			return document.Pipeline, err
+		},
+		"testdata/import.yaml": imported, "stack/testdata/aws.yaml": imported, "stack/testdata/towline.yaml": imported,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile("../codepipeline/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := read(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			written, err := definition.Format(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := parse(t, string(written))
+			got.Version = p.Version
+			if diff := cmp.Diff(declared(t, p), declared(t, got)); diff != "" {
+				t.Errorf("%s\n(-want +got)\n%s", written, diff)
+			}
+		})
+	}
+}
+
+func imported(text []byte) (pipeline.Pipeline, error) {
+	found, err := codepipeline.Import(text, codepipeline.ImportOptions{})
+	return found.Pipeline, err
+}
+
+func declared(t *testing.T, p pipeline.Pipeline) string {
+	t.Helper()
+	text, err := codepipeline.Declaration(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := codepipeline.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	written, err := definition.Format(document.Pipeline)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := parse(t, string(written))
-	got.Version = document.Pipeline.Version
-	back, err := codepipeline.Declaration(got)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := codepipeline.Declaration(document.Pipeline)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(back)); diff != "" {
-		t.Errorf("%s\n(-want +got)\n%s", written, diff)
-	}
+	return string(text)
 }
