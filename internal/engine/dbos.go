@@ -75,8 +75,19 @@ func (d *durableDBOS) shutdown(timeout time.Duration) error {
 }
 
 // submit starts the workflow of an attempt, now or as soon as that is possible.
+// Of an attempt that has just been made there is none yet; should there be one
+// after all, DBOS starts none beside it.
 func (d *durableDBOS) submit(at attempt) {
-	err := d.trySubmit(at)
+	_, err := dbos.RunWorkflow(d.root, d.workflow, at, dbos.WithWorkflowID(at.id()))
+	d.submitted(at, err)
+}
+
+// resubmit is submit for an attempt that may have a workflow: one that runs, or
+// has broken off.
+func (d *durableDBOS) resubmit(at attempt) { d.submitted(at, d.tryResubmit(at)) }
+
+// submitted sees to it that an attempt which could not be submitted is.
+func (d *durableDBOS) submitted(at attempt, err error) {
 	if err == nil || d.root.Err() != nil {
 		return // when the server stops, its next start submits what is missing
 	}
@@ -84,10 +95,10 @@ func (d *durableDBOS) submit(at attempt) {
 	d.rest(at)
 }
 
-// trySubmit starts the workflow of an attempt. A workflow that has broken off
+// tryResubmit starts the workflow of an attempt. A workflow that has broken off
 // is not the end of the attempt: the next free ID takes it up where the state
 // machine stands.
-func (d *durableDBOS) trySubmit(at attempt) error {
+func (d *durableDBOS) tryResubmit(at attempt) error {
 	d.submitting.Lock()
 	defer d.submitting.Unlock()
 	for again := 0; ; again++ {
@@ -152,7 +163,7 @@ func (d *durableDBOS) rest(at attempt) {
 	if d.stopped {
 		return
 	}
-	d.resting[at.id()] = time.AfterFunc(retryAfter, func() { d.submit(at) })
+	d.resting[at.id()] = time.AfterFunc(retryAfter, func() { d.resubmit(at) })
 }
 
 // runDBOS is the run of one workflow.

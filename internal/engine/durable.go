@@ -36,10 +36,12 @@ func (a attempt) id() string {
 type executor interface {
 	// launch starts the executor and resumes the attempts that a crash cut off.
 	launch() error
-	// submit walks an attempt, in the background and as soon as that is
-	// possible, be it after the next launch. Submitting an attempt again walks
-	// nothing twice.
+	// submit walks an attempt that has just been made, in the background and as
+	// soon as that is possible, be it after the next launch.
 	submit(a attempt)
+	// resubmit is submit for an attempt that may have been submitted before. It
+	// walks nothing twice.
+	resubmit(a attempt)
 	// shutdown interrupts the running attempts and waits for them and their
 	// actions.
 	shutdown(timeout time.Duration) error
