@@ -23,6 +23,11 @@ func (a *App) actions() map[kind]engine.Action {
 		{pipeline.CategorySource, "CodeCommit"}:               source.Action{Repositories: a.repositories, Artifacts: a.artifacts},
 		{pipeline.CategorySource, "CodeStarSourceConnection"}: source.Action{Repositories: a.repositories, Artifacts: a.artifacts},
 
+		// So does an object of S3, or what there is to know of an image.
+		{pipeline.CategorySource, "S3"}:    a.objects,
+		{pipeline.CategorySource, "Image"}: a.images(),
+		{pipeline.CategorySource, "ECR"}:   a.images(),
+
 		// The files are tested, against a real database if they ask for one,
 		// and packaged: an artifact again.
 		{pipeline.CategoryBuild, "Buildspec"}: &build.Action{Backend: a.host, Artifacts: a.artifacts},

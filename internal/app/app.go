@@ -71,6 +71,7 @@ type App struct {
 	accessKeys   *accessKeys
 	notifier     *notify.Notifier
 	mirrors      *mirrors
+	objects      source.ObjectAction
 	host         *build.Host
 	engine       *engine.Engine
 	server       *server.Server
@@ -115,6 +116,9 @@ func (a *App) open(ctx context.Context) error {
 	a.accessKeys = &accessKeys{store: a.store, keys: keys, now: time.Now, open: map[string]openKey{}}
 	a.notifier = a.newNotifier(keys)
 	if a.artifacts, err = artifact.Open(ctx, filepath.Join(data, "artifacts")); err != nil {
+		return err
+	}
+	if a.objects, err = openObjects(ctx, a.artifacts); err != nil {
 		return err
 	}
 	a.repositories, err = source.New(ctx, source.Config{
@@ -200,6 +204,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.background.Go(func() { a.mirrors.poller.Poll(ctx) })
 	a.background.Go(func() { a.keepSchedules(ctx) })
 	a.background.Go(func() { a.keepStatuses(ctx) })
+	a.background.Go(func() { a.watchSources(ctx) })
 	return nil
 }
 

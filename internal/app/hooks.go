@@ -81,7 +81,14 @@ func (a *App) runPullRequest(ctx context.Context, d store.Definition, request *f
 		if err != nil && !errors.Is(err, source.ErrNoRevision) {
 			return err
 		}
-		changes, err := a.repositories.Changes(ctx, d.Repository, target.Commit, commit)
+		// What the target has gone on to meanwhile is not the request's change.
+		base := ""
+		if target.Commit != "" {
+			if base, err = a.repositories.MergeBase(ctx, d.Repository, target.Commit, commit); err != nil {
+				return err
+			}
+		}
+		changes, err := a.repositories.Changes(ctx, d.Repository, base, commit)
 		if err != nil {
 			return err
 		}

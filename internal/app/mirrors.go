@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,12 +102,20 @@ func (m *mirrors) Add(ctx context.Context, req client.MirrorRequest) (client.New
 			return client.NewMirror{}, &source.Error{Kind: source.ErrInvalid, Message: fmt.Sprintf("%q is no interval", req.Interval), Hint: fmt.Sprintf("write it like 5m, at least %s", source.MinInterval)}
 		}
 	}
-	if _, err := m.store.Mirror(ctx, req.Name); err == nil && !req.Replace {
+	_, old, err := m.open(ctx, req.Name)
+	switch there := err == nil; {
+	case there && !req.Replace:
 		return client.NewMirror{}, fmt.Errorf("mirror %s: %w: replace it, or choose another name", req.Name, store.ErrExists)
+	case !there && !errors.Is(err, store.ErrNotFound):
+		return client.NewMirror{}, err
 	}
 	secrets := mirrorSecrets{
 		Username: req.Username, Password: req.Password, PrivateKey: req.PrivateKey, KnownHosts: req.KnownHosts,
-		Hooks: []string{rand.Text()}, StatusToken: req.StatusToken, StatusAPI: req.StatusAPI,
+		Hooks: []string{hookSecret()}, StatusToken: req.StatusToken, StatusAPI: req.StatusAPI,
+	}
+	if len(old.Hooks) > 0 {
+		// The forge goes on with the old one until somebody has entered the new.
+		secrets.Hooks = append(secrets.Hooks, old.Hooks[0])
 	}
 	stored := store.Mirror{Name: req.Name, URL: req.URL, Forge: string(kind), Interval: interval, Created: m.now()}
 	if secrets.StatusToken != "" {
@@ -114,7 +123,11 @@ func (m *mirrors) Add(ctx context.Context, req client.MirrorRequest) (client.New
 			return client.NewMirror{}, &source.Error{Kind: source.ErrInvalid, Message: err.Error()}
 		}
 	}
-	if _, err := m.repositories.AddMirror(ctx, source.Mirror{Name: req.Name, URL: req.URL, Credentials: secrets.credentials()}); err != nil {
+	fill := m.repositories.AddMirror
+	if _, there := m.repositories.MirrorOf(req.Name); there {
+		fill = m.repositories.UpdateMirror // of another address perhaps
+	}
+	if _, err := fill(ctx, source.Mirror{Name: req.Name, URL: req.URL, Credentials: secrets.credentials()}); err != nil {
 		return client.NewMirror{}, err
 	}
 	text, err := json.Marshal(secrets)
@@ -131,9 +144,21 @@ func (m *mirrors) Add(ctx context.Context, req client.MirrorRequest) (client.New
 	return client.NewMirror{Mirror: showMirror(stored), Secret: secrets.Hooks[0]}, nil
 }
 
-// Remove forgets where a mirror comes from. What was fetched stays.
+// hookSecret is a secret in the form of Standard Webhooks, which GitLab's signed
+// form wants; to the other forges it is a text like any other.
+func hookSecret() string {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret)
+	return "whsec_" + base64.StdEncoding.EncodeToString(secret)
+}
+
+// Remove forgets where a mirror comes from. What was fetched stays, and can be
+// pushed to from then on.
 func (m *mirrors) Remove(ctx context.Context, name string) error {
-	return m.store.RemoveMirror(ctx, name)
+	if err := m.store.RemoveMirror(ctx, name); err != nil {
+		return err
+	}
+	return m.repositories.ReleaseMirror(ctx, name)
 }
 
 // reseal encrypts the secrets of all mirrors with the newest key.

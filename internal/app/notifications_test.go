@@ -42,7 +42,9 @@ func TestAServerTellsOfAnExecutionFromItsStartToItsEnd(t *testing.T) {
 	}}}}
 	execution, err := a.engine.StartExecution(ctx, engine.StartRequest{
 		Pipeline: "shop", Trigger: pipeline.Trigger{Type: pipeline.TriggerManual},
-		Also: func(ctx context.Context, q store.Querier) error { return store.PutPipeline(ctx, q, p, "web", time.Now()) },
+		Also: func(ctx context.Context, q store.Querier) error {
+			return store.PutPipeline(ctx, q, p, "web", time.Now())
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -61,7 +61,11 @@ func (a *App) tellStatusesOf(ctx context.Context, name string) error {
 		return err
 	}
 	for _, e := range untold {
-		if err := reporter.Report(ctx, statusOf(e, a.PublicURL())); err != nil {
+		err := reporter.Report(ctx, statusOf(e, a.PublicURL()))
+		if refusal, ok := errors.AsType[*forge.ReportError](err); ok && !refusal.Later {
+			// Asking again for what the forge will not have would only annoy it.
+			a.options.Logger.Warn("the forge refuses a status", "execution", e.ID, "error", err)
+		} else if err != nil {
 			return err
 		}
 		if err := a.store.SetTold(ctx, e.ID, e.Status); err != nil {

@@ -104,7 +104,10 @@ func gitSource(action pipeline.Action) (repository, branch string, detect bool) 
 	branch = cmp.Or(c.BranchName, source.DefaultBranch)
 	switch action.Type.Provider {
 	case "Git":
-		repository = c.Repository
+		if repository = c.Repository; c.URL != "" {
+			repository = source.MirrorName(c.URL)
+		}
+		branch = cmp.Or(c.Branch, branch)
 	case "CodeCommit":
 		repository = c.RepositoryName
 	case "CodeStarSourceConnection":

@@ -121,7 +121,7 @@ func (e *Engine) job(execution pipeline.Execution, command pipeline.RunAction) (
 }
 
 func (e *Engine) jobOf(execution pipeline.Execution, command pipeline.RunAction, action pipeline.Action) (pipeline.Job, error) {
-	config, err := pipeline.Resolve(action.Configuration, execution.Variables())
+	config, err := execution.Configuration(action)
 	if err != nil {
 		return pipeline.Job{}, fmt.Errorf("configuration of action %s: %w", action.Name, err)
 	}

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -96,9 +98,43 @@ type Inherited struct {
 // Override is a revision that one source action is to take.
 type Override struct {
 	Action string `json:"action"`
-	// Type is COMMIT_ID, IMAGE_DIGEST, S3_OBJECT_VERSION_ID or S3_OBJECT_KEY.
-	Type  string `json:"type"`
-	Value string `json:"value"`
+	Type   string `json:"type"` // one of the Override constants
+	Value  string `json:"value"`
+}
+
+// The types of overrides, in CodePipeline's words.
+const (
+	OverrideCommit        = "COMMIT_ID"
+	OverrideImage         = "IMAGE_DIGEST"
+	OverrideObjectVersion = "S3_OBJECT_VERSION_ID"
+	OverrideObjectKey     = "S3_OBJECT_KEY"
+)
+
+// overrideKeys are the members of a source action's configuration by which it
+// takes what an override names. A commit is the execution's own.
+var overrideKeys = map[string]string{OverrideImage: "ImageDigest", OverrideObjectVersion: "S3ObjectVersionId", OverrideObjectKey: "S3ObjectKey"}
+
+// Configuration is that of an action, with what the execution's overrides say
+// and with its variables resolved.
+func (e Execution) Configuration(action Action) (json.RawMessage, error) {
+	config, err := Resolve(action.Configuration, e.Variables())
+	if err != nil || len(e.Overrides) == 0 {
+		return config, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(config, &members); err != nil {
+		return config, fmt.Errorf("read configuration: %w", err)
+	}
+	for _, o := range e.Overrides {
+		key, ok := overrideKeys[o.Type]
+		if o.Action != action.Name || !ok {
+			continue
+		}
+		if members[key], err = json.Marshal(o.Value); err != nil {
+			return config, err
+		}
+	}
+	return json.Marshal(members)
 }
 
 // Trigger says why an execution was started.
