@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // running is a bench over a real engine and a real database, whose actions end
 // as the test says.

@@ -116,7 +116,7 @@ func (n *Notifier) outcome(notice store.Notice, sent error) store.NoticeOutcome 
 	}
 	wait := pauseBefore(notice.Attempts + 1)
 	if refused {
-		wait = max(wait, min(r.after, longestPause))
+		wait = max(wait, r.after)
 	}
 	o.Next = now.Add(wait)
 	if o.Next.After(last) {

@@ -138,9 +138,17 @@ func eventOf(set pipeline.ChangeSet, i int, from origin, link string) Event {
 
 func precise(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }
 
+// triggerOf is what started an execution, in CodePipeline's words.
 func triggerOf(set pipeline.ChangeSet) *TriggerDetail {
+	kind := set.Trigger.Type
+	switch kind {
+	case pipeline.TriggerPush:
+		kind = "WebhookV2"
+	case pipeline.TriggerManual:
+		kind = "StartPipelineExecution"
+	}
 	return &TriggerDetail{
-		Type: set.Trigger.Type, Detail: set.Trigger.Detail,
+		Type: kind, Detail: set.Trigger.Detail,
 		Commit: set.Revision.Commit, Message: set.Revision.Message, Branch: set.Revision.Branch, Author: set.Revision.Author,
 	}
 }

@@ -39,7 +39,7 @@ func TestEvents(t *testing.T) {
 		"a pipeline starts": {
 			pipeline.Change{Kind: pipeline.ChangeOfPipeline, State: pipeline.ChangeStarted, Started: ran}, "Pipeline",
 			`{"pipeline": "web", "execution-id": "web-12", "start-time": "2026-03-02T07:59:30.005Z", "state": "STARTED", "version": 3, "pipeline-execution-attempt": 2,
-			"execution-trigger": {"trigger-type": "Push", "trigger-detail": "main", "commit-id": "0123456789", "commit-message": "Mend it", "branch-name": "main", "author-display-name": "ann"}}`,
+			"execution-trigger": {"trigger-type": "WebhookV2", "trigger-detail": "main", "commit-id": "0123456789", "commit-message": "Mend it", "branch-name": "main", "author-display-name": "ann"}}`,
 		},
 		"a stage is tried again": {
 			pipeline.Change{Kind: pipeline.ChangeOfStage, State: pipeline.ChangeResumed, Stage: "Test", Attempt: 2}, "Stage",
@@ -165,4 +165,47 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
+}
+
+// FuzzMessages: whatever a commit or a failing command says, a message has no
+// more lines than it is made of, and a chat is given nothing to act on.
+func FuzzMessages(f *testing.F) {
+	f.Add("Mend it", "1 test failed\nhere")
+	f.Add("<!channel> @here", "\x1b[31m\r\n\u2028\u202e")
+	f.Add("\xff", strings.Repeat("x", 5000))
+	f.Fuzz(func(t *testing.T, subject, summary string) {
+		c := pipeline.Change{Kind: pipeline.ChangeOfAction, State: pipeline.ChangeFailed, Stage: subject, Action: subject, Summary: summary, Comment: summary, Link: subject}
+		set := sample(c)
+		set.Revision.Message, set.Revision.Author = subject, subject
+		said := messageOf(set, c, "")
+		for _, line := range append([]string{said.Title}, said.Lines...) {
+			if strings.ContainsAny(line, "\r\n\x1b\u2028\u202e") || len([]rune(line)) > maxLine {
+				t.Errorf("line %q", line)
+			}
+		}
+		if len(said.Lines) > 2*maxLines+4 {
+			t.Errorf("%d lines", len(said.Lines))
+		}
+		body, err := slackBody(said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sent struct{ Text string }
+		if err := json.Unmarshal(body, &sent); err != nil || strings.ContainsAny(sent.Text, "<>") || strings.Count(sent.Text, "\n") != len(said.Lines) || strings.Contains(sent.Text, "@here") {
+			t.Errorf("chat is sent %q, %v", sent.Text, err)
+		}
+	})
+}
+
+// FuzzRetryAfter: no header puts an attempt off for longer than the longest
+// pause, or into the past.
+func FuzzRetryAfter(f *testing.F) {
+	for _, text := range []string{"", "120", "-5", "999999999999999999999", "Mon, 02 Mar 2026 08:05:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if got := retryAfter(text, time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)); got < 0 || got > longestPause {
+			t.Errorf("%q: %s", text, got)
+		}
+	})
 }

@@ -109,13 +109,14 @@ func (n *Notifier) post(ctx context.Context, to string, body []byte, headers map
 	}
 }
 
-// retryAfter reads the header of that name, which gives seconds or a date.
+// retryAfter reads the header of that name, which gives seconds or a date: at
+// most the longest pause.
 func retryAfter(text string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
 		return min(time.Duration(seconds), longestPause/time.Second) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return max(0, at.Sub(now))
+		return min(longestPause, max(0, at.Sub(now)))
 	}
 	return 0
 }

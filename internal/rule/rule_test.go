@@ -99,6 +99,7 @@ func TestDeploymentWindow(t *testing.T) {
 		"is over":                 {"* * * * * ? 1999", "", pipeline.Failed, 0, "never opens again"},
 		"cannot be read":          {"at nine", "", pipeline.Failed, 0, `the window "at nine" cannot be read: it has 2 fields`},
 		"lies in no time zone":    {"* * * * * ?", "Mars", pipeline.Failed, 0, `there is no time zone "Mars"`},
+		"open at any time":        {"* * * * * ?", "", pipeline.Succeeded, 0, "window open"},
 		"in the form of crontabs": {"* 1 * * *", "", pipeline.Succeeded, time.Hour, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,7 +37,7 @@ func (r DeploymentWindow) Run(ctx context.Context, job pipeline.Job) (pipeline.R
 	for {
 		now := r.Now()
 		if table.Holds(now) {
-			return pipeline.Result{Outcome: pipeline.Succeeded, Summary: "window open until " + clock(table.Closes(now))}, nil
+			return opened(table, now), nil
 		}
 		opens, ok := table.Next(now)
 		if !ok {
@@ -52,6 +52,14 @@ func (r DeploymentWindow) Run(ctx context.Context, job pipeline.Job) (pipeline.R
 			return pipeline.Result{}, fmt.Errorf("wait for the window, which opens %s: %w", clock(opens), err)
 		}
 	}
+}
+
+func opened(table timetable.Timetable, now time.Time) pipeline.Result {
+	summary := "window open"
+	if closes, ok := table.Closes(now); ok {
+		summary += " until " + clock(closes)
+	}
+	return pipeline.Result{Outcome: pipeline.Succeeded, Summary: summary}
 }
 
 // wait waits, or returns why ctx ended.

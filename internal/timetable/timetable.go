@@ -159,16 +159,21 @@ func midnight(at time.Time) time.Time {
 	return next
 }
 
-// Closes is when the run of minutes that an instant lies in ends, looking no
-// further than two weeks ahead; it is the instant itself when the timetable
-// does not hold it.
-func (t Timetable) Closes(at time.Time) time.Time {
+// furthest is how far Closes looks ahead.
+const furthest = 14 * 24 * time.Hour
+
+// Closes is when the run of minutes that an instant lies in ends: the instant
+// itself when the timetable does not hold it, and ok == false when the run goes
+// on for two weeks or more.
+func (t Timetable) Closes(at time.Time) (end time.Time, ok bool) {
 	if !t.Holds(at) {
-		return at
+		return at, true
 	}
-	end := at.In(t.location).Truncate(time.Minute)
-	for limit := end.AddDate(0, 0, 14); t.Holds(end) && end.Before(limit); {
-		end = end.Add(time.Minute)
+	end = at.In(t.location).Truncate(time.Minute)
+	for t.Holds(end) {
+		if end = end.Add(time.Minute); end.Sub(at) > furthest {
+			return end, false
+		}
 	}
-	return end
+	return end, true
 }

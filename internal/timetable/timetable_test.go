@@ -101,10 +101,11 @@ func TestClosesIsWhereTheMinutesEnd(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 10, 15, 30, 0, time.UTC)
 	for expression, want := range map[string]string{
-		"* 9-17 * * *": "2026-11-23 18:00", "15 10 * * *": "2026-11-23 10:16", "* 11 * * *": "2026-11-23 10:15", "* * * * *": "2026-12-07 10:15",
+		"* 9-17 * * *": "2026-11-23 18:00", "15 10 * * *": "2026-11-23 10:16", "* 11 * * *": "2026-11-23 10:15", "* * * * *": "", "* * * 11 *": "2026-12-01 00:00",
 	} {
-		if got := parse(t, expression, "").Closes(at).Format(minute); got != want {
-			t.Errorf("%s: got %s, want %s", expression, got, want)
+		got, ok := parse(t, expression, "").Closes(at)
+		if ok != (want != "") || ok && got.Format(minute) != want {
+			t.Errorf("%s: got %s, %v; want %s", expression, got, ok, want)
 		}
 	}
 }
