@@ -172,7 +172,7 @@ func (a *App) openServer() error {
 		return err
 	}
 	a.server, err = server.New(server.Config{
-		Listen: listen, URL: a.options.Server.URL, Engine: a.engine, Store: a.store, Repositories: a.repositories, Registry: a.registry,
+		Listen: listen, URL: a.options.Server.URL, Engine: a.engine, Run: a.run, Store: a.store, Repositories: a.repositories, Registry: a.registry,
 		Clusters: allSealed{sealed{a.clusters, a.accessKeys, a.mirrors}, a.notifier}, Notifications: a.notifier, AccessKeys: a.accessKeys, AWS: aws, Mirrors: a.mirrors, Hooks: a.hooks(),
 		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -27,7 +28,17 @@ func (s awsStarts) RollBack(ctx context.Context, req engine.RollbackRequest) (pi
 // Start starts an execution of the revision that is asked for, or of the newest
 // one of the branch that the pipeline watches.
 func (s awsStarts) Start(ctx context.Context, req engine.StartRequest) (pipeline.Execution, error) {
-	d, err := s.store.Pipeline(ctx, req.Pipeline)
+	e, err := s.run(ctx, req, "")
+	if problem, ok := errors.AsType[*source.Error](err); ok {
+		err = awsapi.Faultf("ValidationException", "%s", problem.Error())
+	}
+	return e, err
+}
+
+// run starts an execution of what its overrides ask for, of the newest revision
+// of a branch, or of the one that the pipeline watches when branch is "".
+func (a *App) run(ctx context.Context, req engine.StartRequest, branch string) (pipeline.Execution, error) {
+	d, err := a.store.Pipeline(ctx, req.Pipeline)
 	if err != nil {
 		return pipeline.Execution{}, err
 	}
@@ -35,13 +46,15 @@ func (s awsStarts) Start(ctx context.Context, req engine.StartRequest) (pipeline
 	if err != nil {
 		return pipeline.Execution{}, err
 	}
-	if req.Revision, err = s.repositories.Revision(ctx, repository, ref); err != nil {
-		if problem, ok := errors.AsType[*source.Error](err); ok {
-			err = awsapi.Faultf("ValidationException", "%s", problem.Error())
-		}
-		return pipeline.Execution{}, err
+	if branch != "" {
+		ref = "refs/heads/" + branch
 	}
-	return s.engine.StartExecution(ctx, req)
+	if repository != "" {
+		if req.Revision, err = a.repositories.Revision(ctx, repository, ref); err != nil {
+			return pipeline.Execution{}, err
+		}
+	}
+	return a.engine.StartExecution(ctx, req)
 }
 
 // wanted is the repository of this server that a pipeline begins with, and the
@@ -50,20 +63,24 @@ func wanted(d store.Definition, overrides []pipeline.Override) (repository, ref 
 	sources := sourcesOf(d.Pipeline)
 	for _, o := range overrides {
 		if !slices.ContainsFunc(sources, func(a pipeline.Action) bool { return a.Name == o.Action }) {
-			return "", "", awsapi.Faultf("ValidationException", "The pipeline '%s' has no source action '%s', for which a revision is given.", d.Pipeline.Name, o.Action)
+			return "", "", &source.Error{Kind: source.ErrInvalid, Message: fmt.Sprintf("The pipeline '%s' has no source action '%s', for which a revision is given.", d.Pipeline.Name, o.Action)}
 		}
 		if o.Type == "COMMIT_ID" {
 			ref = o.Value
 		}
 	}
-	repository, branch := d.Repository, branchOf(d.Pipeline)
+	repository, branch, others := d.Repository, branchOf(d.Pipeline), false
 	for _, action := range sources {
-		if from, on, _ := gitSource(action); from != "" && repository == "" {
+		if from, on, _ := gitSource(action); from != "" && from != d.Repository {
 			repository, branch = from, on
 		}
+		others = others || newestOf(action, source.ObjectAction{}, source.ImageAction{}) != nil
+	}
+	if repository == "" && others {
+		return "", "", nil // The actions themselves find the newest version.
 	}
 	if repository == "" {
-		return "", "", awsapi.Faultf("ValidationException", "The pipeline '%s' has no source action with a repository of this server, so there is nothing to start with.", d.Pipeline.Name)
+		return "", "", &source.Error{Kind: source.ErrInvalid, Message: fmt.Sprintf("The pipeline '%s' has no source action with a repository of this server, so there is nothing to start with.", d.Pipeline.Name)}
 	}
 	if ref == "" {
 		ref = "refs/heads/" + branch

@@ -40,7 +40,7 @@ the one that was pushed last, also when the branch holds another towline.yaml.`,
 			return c.outcome(e)
 		},
 	}
-	cmd.Flags().StringVar(&branch, "branch", "main", "branch to run")
+	cmd.Flags().StringVar(&branch, "branch", "", "branch to run, default the one that the pipeline watches")
 	cmd.Flags().StringToStringVar(&variables, "variable", nil, "value for a variable of the pipeline, NAME=VALUE; may be repeated")
 	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "start it and return at once")
 	return cmd

@@ -94,7 +94,7 @@ func (c *Client) Pipeline(ctx context.Context, name string) (p Pipeline, err err
 
 // RunRequest asks for an execution of a branch's newest commit.
 type RunRequest struct {
-	Branch    string            `json:"branch,omitempty" doc:"branch whose newest commit runs, default main"`
+	Branch    string            `json:"branch,omitempty" doc:"branch whose newest commit runs, default the one that the pipeline watches"`
 	Variables map[string]string `json:"variables,omitempty" doc:"values for the pipeline's variables"`
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/source"
 	"github.com/towline/towline/internal/store"
 )
 
@@ -153,20 +154,10 @@ func (s *Server) startExecution(ctx context.Context, in *struct {
 	Name string `path:"name"`
 	Body client.RunRequest
 }) (*answer[client.Execution], error) {
-	d, err := s.Store.Pipeline(ctx, in.Name)
-	if err != nil {
-		return nil, s.fail("start execution", err)
-	}
-	branch := in.Body.Branch
-	if branch == "" {
-		branch = "main"
-	}
-	revision, err := s.Repositories.Revision(ctx, d.Repository, "refs/heads/"+branch)
-	if err != nil {
+	e, err := s.Run(ctx, engine.StartRequest{Pipeline: in.Name, Trigger: pipeline.Trigger{Type: pipeline.TriggerManual}, Variables: in.Body.Variables}, in.Body.Branch)
+	if _, ok := errors.AsType[*source.Error](err); ok {
 		return nil, s.repositoryError("start execution", err)
 	}
-	revision.Branch = branch
-	e, err := s.Engine.StartExecution(ctx, engine.StartRequest{Pipeline: in.Name, Revision: revision, Trigger: pipeline.Trigger{Type: pipeline.TriggerManual}, Variables: in.Body.Variables})
 	if err != nil {
 		return nil, s.refused("start execution", err)
 	}

@@ -34,9 +34,13 @@ type Repositories interface {
 
 // Config is what a Server needs.
 type Config struct {
-	Listen       []string // addresses; the first is the one that URLs name
-	URL          string   // where others reach it, "" for the first address
-	Engine       *engine.Engine
+	Listen []string // addresses; the first is the one that URLs name
+	URL    string   // where others reach it, "" for the first address
+	Engine *engine.Engine
+	// Run starts an execution of the newest revision of a branch, or of the one
+	// that the pipeline watches when branch is "". Its errors are the engine's
+	// and those of package source.
+	Run          func(ctx context.Context, req engine.StartRequest, branch string) (pipeline.Execution, error)
 	Store        *store.DB
 	Repositories Repositories
 	// Registry answers the OCI distribution API below /v2/ and checks its
