@@ -24,8 +24,9 @@ const (
 	longestPause = time.Hour
 	// lookAgain is how long a courier sleeps when nothing is due.
 	lookAgain = time.Minute
-	// pauseAfterError is how long it waits for a store that does not answer.
-	pauseAfterError = time.Second
+	// leastPause is how long it sleeps at least, so that many that are due one
+	// after the other are looked for together.
+	leastPause = time.Second
 )
 
 // courier sends what there is for one subscription, one notice after the other.
@@ -51,7 +52,7 @@ func (n *Notifier) carry(ctx context.Context, name string, wake <-chan struct{})
 		pause, err := n.carrySome(ctx, name)
 		if err != nil && ctx.Err() == nil {
 			n.Logger.Warn("send notifications", "notification", name, "error", err)
-			pause = pauseAfterError
+			pause = leastPause
 		}
 		if pause <= 0 {
 			continue
@@ -84,7 +85,7 @@ func (n *Notifier) carrySome(ctx context.Context, name string) (pause time.Durat
 	case due.IsZero():
 		return lookAgain, nil
 	}
-	return min(lookAgain, max(due.Sub(now), time.Millisecond)), nil
+	return min(lookAgain, max(leastPause, due.Sub(now))), nil
 }
 
 // attempt sends a notice and writes down how that ended. When the server dies

@@ -112,14 +112,14 @@ func (n *Notifier) run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var pruned time.Time
-	woken := false
+	begun, woken := n.Now(), false
 	for {
 		if err := n.look(ctx, couriers, woken); err != nil && ctx.Err() == nil {
 			n.Logger.Warn("share out notifications", "error", err)
 		}
 		if now := n.Now(); now.Sub(pruned) >= pruneEvery {
 			pruned = now
-			if err := n.Store.PruneNotices(ctx, now.Add(-keepDelivered), now.Add(-keepDead)); err != nil && ctx.Err() == nil {
+			if err := n.prune(ctx, begun); err != nil && ctx.Err() == nil {
 				n.Logger.Warn("forget old notifications", "error", err)
 			}
 		}
@@ -132,6 +132,24 @@ func (n *Notifier) run(ctx context.Context) {
 			woken = true
 		}
 	}
+}
+
+// prune forgets old notices. What is pending beyond its time, because a slow
+// receiver left none to try it, is dead as well, but not soon after the start
+// of a server that was down for long.
+func (n *Notifier) prune(ctx context.Context, begun time.Time) error {
+	now := n.Now()
+	if err := n.Store.PruneNotices(ctx, now.Add(-keepDelivered), now.Add(-keepDead)); err != nil {
+		return err
+	}
+	if now.Sub(begun) < pruneEvery {
+		return nil
+	}
+	late, err := n.Store.ExpireNotices(ctx, now.Add(-n.GiveUp-pruneEvery), now)
+	if late > 0 {
+		n.Logger.Warn("notifications given up, since their receivers are too slow: see `towline notification dead`", "count", late)
+	}
+	return err
 }
 
 // look shares out what is in the outbox and sees that each subscription has its

@@ -20,7 +20,9 @@ func (n *Notifier) share(all []store.Notification, set pipeline.ChangeSet) (made
 	for _, s := range all {
 		var filter Filter
 		if err := json.Unmarshal(s.Filter, &filter); err != nil {
-			return nil, fmt.Errorf("read the filter of notification %s: %w", s.Name, err)
+			// The others are not to wait for this one.
+			n.Logger.Error("read the filter of a notification: remove it and add it again", "notification", s.Name, "error", err)
+			continue
 		}
 		if !filter.about(set.Pipeline) {
 			continue

@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,8 +85,7 @@ func TestAnExecutionWhoseEventFailsHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	b := started(t, nil)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := make([]byte, r.ContentLength)
-		_, _ = r.Body.Read(body)
+		body, _ := io.ReadAll(r.Body)
 		if strings.Contains(string(body), `"web-1"`) {
 			w.WriteHeader(http.StatusBadGateway)
 		}
@@ -120,9 +121,10 @@ func TestAReceiverIsLeftAloneAsLongAsItAsks(t *testing.T) {
 func TestWhatNeverArrivesIsDeadAndCanBeSentAgain(t *testing.T) {
 	t.Parallel()
 	b := started(t, nil)
-	broken := true
+	var broken atomic.Bool
+	broken.Store(true)
 	r := newReceiver(func(_ int, w http.ResponseWriter, _ *http.Request) {
-		if broken {
+		if broken.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
@@ -142,7 +144,7 @@ func TestWhatNeverArrivesIsDeadAndCanBeSentAgain(t *testing.T) {
 	if err != nil || len(dead) != 2 || dead[1].Attempts != 2 || dead[0].Attempts != 1 || dead[0].Title != "web #1: stage Test started" || dead[0].Error != "it answered 503 Service Unavailable" {
 		t.Fatalf("dead %+v, %v", dead, err)
 	}
-	broken = false // nobody asks the receiver now
+	broken.Store(false)
 	if count, err := b.Redeliver(t.Context(), "hook", dead[0].ID); count != 1 || err != nil {
 		t.Errorf("redelivered %d, %v", count, err)
 	}

@@ -203,3 +203,18 @@ func (db *DB) PruneNotices(ctx context.Context, delivered, dead time.Time) error
 		return nil
 	})
 }
+
+// ExpireNotices gives up what was queued before an instant and is still
+// pending. It returns how many that were.
+func (db *DB) ExpireNotices(ctx context.Context, before, now time.Time) (count int, err error) {
+	err = db.Update(ctx, func(q Querier) error {
+		late, err := q.Exec(ctx, `UPDATE notices SET status = 'dead', tried = $2, error = CASE error WHEN '' THEN 'there was no time to try it' ELSE error END
+			WHERE status = 'pending' AND queued < $1`, millis(before), millis(now))
+		if err != nil {
+			return fmt.Errorf("give up late notices: %w", err)
+		}
+		count = int(late)
+		return nil
+	})
+	return count, err
+}

@@ -203,6 +203,18 @@ func TestOldNoticesAreForgotten(t *testing.T) {
 			t.Errorf("%v, counts (-want +got):\n%s", err, diff)
 		}
 	}
+	for _, c := range []struct {
+		before time.Time
+		want   int
+	}{{now, 0}, {now.Add(1e6), 1}} {
+		if count, err := db.ExpireNotices(t.Context(), c.before, now.Add(time.Hour)); count != c.want || err != nil {
+			t.Errorf("gave up %d queued before %s, %v; want %d", count, c.before, err, c.want)
+		}
+	}
+	dead, err := db.DeadNotices(t.Context(), "a", 10)
+	if err != nil || len(dead) != 1 || dead[0].Error != "there was no time to try it" {
+		t.Errorf("dead %+v, %v", dead, err)
+	}
 	if err := db.RemoveNotification(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
