@@ -244,7 +244,7 @@ func (v *conversion) wrong(err error) error {
 	}
 	var out []string
 	for line := range strings.Lines(err.Error()) {
-		out = append(out, name+": "+strings.TrimRight(line, "\n"))
+		out = append(out, printable(name+": "+strings.TrimRight(line, "\n")))
 	}
 	return errors.New(strings.Join(out, "\n"))
 }
@@ -253,7 +253,11 @@ func (v *conversion) wrong(err error) error {
 func (v *conversion) hint() error {
 	for _, n := range v.notes {
 		if n.About == "Not resolved" {
-			return errors.New("these values of the template are not known; give those that matter with --parameter:\n  " + strings.Join(n.Lines, "\n  "))
+			text := []string{"these values of the template are not known; give those that matter with --parameter:"}
+			for _, line := range n.Lines {
+				text = append(text, "  "+printable(line))
+			}
+			return errors.New(strings.Join(text, "\n"))
 		}
 	}
 	return nil

@@ -279,8 +279,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d, err := Parse(text)
 		if err != nil {
-			var problems pipeline.Problems
-			if !errors.As(err, &problems) {
+			if _, ok := errors.AsType[pipeline.Problems](err); !ok {
 				t.Fatalf("an error without a place: %v", err)
 			}
 			return

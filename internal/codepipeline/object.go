@@ -132,14 +132,13 @@ func with(f pipeline.Foreign, name string, raw json.RawMessage) pipeline.Foreign
 
 // syntax tells where a text stops being JSON, nil when it is JSON.
 func syntax(text []byte) pipeline.Problems {
-	var any json.RawMessage
-	err := json.Unmarshal(text, &any)
+	var whole json.RawMessage
+	err := json.Unmarshal(text, &whole)
 	if err == nil {
 		return nil
 	}
 	line, column := 1, 1
-	var at *json.SyntaxError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*json.SyntaxError](err); ok {
 		before := text[:max(0, min(int(at.Offset), len(text)))]
 		line += bytes.Count(before, []byte("\n"))
 		column = max(1, len(before)-1-bytes.LastIndexByte(before, '\n'))

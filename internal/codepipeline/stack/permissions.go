@@ -134,6 +134,10 @@ func (x *exporter) needs(path string, t pipeline.ActionType, config map[string]s
 		x.allow(list{sub("arn:${AWS::Partition}:s3:::" + escaped(of("BucketName")) + "/*")}, "s3:PutObject", "s3:PutObjectVersionTagging")
 	case "CodeCommit":
 		x.allow(list{arn("codecommit", of("RepositoryName"))}, "codecommit:GetBranch", "codecommit:GetCommit", "codecommit:GetRepository", "codecommit:UploadArchive", "codecommit:GetUploadArchiveStatus", "codecommit:CancelUploadArchive")
+	case "CodeDeploy":
+		x.allow(list{arn("codedeploy", "application:"+of("ApplicationName"))}, "codedeploy:GetApplication", "codedeploy:GetApplicationRevision", "codedeploy:RegisterApplicationRevision")
+		x.allow(list{arn("codedeploy", "deploymentgroup:"+of("ApplicationName")+"/"+of("DeploymentGroupName"))}, "codedeploy:CreateDeployment", "codedeploy:GetDeployment")
+		x.allow(list{arn("codedeploy", "deploymentconfig:*")}, "codedeploy:GetDeploymentConfig")
 	case "ECR":
 		x.allow(list{arn("ecr", "repository/"+of("RepositoryName"))}, "ecr:DescribeImages")
 	case "CodeBuild":

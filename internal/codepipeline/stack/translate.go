@@ -3,6 +3,7 @@ package stack
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,9 +18,7 @@ var conditions = map[pipeline.ConditionKind]string{pipeline.BeforeEntry: "before
 func (x *exporter) translate() pipeline.Pipeline {
 	p := x.original
 	p.Foreign = pipeline.Foreign{}
-	for name, raw := range x.original.Foreign {
-		p.Foreign[name] = raw
-	}
+	maps.Copy(p.Foreign, x.original.Foreign)
 	p.Foreign["pipelineType"] = quoted("V2")
 	if raw, ok := x.original.Foreign["pipelineType"]; ok {
 		p.Foreign["pipelineType"] = raw

@@ -78,8 +78,8 @@ func (x *exporter) node(value any) *yaml.Node {
 	return text("")
 }
 
-// raised reads a JSON value. Its names get capital letters, but for those of a
-// configuration, which are what they are.
+// raised reads a JSON value that stands under the name in. Its names get
+// capital letters, but for those of a configuration, which are what they are.
 func (x *exporter) raised(d *json.Decoder, in string) (*yaml.Node, error) {
 	token, err := d.Token()
 	if err != nil {
@@ -93,39 +93,50 @@ func (x *exporter) raised(d *json.Decoder, in string) (*yaml.Node, error) {
 	case json.Number:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: v.String()}, nil
 	case json.Delim:
-		n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 		if v == '[' {
-			n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
+			return x.raisedList(d, in)
 		}
-		for d.More() {
-			name := in
-			if n.Kind == yaml.MappingNode {
-				key, err := d.Token()
-				if err != nil {
-					return nil, err
-				}
-				name, _ = key.(string)
-				shown := name
-				if in != "configuration" && in != "artifactStores" {
-					shown = raise(name)
-				}
-				n.Content = append(n.Content, text(shown))
-			}
-			inner, err := x.raised(d, name)
-			if err != nil {
-				return nil, err
-			}
-			n.Content = append(n.Content, inner)
-		}
-		if _, err := d.Token(); err != nil {
-			return nil, err
-		}
-		if in == "artifactStores" && n.Kind == yaml.MappingNode {
-			return byRegion(n), nil
-		}
-		return n, nil
+		return x.raisedObject(d, in)
 	}
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}, nil
+}
+
+func (x *exporter) raisedList(d *json.Decoder, in string) (*yaml.Node, error) {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	for d.More() {
+		item, err := x.raised(d, in)
+		if err != nil {
+			return nil, err
+		}
+		n.Content = append(n.Content, item)
+	}
+	_, err := d.Token()
+	return n, err
+}
+
+func (x *exporter) raisedObject(d *json.Decoder, in string) (*yaml.Node, error) {
+	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, _ := key.(string)
+		shown := raise(name)
+		if in == "configuration" || in == "artifactStores" {
+			shown = name
+		}
+		value, err := x.raised(d, name)
+		if err != nil {
+			return nil, err
+		}
+		n.Content = append(n.Content, text(shown), value)
+	}
+	if in == "artifactStores" {
+		n = byRegion(n)
+	}
+	_, err := d.Token()
+	return n, err
 }
 
 // byRegion is the list that a template has for the stores of each region.

@@ -3,6 +3,7 @@ package template
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -87,10 +88,8 @@ func (e *evaluator) unknown(n *node, path, name, why string) Value {
 
 func (e *evaluator) note(n *node, path, shown, placeholder, why string) {
 	u := Unresolved{Path: path, Line: n.line, Column: n.column, Expression: shown, Placeholder: placeholder, Why: why}
-	for _, other := range e.unresolved {
-		if other == u {
-			return
-		}
+	if slices.Contains(e.unresolved, u) {
+		return
 	}
 	e.spend(n, len(e.unresolved)+len(path))
 	e.unresolved = append(e.unresolved, u)
