@@ -190,3 +190,22 @@ func TestAPushStartsWhatTheAPIHasDefined(t *testing.T) {
 		t.Errorf("executions (-want +got):\n%s%s", diff, strings.Join(lines, "\n"))
 	}
 }
+func TestATagIsActedOnOnce(t *testing.T) {
+	t.Parallel()
+	a, git := setup(t)
+	file := filepath.Join(git("rev-parse", "--show-toplevel"), "towline.yaml")
+	if err := os.WriteFile(file, []byte("on: {push: {tags: ['v*']}}\n"+definitionText), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	git("add", "-A")
+	git("commit", "-q", "-m", "First")
+	git("tag", "-a", "-m", "release", "v1")
+	git("push", "-q", "origin", "main", "v1")
+	for range 2 {
+		a.pushed(t.Context(), source.Push{Repository: "web", Updates: []source.Update{{Ref: "refs/tags/v1"}, {Ref: "refs/heads/main"}}})
+	}
+	found, err := a.store.Executions(t.Context(), "web", 0, 10)
+	if err != nil || len(found) != 1 || found[0].Revision.Tag != "v1" || found[0].Revision.Commit != git("rev-parse", "HEAD") {
+		t.Errorf("executions %+v, %v", found, err)
+	}
+}

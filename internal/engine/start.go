@@ -80,7 +80,8 @@ func (e *Engine) start(ctx context.Context, q store.Querier, req StartRequest) (
 	return execution, next, err
 }
 
-// begin numbers an execution and lets it begin, in the caller's transaction.
+// begin numbers an execution and lets it begin, in the caller's transaction,
+// and fills in what has become of it.
 // The stage is that of a rollback.
 func (e *Engine) begin(ctx context.Context, q store.Querier, execution *pipeline.Execution, stage string) (transition, error) {
 	name := execution.Definition.Name
@@ -89,5 +90,10 @@ func (e *Engine) begin(ctx context.Context, q store.Querier, execution *pipeline
 		return transition{}, err
 	}
 	execution.ID, execution.Pipeline, execution.Number, execution.Started = fmt.Sprintf("%s-%d", name, number), name, number, e.Now()
-	return e.apply(ctx, q, name, pipeline.Started{Execution: *execution, Stage: stage})
+	next, err := e.apply(ctx, q, name, pipeline.Started{Execution: *execution, Stage: stage})
+	if err != nil {
+		return transition{}, err
+	}
+	*execution, err = store.GetExecution(ctx, q, execution.ID) // as it is now that it has begun
+	return next, err
 }

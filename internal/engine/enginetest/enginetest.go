@@ -74,6 +74,9 @@ func Begin(tb testing.TB, e *engine.Engine, p pipeline.Pipeline) pipeline.Execut
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if x.Status != pipeline.ExecutionInProgress || len(x.Stages) == 0 {
+		tb.Fatalf("a new execution is %q with %d stages", x.Status, len(x.Stages))
+	}
 	return x
 }
 
