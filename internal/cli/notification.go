@@ -93,13 +93,14 @@ func (c *command) testNotification(ctx context.Context, api *client.Client, name
 	if err != nil {
 		return err
 	}
-	if c.output == "json" {
+	switch {
+	case c.output == "json":
 		if err := c.printJSON(test); err != nil {
 			return err
 		}
-	} else if test.Delivered {
+	case test.Delivered:
 		fmt.Fprintf(c.Out, "%s: the test arrived\n", name)
-	} else {
+	default:
 		fmt.Fprintf(c.Out, "%s: the test did not arrive: %s\n", name, test.Problem)
 	}
 	if !test.Delivered {

@@ -39,7 +39,7 @@ func newMailServer(t *testing.T) *mailServer {
 	t.Helper()
 	certified := httptest.NewTLSServer(nil)
 	certified.Close()
-	s := &mailServer{pool: x509.NewCertPool(), config: &tls.Config{Certificates: certified.TLS.Certificates}, refuse: map[string]string{}} //nolint:gosec // a test's
+	s := &mailServer{pool: x509.NewCertPool(), config: &tls.Config{Certificates: certified.TLS.Certificates}, refuse: map[string]string{}}
 	s.pool.AddCert(certified.Certificate())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

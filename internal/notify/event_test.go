@@ -79,6 +79,20 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestTheSignatureIsThatOfThePublishedExample takes the example that the
+// libraries of Standard Webhooks are tested with.
+func TestTheSignatureIsThatOfThePublishedExample(t *testing.T) {
+	t.Parallel()
+	key, err := Target{Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}.key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+	if got := sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)); got != want {
+		t.Errorf("signature %s, want %s", got, want)
+	}
+}
+
 func TestEventIDsAreOfOneChangeAlone(t *testing.T) {
 	t.Parallel()
 	first := sample(pipeline.Change{})

@@ -96,7 +96,7 @@ func (n *Notifier) Test(ctx context.Context, name string) (problem, err error) {
 	}
 	target, err := n.open(stored)
 	if err != nil {
-		return err, nil //nolint:nilerr // it is the problem that was asked for
+		return err, nil // the problem that was asked for
 	}
 	now := n.Now()
 	event := Event{

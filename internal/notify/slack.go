@@ -12,9 +12,6 @@ var slackText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@",
 
 // slackBody is a message as incoming webhooks take it.
 func slackBody(said message) ([]byte, error) {
-	text := "*" + slackText.Replace(said.Title) + "*"
-	for _, line := range said.Lines {
-		text += "\n" + slackText.Replace(line)
-	}
-	return json.Marshal(map[string]string{"text": text})
+	text := strings.Join(append([]string{"*" + said.Title + "*"}, said.Lines...), "\n")
+	return json.Marshal(map[string]string{"text": slackText.Replace(text)})
 }

@@ -79,7 +79,7 @@ const (
 // Check tells what is wrong with a subscription, as an *InvalidError, and fills
 // in what was left out.
 func (s *Subscription) Check() error {
-	if err := s.Filter.check(s.Kind); err != nil {
+	if err := completeFilter(&s.Filter, s.Kind); err != nil {
 		return err
 	}
 	switch s.Kind {
@@ -90,7 +90,7 @@ func (s *Subscription) Check() error {
 		if err := checkURL(s.Target.URL); err != nil {
 			return err
 		}
-		return s.Target.checkSecret()
+		return completeSecret(&s.Target)
 	case Slack:
 		if s.Target.SMTP != nil || s.Target.Secret != "" {
 			return &InvalidError{"kind", "a chat's webhook has a URL and nothing else", "leave the rest out"}
@@ -131,8 +131,8 @@ func checkURL(text string) error {
 	return nil
 }
 
-// checkSecret makes a key where there is none.
-func (t *Target) checkSecret() error {
+// completeSecret makes a key where there is none.
+func completeSecret(t *Target) error {
 	if t.Secret == "" {
 		key := make([]byte, newKey)
 		_, _ = rand.Read(key)
@@ -222,7 +222,8 @@ const (
 
 const maxGlobs = 20
 
-func (f *Filter) check(kind Kind) error {
+// completeFilter checks a filter and says what it means when it says nothing.
+func completeFilter(f *Filter, kind Kind) error {
 	if len(f.Kinds) == 0 {
 		f.Kinds = []What{Pipelines, Approvals}
 		if kind == Webhook {

@@ -113,7 +113,7 @@ func (n *Notifier) post(ctx context.Context, to string, body []byte, headers map
 // most the longest pause.
 func retryAfter(text string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
-		return min(time.Duration(seconds), longestPause/time.Second) * time.Second
+		return time.Duration(min(seconds, int(longestPause/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return min(longestPause, max(0, at.Sub(now)))

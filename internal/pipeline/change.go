@@ -129,7 +129,7 @@ func (c *comparison) close() {
 		for _, stage := range c.after.Stages {
 			if stage.Status == StatusFailed {
 				change.Stage, change.Attempt = stage.Name, stage.Attempt
-				change.blame(stage.Actions, stage.Conditions)
+				blame(&change, stage.Actions, stage.Conditions)
 			}
 		}
 	}
@@ -138,11 +138,11 @@ func (c *comparison) close() {
 
 // blame says why a stage, and with it a pipeline, failed: the first action that
 // did, or the condition that was not met.
-func (change *Change) blame(actions []ActionState, conditions []ConditionState) {
+func blame(change *Change, actions []ActionState, conditions []ConditionState) {
 	for _, a := range actions {
 		if a.Status == StatusFailed {
 			change.Action = a.Name
-			change.result(a)
+			conclude(change, a)
 			return
 		}
 	}
@@ -153,8 +153,8 @@ func (change *Change) blame(actions []ActionState, conditions []ConditionState) 
 	}
 }
 
-// result is how an action ended.
-func (change *Change) result(a ActionState) {
+// conclude says how an action ended.
+func conclude(change *Change, a ActionState) {
 	change.By = a.By
 	if a.Result == nil {
 		return
@@ -215,7 +215,7 @@ func (c *comparison) endStage(was, is StageState) {
 		change.State = ChangeStopped
 	default:
 		change.State = ChangeFailed
-		change.blame(is.Actions, is.Conditions)
+		blame(&change, is.Actions, is.Conditions)
 	}
 	c.found = append(c.found, change)
 }
@@ -258,7 +258,7 @@ func (c *comparison) beginActions(was, is StageState) {
 	}
 }
 
-func (s StageState) action(name string) ActionState {
+func (s *StageState) action(name string) ActionState {
 	for _, a := range s.Actions {
 		if a.Name == name {
 			return a
@@ -277,7 +277,7 @@ func (c *comparison) endAction(stage StageState, a ActionState) {
 	default:
 		change.State = ChangeFailed
 	}
-	change.result(a)
+	conclude(&change, a)
 	if a.Result != nil {
 		change.Outputs = a.Result.Artifacts
 	}

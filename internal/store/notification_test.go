@@ -229,7 +229,7 @@ func TestNotificationsAreKeptSealed(t *testing.T) {
 	if err := db.AddNotification(t.Context(), store.Notification{Name: "a", Filter: []byte(`{}`), Sealed: []byte("s"), Created: now}); !errors.Is(err, store.ErrExists) {
 		t.Errorf("a second one of the name: %v", err)
 	}
-	err := db.ResealNotifications(t.Context(), func(name string, sealed []byte) ([]byte, error) {
+	err := db.ResealNotifications(t.Context(), func(_ string, sealed []byte) ([]byte, error) {
 		return []byte(strings.ToUpper(string(sealed))), nil
 	})
 	got, loaded := db.Notification(t.Context(), "b")
