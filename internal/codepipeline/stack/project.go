@@ -34,7 +34,7 @@ const (
 // name, as a template says it.
 func (x *exporter) make(p project) tag {
 	base := x.logical(p.stage, p.action)
-	name := "${AWS::StackName}-" + strings.ToLower(p.stage+"-"+p.action)
+	name := "${AWS::StackName}-" + base // which has letters and digits alone, as CodeBuild wants it
 	logs, role := x.logical(base+"Logs"), x.logical(base+"Role")
 	x.resource(logs, "AWS::Logs::LogGroup", object{{"LogGroupName", sub("/aws/codebuild/" + name)}, {"RetentionInDays", 30}},
 		pair{"DeletionPolicy", "Delete"}, pair{"UpdateReplacePolicy", "Delete"})
