@@ -87,7 +87,11 @@ func TestConvertCarriesExamplesToAWSsJSONAndBack(t *testing.T) {
 	if err != nil || len(files) < 2 {
 		t.Fatalf("found %v (%v)", files, err)
 	}
-	for _, file := range append(files, "../definition/testdata/web.yaml") {
+	whole, err := filepath.Glob("../definition/testdata/*.yaml")
+	if err != nil || len(whole) == 0 {
+		t.Fatalf("found %v (%v)", whole, err)
+	}
+	for _, file := range append(files, whole...) {
 		want, err := definition.Parse([]byte(readFile(t, file)), "web")
 		if err != nil {
 			t.Fatal(err)
@@ -96,21 +100,38 @@ func TestConvertCarriesExamplesToAWSsJSONAndBack(t *testing.T) {
 			t.Errorf("%s is taken for wrong:\n%v", file, problems)
 		}
 		declaration, talk := mustConvert(t, "", "--repository", "web", file)
-		if !strings.Contains(talk, "roleArn: AWS wants a role to act under") {
-			t.Errorf("%s: it does not say what AWS wants:\n%s", file, talk)
+		if !strings.Contains(talk, "stages[0].actions[0].actionTypeId: Source/Git is a type of Towline's own") {
+			t.Errorf("%s: it does not say what AWS would refuse:\n%s", file, talk)
 		}
 		yaml, _ := mustConvert(t, declaration, "-")
 		got, err := definition.Parse([]byte(yaml), "web")
 		if err != nil {
 			t.Fatalf("%s becomes %s: %v", file, yaml, err)
 		}
-		if diff := cmp.Diff(asJSON(t, want), asJSON(t, got)); diff != "" {
+		if diff := cmp.Diff(asJSON(t, unnamed(want)), asJSON(t, unnamed(got))); diff != "" {
 			t.Errorf("%s by way of\n%s\n(-want +got):\n%s", file, declaration, diff)
 		}
-		if strings.Contains(yaml, "Source") {
+		if strings.Contains(file, "web") && strings.Contains(yaml, "Source") {
 			t.Errorf("%s: the stage that comes by itself is written out:\n%s", file, yaml)
 		}
 	}
+}
+
+// unnamed leaves the name of the first source out of the triggers, where it makes
+// no difference.
+func unnamed(p pipeline.Pipeline) pipeline.Pipeline {
+	first := p.Stages[0].Actions[0].Name
+	for i := range p.On.Push {
+		if f := &p.On.Push[i]; f.Source == first {
+			f.Source = ""
+		}
+	}
+	for i := range p.On.PullRequest {
+		if f := &p.On.PullRequest[i]; f.Source == first {
+			f.Source = ""
+		}
+	}
+	return p
 }
 
 func asJSON(t *testing.T, p pipeline.Pipeline) map[string]any {

@@ -119,10 +119,11 @@ func (r record) without(name string) record {
 // AWS's have text alone. So what is not text is written as JSON, and text that
 // could be taken for it is put in quotes once more.
 
-// own are the configurations of Towline's own types, by provider.
+// own are the configurations of Towline's own types.
 var own = map[string]reflect.Type{
-	"Git": reflect.TypeFor[pipeline.Source](), "Buildspec": reflect.TypeFor[pipeline.Build](),
-	"Image": reflect.TypeFor[pipeline.Image](), "Kubernetes": reflect.TypeFor[pipeline.Deploy](),
+	"Source/Git": reflect.TypeFor[pipeline.Source](), "Source/Image": reflect.TypeFor[pipeline.ImageSource](),
+	"Build/Buildspec": reflect.TypeFor[pipeline.Build](), "Build/Image": reflect.TypeFor[pipeline.Image](),
+	"Deploy/Kubernetes": reflect.TypeFor[pipeline.Deploy](),
 }
 
 // isText tells whether a value of a configuration is known to be text: a user
@@ -131,7 +132,7 @@ func isText(t pipeline.ActionType, name string) bool {
 	if t.Owner != owner {
 		return true
 	}
-	known, ok := own[t.Provider]
+	known, ok := own[t.String()]
 	if !ok {
 		return false
 	}

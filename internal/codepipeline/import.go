@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/towline/towline/internal/codepipeline/template"
 	"github.com/towline/towline/internal/pipeline"
@@ -122,7 +124,7 @@ func lowered(v template.Value, name string) any {
 	case *template.Object:
 		out := map[string]any{}
 		for _, key := range v.Keys {
-			lower := strings.ToLower(key[:min(1, len(key))]) + key[min(1, len(key)):]
+			lower := lowerFirst(key)
 			if lower == "configuration" {
 				out[lower] = texts(v.Values[key])
 				continue
@@ -141,6 +143,14 @@ func lowered(v template.Value, name string) any {
 		return template.JSON(v)
 	}
 	return text
+}
+
+func lowerFirst(name string) string {
+	first, size := utf8.DecodeRuneInString(name)
+	if size == 0 {
+		return name
+	}
+	return string(unicode.ToLower(first)) + name[size:]
 }
 
 // texts is a configuration, whose names stay as they are and whose values are

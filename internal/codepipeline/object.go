@@ -15,6 +15,10 @@ import (
 type reader struct{ problems pipeline.Problems }
 
 func (r *reader) problem(path, hint, format string, args ...any) {
+	const most = 100 // nobody reads more
+	if len(r.problems) == most {
+		return
+	}
 	if path == "" {
 		path = "the file"
 	}

@@ -57,8 +57,12 @@ func (r record) get(name string) (any, bool) {
 
 // addForeign appends what is foreign and not there yet, by name.
 func (r *record) addForeign(f pipeline.Foreign) {
+	there := map[string]bool{}
+	for _, m := range *r {
+		there[m.name] = true
+	}
 	for _, name := range slices.Sorted(maps.Keys(f)) {
-		if _, there := r.get(name); !there {
+		if !there[name] {
 			r.add(name, f[name])
 		}
 	}

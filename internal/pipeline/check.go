@@ -23,6 +23,13 @@ const (
 	mostDescription  = 200 // characters
 )
 
+// The limits of what is looked at, against definitions that are made to be
+// expensive.
+const (
+	mostArtifacts = 50  // that an action takes, and that it makes
+	mostProblems  = 100 // nobody reads more
+)
+
 // The patterns of names are CodePipeline's too.
 var (
 	plainName     = regexp.MustCompile(`^[A-Za-z0-9.@_-]{1,100}$`)
@@ -50,11 +57,15 @@ func (p Pipeline) Check() Problems {
 	c.oneOf("executionMode", string(p.Mode), InvalidStructure, string(ModeSuperseded), string(ModeQueued), string(ModeParallel))
 	c.triggers()
 	c.variables()
-	c.stages()
-	c.artifacts()
-	c.references()
+	if c.stages() {
+		c.artifacts()
+		c.references()
+	}
 	return c.found
 }
+
+// full tells that enough has been found.
+func (c *checker) full() bool { return len(c.found) >= mostProblems }
 
 // checker gathers what is wrong with one definition.
 type checker struct {
@@ -64,11 +75,17 @@ type checker struct {
 
 // wrong reports a problem for which CodePipeline has an exception.
 func (c *checker) wrong(path string, exception Exception, hint, format string, args ...any) {
+	if c.full() {
+		return
+	}
 	c.add(path, hint, format, args...)
 	c.found[len(c.found)-1].Exception = exception
 }
 
 func (c *checker) oneOf(path, value string, exception Exception, words ...string) {
+	if c.full() {
+		return
+	}
 	before := len(c.found)
 	c.finder.oneOf(path, value, words...)
 	for i := range c.found[before:] {
@@ -110,7 +127,9 @@ func (c *checker) variables() {
 	}
 }
 
-func (c *checker) stages() {
+// stages checks the stages one by one, and tells whether there are so few that
+// they can be compared with each other.
+func (c *checker) stages() bool {
 	stages := c.pipeline.Stages
 	if len(stages) < leastStages {
 		c.wrong("stages", InvalidStructure, "add a stage: the first one holds the sources and the others what is done with them", "the pipeline has %s; the fewest is %d", count(len(stages), "stage"), leastStages)
@@ -133,6 +152,7 @@ func (c *checker) stages() {
 		}
 		actions += len(s.Actions)
 	}
+	return len(stages) <= mostStages && actions <= mostActions
 }
 
 // stage checks what a stage says without regard to the others.
@@ -177,6 +197,14 @@ func (c *checker) action(stage int, s Stage, a Action, at string) {
 	case a.Namespace == "":
 	case !namespaceName.MatchString(a.Namespace):
 		c.wrong(at+".namespace", InvalidAction, "use up to 100 letters, digits and @ - _", "%s is not a namespace", quote(a.Namespace))
+	}
+	for _, side := range []struct {
+		name  string
+		names []string
+	}{{"inputs", a.Inputs}, {"outputs", a.Outputs}} {
+		if len(side.names) > mostArtifacts {
+			c.wrong(fmt.Sprintf("%s.%s[%d]", at, side.name, mostArtifacts), InvalidAction, "put files together in one artifact", "%s has %d %s; an action has at most %d", about, len(side.names), side.name, mostArtifacts)
+		}
 	}
 	if manual := a.Type.Manual(); manual || a.Type.Category == CategorySource {
 		if len(a.Inputs) > 0 {

@@ -50,7 +50,7 @@ func (c *checker) made() map[string]maker {
 	made := map[string]maker{}
 	c.walk(func(at place, path string, a Action) {
 		about := c.about(at, a)
-		for i, name := range a.Outputs {
+		for i, name := range a.Outputs[:min(len(a.Outputs), mostArtifacts)] {
 			here := fmt.Sprintf("%s.outputs[%d]", path, i)
 			if !artifactName.MatchString(name) {
 				c.wrong(here, InvalidAction, "use up to 100 letters, digits and - _", "%s is not the name of an artifact", quote(name))
@@ -66,7 +66,10 @@ func (c *checker) made() map[string]maker {
 }
 
 func (c *checker) inputs(at place, path, about string, inputs []string, made map[string]maker, exception Exception) {
-	for i, name := range inputs {
+	for i, name := range inputs[:min(len(inputs), mostArtifacts)] {
+		if c.full() {
+			return
+		}
 		here := fmt.Sprintf("%s[%d]", path, i)
 		from, ok := made[name]
 		switch {

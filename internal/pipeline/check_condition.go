@@ -69,6 +69,9 @@ func (c *checker) rule(r Rule, seen map[string]bool, result ConditionResult, abo
 		c.found[before+i].Exception = InvalidStage
 	}
 	c.rest(r.Timeout, r.Configuration, rule, at, InvalidStage)
+	if len(r.Inputs) > mostArtifacts {
+		c.wrong(fmt.Sprintf("%s.inputs[%d]", at, mostArtifacts), InvalidStage, "put files together in one artifact", "%s has %d inputs; a rule has at most %d", rule, len(r.Inputs), mostArtifacts)
+	}
 	if result == ResultSkip && !slices.Contains(skipping, r.Type.Provider) {
 		c.wrong(at+".type.provider", InvalidStage, "use "+orList(skipping)+", or choose another result", "%s is a %s, which cannot let a stage be skipped", rule, r.Type.Provider)
 	}

@@ -73,6 +73,9 @@ func (c *checker) springs() map[string][]spring {
 }
 
 func (c *checker) reference(at place, path, about, name, text string, springs map[string][]spring, exception Exception) {
+	if c.full() {
+		return
+	}
 	parts := reference.FindStringSubmatch(text)
 	if parts == nil || parts[0] != text {
 		c.wrong(path, exception, "write #{namespace.name}", "%s has %s, which is not a variable", about, quote(text))

@@ -104,7 +104,12 @@ func TestCheckNamesWhatIsWrongAndWhere(t *testing.T) {
 			p.Stages[1].BeforeEntry = p.Stages[2].BeforeEntry
 			p.Stages[1].BeforeEntry.Rules[0].Inputs = []string{"app"}
 		}, stage, `stages[1].beforeEntry.rules[0].inputs[0]: rule "r" of stage "Build" takes artifact "app"`},
-		"an artifact made twice":     {func(p *p) { p.Stages[2].Actions[1].Outputs = []string{"lib"} }, action, `stages[2].actions[1].outputs[0]: action "app" of stage "Deploy" makes artifact "lib", which action "lib" of stage "Build" makes too; choose another name`},
+		"an artifact made twice": {func(p *p) { p.Stages[2].Actions[1].Outputs = []string{"lib"} }, action, `stages[2].actions[1].outputs[0]: action "app" of stage "Deploy" makes artifact "lib", which action "lib" of stage "Build" makes too; choose another name`},
+		"51 outputs": {func(p *p) {
+			for i := range 51 {
+				p.Stages[2].Actions[1].Outputs = append(p.Stages[2].Actions[1].Outputs, fmt.Sprint("o", i))
+			}
+		}, action, `stages[2].actions[1].outputs[50]: action "app" of stage "Deploy" has 51 outputs; an action has at most 50`},
 		"an artifact with a dot":     {func(p *p) { p.Stages[2].Actions[1].Outputs = []string{"a.b"} }, action, `"a.b" is not the name of an artifact`},
 		"a namespace twice":          {func(p *p) { p.Stages[2].Actions[1].Namespace = "SourceVariables" }, action, `stages[2].actions[1].namespace: action "app" of stage "Deploy" has the namespace "SourceVariables", which action "Git" of stage "Source" has too; choose another one`},
 		"a bad namespace":            {func(p *p) { p.Stages[2].Actions[1].Namespace = "a.b" }, action, `stages[2].actions[1].namespace: "a.b" is not a namespace`},
@@ -171,6 +176,26 @@ func rules(n int) func(*pipeline.Pipeline) {
 		for i := range n {
 			p.Stages[2].OnSuccess.Rules = append(p.Stages[2].OnSuccess.Rules, pipeline.Rule{Name: fmt.Sprint("r", i), Type: kindOf(pipeline.CategoryRule, "Commands")})
 		}
+	}
+}
+
+// TestCheckEndsOnWhatIsMadeToBeExpensive has so much wrong that all of it could
+// be neither found nor kept in a reasonable time.
+func TestCheckEndsOnWhatIsMadeToBeExpensive(t *testing.T) {
+	t.Parallel()
+	const many = 200_000
+	p := whole()
+	names := make([]string, many)
+	for i := range names {
+		names[i] = fmt.Sprint("n", i)
+	}
+	p.On.Push = []pipeline.PushFilter{{Paths: &pipeline.Globs{Includes: make([]string, many)}}}
+	for i := range p.Stages[1].Actions {
+		p.Stages[1].Actions[i].Inputs, p.Stages[1].Actions[i].Outputs = names, names
+	}
+	p.Stages = append(p.Stages, make([]pipeline.Stage, many)...)
+	if got := len(p.Check()); got != 100 {
+		t.Errorf("it found %d problems, want 100", got)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ const (
 // name, as a template says it.
 func (x *exporter) make(p project) tag {
 	base := x.logical(p.stage, p.action)
-	name := "${AWS::StackName}-" + strings.ToLower(p.stage+"-"+p.action)
+	name := "${AWS::StackName}-" + base // which has letters and digits alone, as CodeBuild wants it
 	logs, role := x.logical(base+"Logs"), x.logical(base+"Role")
 	x.resource(logs, "AWS::Logs::LogGroup", object{{"LogGroupName", sub("/aws/codebuild/" + name)}, {"RetentionInDays", 30}},
 		pair{"DeletionPolicy", "Delete"}, pair{"UpdateReplacePolicy", "Delete"})
@@ -130,10 +131,11 @@ func (x *exporter) build(path string, s pipeline.Stage, a pipeline.Action) pipel
 		p.buildspec = b.Buildspec
 	}
 	a.Outputs = x.wanted(a.Outputs)
+	variables := map[string]string{}
 	if len(b.Commands) > 0 {
+		b.Commands = x.filledIn(path, b.Commands, variables)
 		p.buildspec, p.reports = x.commands(b, len(a.Outputs) > 0), len(b.Reports) > 0
 	}
-	variables := map[string]string{}
 	for name, value := range b.Env {
 		if strings.Contains(value, "#{") {
 			variables[name] = value
@@ -144,12 +146,33 @@ func (x *exporter) build(path string, s pipeline.Stage, a pipeline.Action) pipel
 	for _, name := range slices.Sorted(maps.Keys(b.Services)) {
 		x.leftover(path+".services."+name, "CodeBuild starts no %s for a build: start one in the buildspec, or give it one by DATABASE_URL", b.Services[name].Engine)
 	}
-	for i, command := range b.Commands {
-		if strings.Contains(command, "#{") {
-			x.leftover(fmt.Sprintf("%s.commands[%d]", path, i), "CodePipeline fills in no variables in a buildspec: give it to the command by env")
-		}
-	}
 	return x.started(a, x.make(p), variables)
+}
+
+// reference is a variable of the pipeline.
+var reference = regexp.MustCompile(`#\{[A-Za-z0-9@_-]+\.[A-Za-z0-9@_.-]+\}`)
+
+// filledIn are the commands with variables of the environment in the place of
+// the pipeline's, which CodePipeline does not fill in in a buildspec. In single
+// quotes the shell would not do so either.
+func (x *exporter) filledIn(path string, commands []string, variables map[string]string) []string {
+	names := map[string]string{}
+	var out []string
+	for i, command := range commands {
+		if strings.Contains(command, "'") && reference.MatchString(command) {
+			x.leftover(fmt.Sprintf("%s.commands[%d]", path, i), "CodePipeline fills in no variables in a buildspec: give it to the command by env")
+			out = append(out, command)
+			continue
+		}
+		out = append(out, reference.ReplaceAllStringFunc(command, func(ref string) string {
+			if names[ref] == "" {
+				names[ref] = fmt.Sprintf("VARIABLE_%d", len(names)+1)
+				variables[names[ref]] = ref
+			}
+			return "${" + names[ref] + "}"
+		}))
+	}
+	return out
 }
 
 // wanted are the outputs that a later action takes: CodeBuild fails when a

@@ -116,6 +116,9 @@ func (x *exporter) logical(words ...string) string {
 			up = true
 		}
 	}
+	if b.Len() == 0 {
+		b.WriteString("Part")
+	}
 	name := b.String()
 	for n := 2; x.taken[name]; n++ {
 		name = fmt.Sprintf("%s%d", b.String(), n)

@@ -40,11 +40,12 @@ func towline() pipeline.Pipeline {
 			{Name: "Source", Actions: []pipeline.Action{
 				{Name: "push", Type: own("Source", "Git"), RunOrder: 1, Outputs: []string{"source"}, Configuration: json.RawMessage(`{"repository":"web"}`)},
 				{Name: "charts", Type: own("Source", "Git"), RunOrder: 1, Outputs: []string{"charts"}, Configuration: json.RawMessage(`{"url":"https://github.com/acme/charts.git","branch":"stable"}`)},
+				{Name: "base", Type: own("Source", "Image"), RunOrder: 1, Outputs: []string{"base"}, Configuration: json.RawMessage(`{"image":"123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/base:17"}`)},
 			}},
 			{Name: "Test", Actions: []pipeline.Action{
 				{
 					Name: "unit", Type: own("Build", "Buildspec"), RunOrder: 1, Inputs: []string{"source", "charts"}, Outputs: []string{"unit"},
-					Configuration: json.RawMessage(`{"commands":["make test","echo ${HOME} \"$COMMIT\""],"reports":["report.xml"],"services":{"db":{"engine":"postgres"}},"env":{"COMMIT":"#{push.CommitId}","LEVEL":"3"},"timeout":"90s"}`),
+					Configuration: json.RawMessage(`{"commands":["make test TICKET=#{variables.ticket}","echo ${HOME} \"$COMMIT\" \"#{variables.ticket}\"","echo '#{variables.ticket}'"],"reports":["report.xml"],"services":{"db":{"engine":"postgres"}},"env":{"COMMIT":"#{push.CommitId}","LEVEL":"3"},"timeout":"90s"}`),
 				},
 				{Name: "app", Type: own("Build", "Buildspec"), RunOrder: 2, Inputs: []string{"source"}, Outputs: []string{"app"}, Configuration: json.RawMessage(`{"buildspec":"ci/app.yml"}`)},
 			}, OnFailure: &pipeline.Condition{Result: pipeline.ResultRetry, RetryMode: pipeline.RetryFailedActions}},
@@ -133,6 +134,7 @@ func TestTemplatesAreWhatCloudFormationWants(t *testing.T) {
 
 var wantLeftovers = map[string][]string{
 	"towline": {
+		"stages[1].actions[0].commands[2]: CodePipeline fills in no variables in a buildspec: give it to the command by env",
 		"stages[1].actions[0].services.db: CodeBuild starts no postgres for a build: start one in the buildspec, or give it one by DATABASE_URL",
 		`on.schedule[1]: EventBridge cannot say "0 0 13 * 5": both the day of the month (13) and the day of the week (5) are restricted`,
 	},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -75,6 +76,10 @@ func (x *exporter) action(path string, s pipeline.Stage, a pipeline.Action) pipe
 	switch a.Type.String() {
 	case "Source/Git":
 		return x.git(a)
+	case "Source/Image":
+		if ecr, ok := x.registry(a); ok {
+			return ecr
+		}
 	case "Build/Buildspec":
 		return x.build(path, s, a)
 	case "Build/Image":
@@ -108,6 +113,27 @@ func (x *exporter) git(a pipeline.Action) pipeline.Action {
 	})
 	x.allow(list{connection}, "codeconnections:UseConnection", "codestar-connections:UseConnection")
 	return a
+}
+
+// ecr is a reference to an image in a registry of ECR.
+var ecr = regexp.MustCompile(`^[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/([^:@]+)(?::([^@]+))?$`)
+
+// registry is an image in ECR, ok false when it is elsewhere: AWS watches no
+// other registry.
+func (x *exporter) registry(a pipeline.Action) (out pipeline.Action, ok bool) {
+	var source pipeline.ImageSource
+	_ = json.Unmarshal(a.Configuration, &source) // an unreadable one names no image
+	parts := ecr.FindStringSubmatch(source.Image)
+	if parts == nil {
+		return a, false
+	}
+	config := map[string]string{"RepositoryName": parts[1]}
+	if parts[2] != "" {
+		config["ImageTag"] = parts[2]
+	}
+	a.Type, a.Configuration = aws(pipeline.CategorySource, "ECR"), encode(config)
+	x.needs("", a.Type, config)
+	return a, true
 }
 
 // fullName is the owner and the name of a repository by its URL.

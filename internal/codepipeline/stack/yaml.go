@@ -4,7 +4,8 @@ import (
 	"encoding/json"
 	"regexp"
 	"strconv"
-	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -151,10 +152,11 @@ func byRegion(stores *yaml.Node) *yaml.Node {
 }
 
 func raise(name string) string {
-	if name == "" {
+	first, size := utf8.DecodeRuneInString(name)
+	if size == 0 {
 		return name
 	}
-	return strings.ToUpper(name[:1]) + name[1:]
+	return string(unicode.ToUpper(first)) + name[size:]
 }
 
 // drop removes a member of a mapping.
