@@ -77,18 +77,7 @@ func (a *App) runPullRequest(ctx context.Context, d store.Definition, request *f
 	}
 	changed := pipeline.ChangedPullRequest{Event: request.Event, Branch: request.Target}
 	if slices.ContainsFunc(d.Pipeline.On.PullRequest, func(f pipeline.PullRequestFilter) bool { return !f.Paths.Empty() }) {
-		target, err := a.repositories.Revision(ctx, d.Repository, "refs/heads/"+request.Target)
-		if err != nil && !errors.Is(err, source.ErrNoRevision) {
-			return err
-		}
-		// What the target has gone on to meanwhile is not the request's change.
-		base := ""
-		if target.Commit != "" {
-			if base, err = a.repositories.MergeBase(ctx, d.Repository, target.Commit, commit); err != nil {
-				return err
-			}
-		}
-		changes, err := a.repositories.Changes(ctx, d.Repository, base, commit)
+		changes, err := a.proposed(ctx, d.Repository, request.Target, commit)
 		if err != nil {
 			return err
 		}
@@ -107,4 +96,20 @@ func (a *App) runPullRequest(ctx context.Context, d store.Definition, request *f
 		Trigger: pipeline.Trigger{Type: pipeline.TriggerWebhook, Detail: fmt.Sprintf("pull request %d: %s", request.Number, request.Event)},
 	})
 	return err
+}
+
+// proposed is what a commit changes that is to be merged into a branch. What the
+// branch has gone on to meanwhile is not its change.
+func (a *App) proposed(ctx context.Context, repository, branch, commit string) (source.Changes, error) {
+	target, err := a.repositories.Revision(ctx, repository, "refs/heads/"+branch)
+	if err != nil && !errors.Is(err, source.ErrNoRevision) {
+		return source.Changes{}, err
+	}
+	base := ""
+	if target.Commit != "" {
+		if base, err = a.repositories.MergeBase(ctx, repository, target.Commit, commit); err != nil {
+			return source.Changes{}, err
+		}
+	}
+	return a.repositories.Changes(ctx, repository, base, commit)
 }

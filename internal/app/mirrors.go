@@ -130,7 +130,7 @@ func (m *mirrors) Add(ctx context.Context, req client.MirrorRequest) (client.New
 	if _, err := fill(ctx, source.Mirror{Name: req.Name, URL: req.URL, Credentials: secrets.credentials()}); err != nil {
 		return client.NewMirror{}, err
 	}
-	text, err := json.Marshal(secrets)
+	text, err := json.Marshal(secrets) //nolint:gosec // it is sealed
 	if err != nil {
 		return client.NewMirror{}, err
 	}

@@ -117,8 +117,8 @@ func TestAWebhookOfAMirrorStartsItsPipeline(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("X-GitHub-Event", event)
-		r.Header.Set("X-GitHub-Delivery", delivery)
+		r.Header.Set("X-Github-Event", event)
+		r.Header.Set("X-Github-Delivery", delivery)
 		r.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
 		answer, err := http.DefaultClient.Do(r)
 		if err != nil {

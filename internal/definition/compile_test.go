@@ -190,7 +190,7 @@ func TestProblemsOfWhatThePipelineModelHas(t *testing.T) {
 		"a mode":                         {head + "mode: %\n" + build, "serial", `towline.yaml:2:7: unknown mode "serial"; choose one of superseded, queued, parallel`},
 		"a variable that is a number":    {head + "variables: {a: %}\n" + build, "1", `towline.yaml:2:16: variables.a must be a string or a mapping, not a number; write it in quotes: "1"`},
 		"a variable's name":              {head + "variables: {a b: %}\n" + build, "x", `towline.yaml:2:18: "a b" is not the name of a variable`},
-		"a key of a variable":            {head + "variables: {a: {%}}\n" + build, "defualt: x", `towline.yaml:2:17: unknown key "defualt" in variables.a; did you mean "default"?`},
+		"a key of a variable":            {head + "variables: {a: {%}}\n" + build, "defaul: x", `towline.yaml:2:17: unknown key "defaul" in variables.a; did you mean "default"?`},
 		"too many variables":             {head + "variables: {%}\n" + build, numbered(51, "v%d: x"), "is the 51st; a pipeline has at most 50"},
 		"on that is a word":              {head + "on: %\n" + build, "push", "on must be a mapping of push, pullRequest, schedule, not text"},
 		"a push that is a word":          {head + "on: {push: %}\n" + build, "main", "on.push must be a mapping or a list, not text"},

@@ -160,7 +160,7 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 	}
 	for _, bad := range []string{"pipeline: web\nstagse: []", "pipeline: web", "pipeline: [1]\nstages: []", "pipeline: a\nstages: [{name: x, actions: [{name: a, build: {services: {d: {engine: oracle}}}}]}]",
 		"pipeline: a\nmode: odd\nstages: []", "pipeline: a\non: {push: main}\nstages: []", "pipeline: a\non: {pullRequest: [{events: [merged]}]}\nstages: []",
-		"pipeline: a\nvariables: {a: {defualt: x}}\nstages: []", "pipeline: a\nstages: [{name: x, actions: [{name: a, timeout: []}]}]",
+		"pipeline: a\nvariables: {a: {defaul: x}}\nstages: []", "pipeline: a\nstages: [{name: x, actions: [{name: a, timeout: []}]}]",
 		"pipeline: a\nstages: [{name: x, actions: [], onFailure: undo}]", "pipeline: a\nstages: [{name: x, actions: [], onFailure: {rules: [{varible: {}}]}}]",
 	} {
 		if validate(bad) == nil {

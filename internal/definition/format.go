@@ -44,7 +44,7 @@ func Format(p pipeline.Pipeline) ([]byte, error) {
 // normal is the same pipeline without what makes no difference.
 func normal(p pipeline.Pipeline) pipeline.Pipeline {
 	p.Version = 1
-	clear := func(g **pipeline.Globs) {
+	drop := func(g **pipeline.Globs) {
 		if (*g).Empty() {
 			*g = nil
 		}
@@ -52,14 +52,14 @@ func normal(p pipeline.Pipeline) pipeline.Pipeline {
 	p.On.Push, p.On.PullRequest = slices.Clone(p.On.Push), slices.Clone(p.On.PullRequest)
 	for i := range p.On.Push {
 		f := &p.On.Push[i]
-		clear(&f.Branches)
-		clear(&f.Tags)
-		clear(&f.Paths)
+		drop(&f.Branches)
+		drop(&f.Tags)
+		drop(&f.Paths)
 	}
 	for i := range p.On.PullRequest {
 		f := &p.On.PullRequest[i]
-		clear(&f.Branches)
-		clear(&f.Paths)
+		drop(&f.Branches)
+		drop(&f.Paths)
 	}
 	return p
 }

@@ -64,7 +64,7 @@ func (s *shape) check(node ast.Node, want reflect.Type, path string) {
 		s.problem(n, "give it a value or leave the key out", "%s has no value", orFile(path))
 		return
 	}
-	if f, ok := reflect.Zero(want).Interface().(formed); ok {
+	if f, ok := reflect.TypeAssert[formed](reflect.Zero(want)); ok {
 		s.form(node, f.forms(), path)
 		return
 	}

@@ -90,20 +90,8 @@ func (e *Engine) save(ctx context.Context, q store.Querier, name string, before,
 				continue
 			}
 		}
-		if err := store.SaveExecution(ctx, q, execution); err != nil {
+		if err := e.saveExecution(ctx, q, was, execution); err != nil {
 			return next, err
-		}
-		if err := store.AddChanges(ctx, q, pipeline.NewChangeSet(was, execution, e.Now())); err != nil {
-			return next, err
-		}
-		for _, stage := range execution.Stages {
-			earlier := was.Stage(stage.Name)
-			if stage.Status != pipeline.StatusSucceeded || earlier != nil && earlier.Status == stage.Status {
-				continue
-			}
-			if err := store.SetSucceeded(ctx, q, name, stage.Name, execution.ID); err != nil {
-				return next, err
-			}
 		}
 		next.Changed = append(next.Changed, execution.ID)
 		if execution.Done() {
@@ -122,6 +110,26 @@ func (e *Engine) save(ctx context.Context, q store.Querier, name string, before,
 		return next, store.SetTransitions(ctx, q, name, after.Disabled)
 	}
 	return next, nil
+}
+
+// saveExecution writes an execution that has changed.
+func (e *Engine) saveExecution(ctx context.Context, q store.Querier, was, is pipeline.Execution) error {
+	if err := store.SaveExecution(ctx, q, is); err != nil {
+		return err
+	}
+	if err := store.AddChanges(ctx, q, pipeline.NewChangeSet(was, is, e.Now())); err != nil {
+		return err
+	}
+	for _, stage := range is.Stages {
+		earlier := was.Stage(stage.Name)
+		if stage.Status != pipeline.StatusSucceeded || earlier != nil && earlier.Status == stage.Status {
+			continue
+		}
+		if err := store.SetSucceeded(ctx, q, is.Pipeline, stage.Name, is.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tell lets the state machine act on something that did not happen in a

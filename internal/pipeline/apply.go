@@ -39,7 +39,7 @@ func Apply(s State, event Event) (State, []Command, error) {
 	case Overridden:
 		err = m.override(ev)
 	case TransitionSet:
-		err = m.setTransition(ev)
+		m.setTransition(ev)
 	case Woken:
 		m.claim(ev.At)
 	default:

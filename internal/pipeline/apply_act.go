@@ -51,7 +51,7 @@ func (m *machine) endAction(ev ActionEnded) error {
 		return fmt.Errorf("end action %s of stage %s of %s: %w", ev.Action, ev.Stage, ev.Execution, err)
 	}
 	action.By = ev.By
-	m.close(e, stage, action, ev.Result, ev.At)
+	m.close(e, action, ev.Result, ev.At)
 	m.advance(e, stage, ev.At, !ev.Outside)
 	return nil
 }
@@ -65,7 +65,7 @@ func inProgress(actions []ActionState, name string) (*ActionState, error) {
 	return &actions[i], nil
 }
 
-func (m *machine) close(e *Execution, stage *StageState, action *ActionState, result Result, at time.Time) {
+func (m *machine) close(e *Execution, action *ActionState, result Result, at time.Time) {
 	action.Status, action.Ended, action.Due, action.Result = StatusFailed, at, time.Time{}, &result
 	if result.Outcome == Succeeded {
 		action.Status = StatusSucceeded
@@ -198,7 +198,7 @@ func (m *machine) expire(ev Expired) error {
 	if action.Type.Manual() {
 		waited = "nobody approved or rejected it"
 	}
-	m.close(e, stage, action, Fail("%s within %s", waited, action.Due.Sub(action.Started)), ev.At)
+	m.close(e, action, Fail("%s within %s", waited, action.Due.Sub(action.Started)), ev.At)
 	m.advance(e, stage, ev.At, false)
 	return nil
 }

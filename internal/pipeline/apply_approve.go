@@ -35,7 +35,7 @@ func (m *machine) decide(ev Approved) error {
 			return fmt.Errorf("%s: %w", about, ErrStale)
 		}
 		action.By = ev.By
-		m.close(e, stage, action, decision(ev), ev.At)
+		m.close(e, action, decision(ev), ev.At)
 		m.advance(e, stage, ev.At, false)
 		return nil
 	}

@@ -168,11 +168,10 @@ func (m *machine) occupied(stage string) bool {
 	})
 }
 
-func (m *machine) setTransition(ev TransitionSet) error {
+func (m *machine) setTransition(ev TransitionSet) {
 	m.disabled = slices.DeleteFunc(m.disabled, func(t Transition) bool { return t.Stage == ev.Stage && t.Type == ev.Type })
 	if ev.Disabled {
 		m.disabled = append(m.disabled, ev.Transition)
 	}
 	m.claim(ev.At)
-	return nil
 }

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -245,11 +246,7 @@ func (w *walk) try(ev pipeline.Event, allowed ...error) error {
 		}
 		return err
 	}
-	before := w.all
-	w.all = map[string]pipeline.Execution{}
-	for id, e := range before {
-		w.all[id] = e
-	}
+	before := maps.Clone(w.all)
 	for _, e := range next.Executions {
 		w.all[e.ID] = e
 	}

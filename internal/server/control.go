@@ -125,15 +125,22 @@ func (s *Server) getState(ctx context.Context, in *struct {
 }
 
 func (s *Server) state(ctx context.Context, name string) (*answer[client.PipelineState], error) {
-	standing, err := s.Engine.Standing(ctx, name)
+	definition, state, err := s.Store.PipelineState(ctx, name)
 	if err != nil {
 		return nil, s.fail("get state of pipeline", err)
 	}
-	out := client.PipelineState{Name: name, Version: standing.Pipeline.Version}
-	for _, stage := range standing.Stages {
-		shown := client.StageState{Name: stage.Name, State: stage.State(), Waiting: stage.Waiting, Closed: stage.Closed}
-		if stage.Latest != nil {
-			shown.Latest = stage.Latest.ID
+	out := client.PipelineState{Name: name, Version: definition.Pipeline.Version}
+	for _, stage := range definition.Pipeline.Stages {
+		shown := client.StageState{Name: stage.Name, Latest: state.Latest[stage.Name], Waiting: state.Waiting(stage.Name)}
+		for _, t := range state.Disabled {
+			if t.Stage == stage.Name {
+				shown.Closed = append(shown.Closed, t)
+			}
+		}
+		for _, e := range state.Executions {
+			if e.ID == shown.Latest {
+				shown.State = e.Stage(stage.Name)
+			}
 		}
 		out.Stages = append(out.Stages, shown)
 	}

@@ -17,8 +17,7 @@ import (
 
 // statusOf is the HTTP status of an error of the API, or 200.
 func statusOf(err error) int {
-	var answer *client.Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*client.Error](err); ok {
 		return answer.Status
 	}
 	return http.StatusOK

@@ -158,7 +158,7 @@ func (db *DB) Pipelines(ctx context.Context) (found []Definition, err error) {
 }
 
 func getPipelines(ctx context.Context, q Querier, where string, args ...any) ([]Definition, error) {
-	rows, err := q.Query(ctx, `SELECT definition, repository, executions, created, updated FROM (SELECT * FROM pipelines WHERE deleted IS NULL) `+where+` ORDER BY name`, args...)
+	rows, err := q.Query(ctx, `SELECT definition, repository, executions, created, updated FROM (SELECT name, definition, repository, executions, created, updated FROM pipelines WHERE deleted IS NULL) `+where+` ORDER BY name`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list pipelines: %w", err)
 	}

@@ -48,7 +48,7 @@ func Parse(expression, zone string) (Timetable, error) {
 // ParseSchedule is Parse for the five fields of crontab(5) alone.
 func ParseSchedule(expression, zone string) (Timetable, error) {
 	if fields, err := split(expression); err == nil && len(fields) != 5 {
-		return Timetable{}, fmt.Errorf("it has %d fields, and a schedule has five: minute, hour, day of the month, month, day of the week", len(fields))
+		return Timetable{}, fmt.Errorf("it has %d fields, and a schedule has five: minute, hour, day (of the month), month, day of the week", len(fields))
 	}
 	return Parse(expression, zone)
 }

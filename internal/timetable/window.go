@@ -20,7 +20,7 @@ var (
 )
 
 // window makes a timetable of a CodePipeline DeploymentWindow's six or seven
-// fields: seconds, minutes, hours, day of the month, month, day of the week
+// fields: seconds, minutes, hours, day of the month, the month, day of the week
 // and, if there is one, year.
 func (t Timetable) window(fields []string) (Timetable, error) {
 	for i := range fields {
@@ -202,7 +202,7 @@ func years(field string) (func(int) bool, error) {
 }
 
 // Window is an expression in the form of a CodePipeline DeploymentWindow:
-// seconds, minutes, hours, day of the month, month, day of the week. One that
+// seconds, minutes, hours, day of the month, the month, day of the week. One that
 // is in that form already stays as it is; one in the form of crontab(5) is
 // changed to mean the same. CodePipeline cannot say that either of two days is
 // enough: that is an error.

@@ -243,7 +243,7 @@ func rules(t *testing.T, newEngine New) {
 	if err := e.Override(t.Context(), pipeline.Overridden{Execution: x.ID, Stage: "S2", Kind: pipeline.BeforeEntry, By: "ann"}); err != nil {
 		t.Fatal(err)
 	}
-	x = until(t, e, x.ID, func(x pipeline.Execution) bool { return x.Status == pipeline.ExecutionSucceeded })
+	until(t, e, x.ID, func(x pipeline.Execution) bool { return x.Status == pipeline.ExecutionSucceeded })
 	mu.Lock()
 	defer mu.Unlock()
 	if diff := cmp.Diff([]string{`a2 {"TimeZone":"UTC"}`}, asked); diff != "" {
