@@ -73,7 +73,7 @@ AWS's JSON.`,
   towline pipeline convert template.yaml --parameter Stage=production
   towline pipeline convert towline.yaml --to cloudformation > template.yaml
   towline pipeline convert towline.yaml > pipeline.json
-  aws codepipeline create-pipeline --cli-input-json file://pipeline.json --endpoint-url http://localhost:8400`,
+  aws codepipeline create-pipeline --cli-input-json file://pipeline.json --endpoint-url http://localhost:8480`,
 		Args: exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			v.file = args[0]
