@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/towline/towline/internal/codepipeline"
 	"github.com/towline/towline/internal/codepipeline/stack"
@@ -72,7 +73,7 @@ AWS's JSON.`,
   towline pipeline convert template.yaml --parameter Stage=production
   towline pipeline convert towline.yaml --to cloudformation > template.yaml
   towline pipeline convert towline.yaml > pipeline.json
-  aws codepipeline create-pipeline --cli-input-json file://pipeline.json --endpoint-url http://localhost:8400`,
+  aws codepipeline create-pipeline --cli-input-json file://pipeline.json --endpoint-url http://localhost:8480`,
 		Args: exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			v.file = args[0]
@@ -153,8 +154,12 @@ func (c *command) readDefinition(file string) ([]byte, error) {
 	return text, err
 }
 
-// resources is the key by which a template is known.
-var resources = regexp.MustCompile(`(?m)^["']?Resources["']?[ \t]*:`)
+// The keys by which a template is known, and AWS's form when the aws command
+// was asked for YAML: there the pipeline is an object, and not a name.
+var (
+	resources   = regexp.MustCompile(`(?m)^["']?Resources["']?[ \t]*:`)
+	declaration = regexp.MustCompile(`(?m)^pipeline:[ \t]*\r?$`)
+)
 
 // formOf is what a text looks like.
 func formOf(text []byte) string {
@@ -169,8 +174,11 @@ func formOf(text []byte) string {
 		}
 		return formAWS
 	}
-	if resources.Match(text) {
+	switch {
+	case resources.Match(text):
 		return formCloudFormation
+	case declaration.Match(text):
+		return formAWS
 	}
 	return formTowline
 }
@@ -197,6 +205,12 @@ func (v *conversion) read(text []byte) (pipeline.Pipeline, error) {
 	var p pipeline.Pipeline
 	switch v.from {
 	case formAWS:
+		if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+			var err error
+			if text, err = yaml.YAMLToJSONStrict(text); err != nil {
+				return p, v.wrong(err)
+			}
+		}
 		d, err := codepipeline.Parse(text)
 		if err != nil {
 			return p, v.wrong(err)

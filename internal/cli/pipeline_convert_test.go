@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 
 	"github.com/towline/towline/internal/codepipeline"
 	"github.com/towline/towline/internal/definition"
@@ -147,6 +148,25 @@ func asJSON(t *testing.T, p pipeline.Pipeline) map[string]any {
 	return value
 }
 
+func TestConvertReadsWhatTheAWSCommandPrintsInYAML(t *testing.T) {
+	t.Parallel()
+	text, err := yaml.JSONToYAML([]byte(readFile(t, "../codepipeline/testdata/pipeline.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := mustConvert(t, "", "../codepipeline/testdata/pipeline.json")
+	got, _ := mustConvert(t, string(text), "-")
+	var docs [2]any
+	for i, text := range []string{want, got} {
+		if err := yaml.Unmarshal([]byte(text), &docs[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(docs[0], docs[1]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestConvertReadsATemplate(t *testing.T) {
 	t.Parallel()
 	const file = "../codepipeline/testdata/import.yaml"
@@ -199,6 +219,7 @@ func TestConvertSaysWhatIsWrong(t *testing.T) {
 		"the form that it has":   {"pipeline: a\n", []string{"-", "--to", "towline"}, exitUsage, "- is in form towline already"},
 		"a bad parameter":        {"Resources: {}\n", []string{"-", "--parameter", "x"}, exitUsage, `--parameter "x": write NAME=VALUE`},
 		"no file":                {"", []string{"testdata/nowhere.json"}, exitError, "testdata/nowhere.json: no such file"},
+		"broken YAML of AWS":     {"pipeline:\n  name: [\n", []string{"-"}, exitError, "standard input: yaml: line"},
 		"broken JSON":            {"{\n  \"pipeline\": {,}}", []string{"-"}, exitError, "standard input: line 2, column 16: this is not JSON"},
 		"a broken towline.yaml":  {"pipelin: web\n", []string{"-"}, exitError, `towline.yaml:1:1: unknown key "pipelin"`},
 		"a declaration of sorts": {`{"pipeline": {"name": "web", "stages": []}}`, []string{"-"}, exitError, "standard input: stages: the pipeline has 0 stages; the fewest is 2"},
