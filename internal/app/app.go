@@ -128,7 +128,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.mirrors = &mirrors{store: a.store, keys: keys, repositories: a.repositories, now: time.Now}
+	a.mirrors = &mirrors{store: a.store, keys: keys, repositories: a.repositories, moved: a.movedElsewhere, now: time.Now}
 	a.mirrors.poller = source.NewPoller(source.PollConfig{
 		Update: a.repositories.UpdateMirror, Mirrors: a.mirrors, Moved: a.movedElsewhere, Logger: a.options.Logger,
 	})

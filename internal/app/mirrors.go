@@ -28,6 +28,7 @@ type mirrors struct {
 	keys         *secret.Keyring
 	repositories *source.Repositories
 	poller       *source.Poller
+	moved        func(ctx context.Context, push source.Push) // acts on what has arrived
 	now          func() time.Time
 	transport    http.RoundTripper // to forges' APIs; nil is the default
 }
@@ -87,7 +88,8 @@ func showMirror(stored store.Mirror) client.Mirror {
 	}
 }
 
-// Add makes a mirror, fills it, and makes a secret for its webhook.
+// Add makes a mirror, fills it, makes a secret for its webhook, and starts the
+// pipelines that watch what it has.
 func (m *mirrors) Add(ctx context.Context, req client.MirrorRequest) (client.NewMirror, error) {
 	kind := forge.Kind("")
 	interval := source.DefaultInterval
@@ -127,7 +129,8 @@ func (m *mirrors) Add(ctx context.Context, req client.MirrorRequest) (client.New
 	if _, there := m.repositories.MirrorOf(req.Name); there {
 		fill = m.repositories.UpdateMirror // of another address perhaps
 	}
-	if _, err := fill(ctx, source.Mirror{Name: req.Name, URL: req.URL, Credentials: secrets.credentials()}); err != nil {
+	push, err := fill(ctx, source.Mirror{Name: req.Name, URL: req.URL, Credentials: secrets.credentials()})
+	if err != nil {
 		return client.NewMirror{}, err
 	}
 	text, err := json.Marshal(secrets) //nolint:gosec // it is sealed
@@ -140,6 +143,7 @@ func (m *mirrors) Add(ctx context.Context, req client.MirrorRequest) (client.New
 	if err := m.store.AddMirror(ctx, stored, req.Replace); err != nil {
 		return client.NewMirror{}, err
 	}
+	m.moved(ctx, push)
 	m.poller.Wake()
 	return client.NewMirror{Mirror: showMirror(stored), Secret: secrets.Hooks[0]}, nil
 }

@@ -32,8 +32,9 @@ func (c *command) mirrorAddCommand() *cobra.Command {
 		Short: "Mirror a repository, and print where its forge is to send webhooks",
 		Long: `Mirror a repository under a name, and print the address and the secret of its
 webhook: enter both at the forge, with the content type application/json, for
-pushes, tags and pull requests. The secret is shown this once. Secrets are read
-from files, or with - from standard input, and are encrypted at rest.`,
+pushes, tags and pull requests. The secret is shown this once. Pipelines that
+watch what the repository has run at once. Secrets are read from files, or with -
+from standard input, and are encrypted at rest.`,
 		Example: `  towline mirror add web https://github.com/acme/web.git --password-file token.txt
   towline mirror add web git@gitlab.example.com:acme/web.git --forge gitlab --key-file id_ed25519 --known-hosts-file known_hosts
   towline mirror add web https://github.com/acme/web.git --password-file - --status-token-file token.txt --replace`,
