@@ -324,22 +324,21 @@ func (e Execution) Variables() map[string]map[string]string {
 	}
 	vars["codepipeline"] = map[string]string{"PipelineExecutionId": e.ID}
 	vars["variables"] = e.Given
+	explicit := map[string]map[string]string{}
 	for _, s := range e.Stages {
 		definition, _, _ := e.Definition.Stage(s.Name)
 		for i, a := range s.Actions {
-			if a.Result != nil && a.Result.Variables != nil {
-				vars[definition.Actions[i].namespace()] = a.Result.Variables
+			switch namespace := definition.Actions[i].Namespace; {
+			case a.Result == nil || a.Result.Variables == nil:
+			case namespace != "":
+				explicit[namespace] = a.Result.Variables
+			default:
+				vars[a.Name] = a.Result.Variables
 			}
 		}
 	}
+	maps.Copy(vars, explicit) // A namespace that was given outdoes a name.
 	return vars
-}
-
-func (a Action) namespace() string {
-	if a.Namespace != "" {
-		return a.Namespace
-	}
-	return a.Name
 }
 
 // stage returns the index of the stage, or -1.
