@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -57,7 +58,7 @@ func (c *checker) springs() map[string][]spring {
 				s.wants = append(s.wants, parts[1])
 			}
 		}
-		namespace := a.namespace()
+		namespace := cmp.Or(a.Namespace, a.Name)
 		if namespace == ownNamespace || namespace == variablesNamespace {
 			c.wrong(path+".namespace", InvalidAction, "give it another namespace", "%s has the namespace %s, which is not for actions", s.about, quote(namespace))
 			return
