@@ -42,8 +42,10 @@ func (e *Engine) attend(ctx context.Context, command pipeline.RunAction) (pipeli
 		return pipeline.Result{}, err
 	}
 	if !slices.Contains(pipeline.Running(execution, command.Stage), command) {
-		// It was abandoned while nobody was here to interrupt it: what it has
-		// started is to be ended.
+		if !abandoned(execution, command) {
+			return pipeline.Result{}, nil // It has ended, and the walk is replayed.
+		}
+		// Nobody was here to interrupt it: what it has started is to be ended.
 		e.present.dismiss(pipeline.CancelStage{Execution: command.Execution, Stage: command.Stage, Attempt: command.Attempt})
 	}
 	log, err := e.OpenLog(job.LogFile)
@@ -68,6 +70,22 @@ func (e *Engine) attend(ctx context.Context, command pipeline.RunAction) (pipeli
 		fmt.Fprintf(log, "%s: %s\n", result.Outcome, strings.TrimRight(result.Message, "\n"))
 	}
 	return result, err
+}
+
+// abandoned tells whether an action, or a rule, was abandoned in this very
+// attempt.
+func abandoned(execution pipeline.Execution, command pipeline.RunAction) bool {
+	stage := execution.Stage(command.Stage)
+	actions := stage.Actions
+	if command.Condition != "" {
+		actions = nil
+		if c := stage.Condition(command.Condition); c != nil {
+			actions = c.Rules
+		}
+	}
+	return slices.ContainsFunc(actions, func(a pipeline.ActionState) bool {
+		return a.Name == command.Action && a.Attempt == command.Attempt && a.Status == pipeline.StatusAbandoned
+	})
 }
 
 // perform finds the code and calls it. A panic in it is its fault alone.

@@ -171,7 +171,7 @@ type runDBOS struct {
 	ctx    dbos.Context
 	source *dbos.DataSource
 
-	outcomes chan dbos.StepOutcome[pipeline.ActionEnded]
+	outcomes chan pipeline.ActionEnded
 	seen     map[string]bool // the steps whose outcome await has returned
 
 	over    context.Context // ends with the walk
@@ -181,12 +181,8 @@ type runDBOS struct {
 
 var _ run = (*runDBOS)(nil)
 
-// errBrokenOff is recorded for an action that was interrupted because its walk
-// broke off, so that no later walk takes the interruption for its outcome.
-var errBrokenOff = errors.New("the walk of the stage broke off")
-
 func newRun(ctx dbos.Context, source *dbos.DataSource) *runDBOS {
-	r := &runDBOS{ctx: ctx, source: source, outcomes: make(chan dbos.StepOutcome[pipeline.ActionEnded]), seen: map[string]bool{}}
+	r := &runDBOS{ctx: ctx, source: source, outcomes: make(chan pipeline.ActionEnded), seen: map[string]bool{}}
 	r.over, r.endWalk = context.WithCancel(context.WithoutCancel(ctx))
 	return r
 }
@@ -205,37 +201,32 @@ func (r *runDBOS) transact(name string, fn func(context.Context, store.Querier) 
 	}, dbos.WithStepName(name))
 }
 
-func (r *runDBOS) start(name string, fn func(context.Context) pipeline.ActionEnded) error {
-	outcome, err := dbos.Go(r.ctx, func(ctx context.Context) (pipeline.ActionEnded, error) {
-		actionCtx, cancel := r.shutdownCause(ctx)
-		defer cancel()
-		ended := fn(actionCtx)
-		if r.over.Err() != nil {
-			return ended, errBrokenOff
-		}
-		return ended, nil
-	}, dbos.WithStepName(name))
-	if err != nil {
-		return err
-	}
+// start runs fn outside of DBOS's steps: what it came to is recorded with what
+// follows from it, by transact, and not once more before. A walk that is
+// replayed starts all of them again; those that have ended return at once.
+func (r *runDBOS) start(fn func(context.Context) pipeline.ActionEnded) {
 	r.actions.Go(func() {
-		ended := <-outcome
+		ctx, cancel := r.shutdownCause()
+		defer cancel()
+		ended := fn(ctx)
+		if errors.Is(context.Cause(ctx), pipeline.ErrShutdown) {
+			return // What it says is about the interruption, and it runs again.
+		}
 		select {
 		case r.outcomes <- ended:
 		case <-r.over.Done():
 		}
 	})
-	return nil
 }
 
-// shutdownCause gives the action a context whose cause tells it that it will
-// be run again: the server stops, which is the one reason for which DBOS ends
-// a step's context, or the walk has broken off.
-func (r *runDBOS) shutdownCause(ctx context.Context) (context.Context, context.CancelFunc) {
-	actionCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+// shutdownCause gives an action a context whose cause tells it that it will be
+// run again: the server stops, which is the one reason for which DBOS ends a
+// workflow's context, or the walk has broken off.
+func (r *runDBOS) shutdownCause() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.ctx))
 	interrupt := func() { cancel(pipeline.ErrShutdown) }
-	stops := []func() bool{context.AfterFunc(ctx, interrupt), context.AfterFunc(r.over, interrupt)}
-	return actionCtx, func() {
+	stops := []func() bool{context.AfterFunc(r.ctx, interrupt), context.AfterFunc(r.over, interrupt)}
+	return ctx, func() {
 		for _, stop := range stops {
 			stop()
 		}
@@ -270,9 +261,9 @@ func stepOfEnded(ended pipeline.ActionEnded) string {
 func (r *runDBOS) next(ctx context.Context) (pipeline.ActionEnded, error) {
 	for {
 		select {
-		case outcome := <-r.outcomes:
-			if outcome.Err != nil || !r.seen[stepOfEnded(outcome.Result)] {
-				return outcome.Result, outcome.Err
+		case ended := <-r.outcomes:
+			if !r.seen[stepOfEnded(ended)] {
+				return ended, nil
 			}
 		case <-ctx.Done():
 			return pipeline.ActionEnded{}, ctx.Err()

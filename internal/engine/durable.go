@@ -53,9 +53,10 @@ type run interface {
 	// transact runs fn in a transaction of the store that commits together
 	// with the record that it ran: exactly once.
 	transact(name string, fn func(context.Context, store.Querier) (transition, error)) (transition, error)
-	// start runs fn in the background: at least once, until it returns. The
-	// context ends with cause pipeline.ErrShutdown when the executor stops.
-	start(name string, fn func(context.Context) pipeline.ActionEnded) error
+	// start runs fn in the background: at least once, until what it returned has
+	// been handed to transact. The context ends with cause pipeline.ErrShutdown
+	// when the executor stops.
+	start(fn func(context.Context) pipeline.ActionEnded)
 	// await returns the outcome of one of so many started fns that it has not
 	// returned yet, in an order that is the same when the attempt is walked
 	// again.

@@ -20,9 +20,7 @@ func (e *Engine) walk(r run, at attempt) error {
 	}
 	running := 0
 	for {
-		if err := e.follow(r, next); err != nil {
-			return err
-		}
+		e.follow(r, next)
 		running += len(next.Actions)
 		if running == 0 {
 			return nil
@@ -64,19 +62,9 @@ func (e *Engine) enter(ctx context.Context, q store.Querier, at attempt) (transi
 }
 
 // follow does what a transition asks for.
-func (e *Engine) follow(r run, next transition) error {
+func (e *Engine) follow(r run, next transition) {
 	for _, action := range next.Actions {
-		if err := r.start(stepOf(action), func(ctx context.Context) pipeline.ActionEnded { return e.act(ctx, action) }); err != nil {
-			return fmt.Errorf("start action %s: %w", action.Action, err)
-		}
+		r.start(func(ctx context.Context) pipeline.ActionEnded { return e.act(ctx, action) })
 	}
 	e.settle(next)
-	return nil
-}
-
-func stepOf(action pipeline.RunAction) string {
-	if action.Condition != "" {
-		return "ask " + action.Action
-	}
-	return "run " + action.Action
 }
