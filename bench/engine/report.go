@@ -1,12 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
 	"time"
 )
+
+// notes is where the part of the page begins that is written by hand.
+const notes = "## What the figures say\n"
 
 // result is what was measured. Durations are sorted.
 type result struct {
@@ -29,6 +34,14 @@ func (r result) report(s settings) error {
 	fmt.Print(text.String())
 	if s.out == "" {
 		return nil
+	}
+	// What stands below the mark is written by hand and kept.
+	before, err := os.ReadFile(s.out)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, kept, ok := strings.Cut(string(before), notes); ok {
+		text.WriteString("\n" + notes + kept)
 	}
 	return os.WriteFile(s.out, []byte(text.String()), 0o644) //nolint:gosec // a page of the documentation
 }
