@@ -200,10 +200,14 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.catchUp(ctx); err != nil {
 		return err
 	}
-	a.background.Go(func() { a.keepCatchingUp(ctx) })
+	// A push may outlive the server that it was made to, and reach the
+	// repository after the next one's first look.
+	a.background.Go(func() { a.keep(ctx, catchUpEvery, "look for missed pushes", a.catchUp) })
 	a.background.Go(func() { a.mirrors.poller.Poll(ctx) })
-	a.background.Go(func() { a.keepSchedules(ctx) })
-	a.background.Go(func() { a.keepStatuses(ctx) })
+	a.background.Go(func() {
+		a.keep(ctx, scheduleEvery, "look at schedules", func(ctx context.Context) error { return a.schedule(ctx, time.Now()) })
+	})
+	a.background.Go(func() { a.keep(ctx, statusesEvery, "tell a forge the status of a commit", a.tellStatuses) })
 	a.background.Go(func() { a.watchSources(ctx) })
 	return nil
 }

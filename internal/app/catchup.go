@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"strings"
-	"time"
 )
 
 // catchUp acts on the branches that moved while nobody was told: before the
@@ -40,23 +39,5 @@ func (a *App) catchUp(ctx context.Context) error {
 func (a *App) missed(ctx context.Context, repository, branch string) {
 	for _, line := range a.moved(ctx, repository, branch) {
 		a.options.Logger.Info("push that nobody told of", "repository", repository, "branch", branch, "outcome", line)
-	}
-}
-
-// keepCatchingUp looks for missed pushes until ctx ends: a push may outlive the
-// server that it was made to, and reach the repository after the next one's
-// first look.
-func (a *App) keepCatchingUp(ctx context.Context) {
-	tick := time.NewTicker(catchUpEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := a.catchUp(ctx); err != nil && ctx.Err() == nil {
-				a.options.Logger.Warn("look for missed pushes", "error", err)
-			}
-		}
 	}
 }

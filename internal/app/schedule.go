@@ -25,22 +25,6 @@ const (
 // errScheduled ends the transaction of a time that has been acted on already.
 var errScheduled = errors.New("this time has been acted on")
 
-// keepSchedules starts executions at their times until ctx ends.
-func (a *App) keepSchedules(ctx context.Context) {
-	tick := time.NewTicker(scheduleEvery)
-	defer tick.Stop()
-	for {
-		if err := a.schedule(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			a.options.Logger.Warn("look at schedules", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 // schedule starts the executions whose time has come since they were last
 // started, each once.
 func (a *App) schedule(ctx context.Context, now time.Time) error {

@@ -14,24 +14,9 @@ import (
 // statusesEvery is how often it is looked what forges are to be told.
 const statusesEvery = 3 * time.Second
 
-// keepStatuses tells the forges of mirrors what becomes of their commits, until
-// ctx ends. What could not be told is tried again: a status is told at least
-// once, and the last one last.
-func (a *App) keepStatuses(ctx context.Context) {
-	tick := time.NewTicker(statusesEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := a.tellStatuses(ctx); err != nil && ctx.Err() == nil {
-			a.options.Logger.Warn("tell a forge the status of a commit", "error", err)
-		}
-	}
-}
-
+// tellStatuses tells the forges of mirrors what becomes of their commits. What
+// could not be told is tried again: a status is told at least once, and the
+// last one last.
 func (a *App) tellStatuses(ctx context.Context) error {
 	all, err := a.store.Mirrors(ctx)
 	if err != nil {

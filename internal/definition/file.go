@@ -40,7 +40,7 @@ type pullRequest struct {
 }
 
 type schedule struct {
-	Cron     string `json:"cron" jsonschema:"required" doc:"minute, hour, day of the month, month, day of the week, as in crontab: 0 6 * * 1-5 is every working day at six"`
+	Cron     string `json:"cron" jsonschema:"required" doc:"minute, hour, day of the month, the month, day of the week, as in crontab: 0 6 * * 1-5 is every working day at six"`
 	TimeZone string `json:"timeZone,omitempty" doc:"time zone of cron, such as Europe/Berlin; default UTC"`
 }
 

@@ -76,7 +76,7 @@ func TestVariableCheck(t *testing.T) {
 func TestAConfigurationThatIsUnknownIsAFault(t *testing.T) {
 	t.Parallel()
 	for _, r := range []action{rule.VariableCheck{}, rule.DeploymentWindow{Now: time.Now}} {
-		if _, err := r.Run(t.Context(), job(t, map[string]string{"Variabel": "x"})); err == nil || !strings.Contains(err.Error(), `unknown field "Variabel"`) {
+		if _, err := r.Run(t.Context(), job(t, map[string]string{"Varia": "x"})); err == nil || !strings.Contains(err.Error(), `unknown field "Varia"`) {
 			t.Errorf("%T: got %v", r, err)
 		}
 	}

@@ -153,7 +153,7 @@ func (x *exporter) build(path string, s pipeline.Stage, a pipeline.Action) pipel
 var reference = regexp.MustCompile(`#\{[A-Za-z0-9@_-]+\.[A-Za-z0-9@_.-]+\}`)
 
 // filledIn are the commands with variables of the environment in the place of
-// the pipeline's, which CodePipeline does not fill in in a buildspec. In single
+// the pipeline's, which CodePipeline does not fill into a buildspec. In single
 // quotes the shell would not do so either.
 func (x *exporter) filledIn(path string, commands []string, variables map[string]string) []string {
 	names := map[string]string{}
