@@ -151,6 +151,13 @@ func (d awsDefinitions) put(ctx context.Context, declaration json.RawMessage, ma
 // Delete takes a pipeline away once nothing of it runs.
 func (d awsDefinitions) Delete(ctx context.Context, name string) error {
 	return d.store.Update(ctx, func(q store.Querier) error {
+		there, err := store.GetPipeline(ctx, q, name)
+		if err != nil {
+			return err
+		}
+		if there.Repository != "" {
+			return awsapi.Faultf("ValidationException", "The pipeline '%s' is defined by the file towline.yaml of the repository '%s', and would come again with the next push.", name, there.Repository)
+		}
 		state, err := store.State(ctx, q, name)
 		if err != nil {
 			return err

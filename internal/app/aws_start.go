@@ -65,7 +65,7 @@ func wanted(d store.Definition, overrides []pipeline.Override) (repository, ref 
 		if !slices.ContainsFunc(sources, func(a pipeline.Action) bool { return a.Name == o.Action }) {
 			return "", "", &source.Error{Kind: source.ErrInvalid, Message: fmt.Sprintf("The pipeline '%s' has no source action '%s', for which a revision is given.", d.Pipeline.Name, o.Action)}
 		}
-		if o.Type == "COMMIT_ID" {
+		if o.Type == pipeline.OverrideCommit {
 			ref = o.Value
 		}
 	}

@@ -159,10 +159,14 @@ func hookSecret() string {
 // Remove forgets where a mirror comes from. What was fetched stays, and can be
 // pushed to from then on.
 func (m *mirrors) Remove(ctx context.Context, name string) error {
-	if err := m.store.RemoveMirror(ctx, name); err != nil {
+	if _, err := m.store.Mirror(ctx, name); err != nil {
 		return err
 	}
-	return m.repositories.ReleaseMirror(ctx, name)
+	// In this order a removal that broke off can be made again.
+	if err := m.repositories.ReleaseMirror(ctx, name); err != nil {
+		return err
+	}
+	return m.store.RemoveMirror(ctx, name)
 }
 
 // reseal encrypts the secrets of all mirrors with the newest key.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,7 +118,7 @@ func (a *App) act(ctx context.Context, head head) ([]string, error) {
 	if head.Commit == "" {
 		return nil, a.see(ctx, head)
 	}
-	own, lines, err := a.defines(ctx, head)
+	own, watched, lines, err := a.defines(ctx, head)
 	if err != nil {
 		return nil, err
 	}
@@ -125,25 +126,29 @@ func (a *App) act(ctx context.Context, head head) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if own != nil {
+	if own != nil && watched {
 		watching = append([]pipeline.Pipeline{*own}, watching...)
 	}
-	if len(watching) == 0 {
-		return lines, a.see(ctx, head)
-	}
 	begun, err := a.begin(ctx, watching, own, head)
+	if errors.Is(err, store.ErrNameInUse) {
+		lines = append(lines, "nothing runs by "+definition.FileName+": "+err.Error())
+		watching = slices.DeleteFunc(watching, func(p pipeline.Pipeline) bool { return p.Name == own.Name })
+		begun, err = a.begin(ctx, watching, nil, head)
+	}
 	return append(lines, begun...), err
 }
 
-// defines is the pipeline that the commit defines, when it watches what was
-// pushed, or else what the pusher should read.
-func (a *App) defines(ctx context.Context, head head) (*pipeline.Pipeline, []string, error) {
+// defines is the pipeline that the commit defines, and whether it watches what
+// was pushed, or what the pusher should read instead. A definition counts when
+// it watches the push or comes from the default branch: others are somebody's
+// work on the way there.
+func (a *App) defines(ctx context.Context, head head) (own *pipeline.Pipeline, watched bool, lines []string, err error) {
 	text, err := a.repositories.ReadFile(ctx, head.Repository, head.Commit, definition.FileName)
 	if errors.Is(err, source.ErrNotFound) {
-		return nil, []string{fmt.Sprintf("%s has no %s on %s: nothing runs by it", head.Repository, definition.FileName, head.Branch)}, nil
+		return nil, false, []string{fmt.Sprintf("%s has no %s on %s: nothing runs by it", head.Repository, definition.FileName, head.Branch)}, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, false, nil, err
 	}
 	p, err := definition.Parse(text, head.Repository)
 	if problems, ok := errors.AsType[definition.Problems](err); ok {
@@ -151,20 +156,27 @@ func (a *App) defines(ctx context.Context, head head) (*pipeline.Pipeline, []str
 		for _, problem := range problems {
 			lines = append(lines, "  "+problem.String())
 		}
-		return nil, append(lines, "mend it and push again; check first with: towline pipeline validate"), nil
+		return nil, false, append(lines, "mend it and push again; check first with: towline pipeline validate"), nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, false, nil, err
 	}
-	watched, err := a.watches(ctx, p, head)
-	if err != nil || watched {
-		return &p, nil, err
+	if watched, err = a.watches(ctx, p, head); err != nil || watched {
+		return &p, watched, nil, err
 	}
-	return nil, []string{fmt.Sprintf("pipeline %s does not watch this push of %s: it watches %s", p.Name, head, watchedBy(p))}, nil
+	lines = []string{fmt.Sprintf("pipeline %s does not watch this push of %s: it watches %s", p.Name, head, watchedBy(p))}
+	main, err := a.repositories.HeadBranch(ctx, head.Repository)
+	if err != nil {
+		return nil, false, nil, err
+	}
+	if head.Branch != main {
+		return nil, false, lines, nil
+	}
+	return &p, false, append(lines, "it is defined now, and can be run with: towline run "+p.Name), nil
 }
 
-// begin starts executions. Of the pipeline that the commit defines, which may
-// be nil, the definition is recorded too.
+// begin starts executions, and records with them the pipeline that the commit
+// defines, which may be nil, and that the push has been acted on.
 func (a *App) begin(ctx context.Context, watching []pipeline.Pipeline, own *pipeline.Pipeline, head head) ([]string, error) {
 	revision, err := a.repositories.Revision(ctx, head.Repository, head.Commit)
 	if err != nil {
@@ -180,24 +192,22 @@ func (a *App) begin(ctx context.Context, watching []pipeline.Pipeline, own *pipe
 	for _, p := range watching {
 		requests = append(requests, engine.StartRequest{Pipeline: p.Name, Revision: revision, Trigger: trigger})
 	}
-	requests[0].Also = func(ctx context.Context, q store.Querier) error {
+	record := func(ctx context.Context, q store.Querier) error {
 		if err := setSeen(ctx, q, head); err != nil || own == nil {
 			return err
 		}
 		return store.PutPipeline(ctx, q, *own, head.Repository, time.Now())
 	}
-	started, err := a.engine.StartExecutions(ctx, requests...)
-	_, problems := errors.AsType[pipeline.Problems](err)
-	if problems || errors.Is(err, pipeline.ErrTooMany) || errors.Is(err, store.ErrNameInUse) {
-		// Trying again would not help, and must not be done for ever.
-		return []string{"nothing runs:", "  " + err.Error()}, a.see(ctx, head)
-	}
+	started, refused, err := a.engine.StartExecutions(ctx, record, requests...)
 	if err != nil {
 		return nil, err
 	}
 	var lines []string
 	for _, x := range started {
 		lines = append(lines, fmt.Sprintf("%s #%d started for %s", x.Pipeline, x.Number, revision.Short()), "follow it with: towline logs -f "+x.ID)
+	}
+	for _, refusal := range refused {
+		lines = append(lines, "not started: "+refusal.Error())
 	}
 	return lines, nil
 }

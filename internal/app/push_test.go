@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -146,6 +147,37 @@ func TestPushesAreWatchedByTheirFilters(t *testing.T) {
 		h := head{Head: store.Head{Repository: "web", Branch: c.ref, Commit: commit(c.file)}, seen: first}
 		if got, err := a.watches(t.Context(), p, h); err != nil || got != c.want {
 			t.Errorf("%s: %t, %v", c.name, got, err)
+		}
+	}
+}
+
+// TestAPushDefinesWhatItDoesNotStart pushes a pipeline that only people start,
+// and one whose variable has no value; a pipeline of the API starts beside it.
+func TestAPushDefinesWhatItDoesNotStart(t *testing.T) {
+	t.Parallel()
+	a, git := setup(t)
+	other := pipeline.Pipeline{Name: "other", Stages: []pipeline.Stage{{Name: "Source", Actions: []pipeline.Action{{
+		Name: "push", RunOrder: 1, Type: pipeline.ActionType{Category: pipeline.CategorySource, Provider: "CodeCommit"}, Configuration: []byte(`{"RepositoryName":"web"}`),
+	}}}}}
+	if err := a.store.Update(t.Context(), func(q store.Querier) error { return store.PutPipeline(t.Context(), q, other, "", time.Now()) }); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct{ text, says string }{
+		{"on: {}\n", "it is defined now, and can be run with: towline run web"},
+		{"variables: {ticket: {description: number}}\n", "not started: pipeline web: variables.ticket: variable ticket has no value"},
+	} {
+		if err := os.WriteFile(filepath.Join(git("rev-parse", "--show-toplevel"), "towline.yaml"), []byte(c.text+definitionText), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		git("add", "-A")
+		git("commit", "-q", "-m", c.text)
+		git("push", "-q", "origin", "main")
+		lines := strings.Join(a.pushed(t.Context(), pushOf("main", "")), "\n")
+		if !strings.Contains(lines, c.says) || !strings.Contains(lines, fmt.Sprintf("other #%d started", i+1)) {
+			t.Errorf("the pusher reads:\n%s", lines)
+		}
+		if d, err := a.store.Pipeline(t.Context(), "web"); err != nil || d.Pipeline.Version != i+1 {
+			t.Errorf("definition %+v, %v", d, err)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/source"
 	"github.com/towline/towline/internal/store"
 	"github.com/towline/towline/internal/timetable"
 )
@@ -43,8 +42,8 @@ func (a *App) schedule(ctx context.Context, now time.Time) error {
 	return errors.Join(errs...)
 }
 
-// scheduleOne starts an execution of the newest commit of the default branch,
-// when a time of the schedule has passed within the grace.
+// scheduleOne starts an execution of the newest revision of what the pipeline
+// begins with, when a time of the schedule has passed within the grace.
 func (a *App) scheduleOne(ctx context.Context, d store.Definition, s pipeline.Schedule, now time.Time) error {
 	table, err := timetable.ParseSchedule(s.Cron, s.TimeZone)
 	if err != nil {
@@ -62,13 +61,9 @@ func (a *App) scheduleOne(ctx context.Context, d store.Definition, s pipeline.Sc
 	for next, ok := table.Next(due); ok && !next.After(now); next, ok = table.Next(due) {
 		due = next // Of several that have passed the last one counts.
 	}
-	revision, err := a.repositories.Revision(ctx, d.Repository, "refs/heads/"+source.DefaultBranch)
-	if err != nil {
-		return err
-	}
-	_, err = a.engine.StartExecution(ctx, engine.StartRequest{
-		Pipeline: d.Pipeline.Name, Revision: revision,
-		Trigger: pipeline.Trigger{Type: pipeline.TriggerSchedule, Detail: s.Cron},
+	_, err = a.run(ctx, engine.StartRequest{
+		Pipeline: d.Pipeline.Name,
+		Trigger:  pipeline.Trigger{Type: pipeline.TriggerSchedule, Detail: s.Cron},
 		Also: func(ctx context.Context, q store.Querier) error {
 			key := s.Cron + " " + s.TimeZone
 			last, err := store.GetScheduled(ctx, q, d.Pipeline.Name, key)
@@ -80,6 +75,6 @@ func (a *App) scheduleOne(ctx context.Context, d store.Definition, s pipeline.Sc
 			}
 			return store.SetScheduled(ctx, q, d.Pipeline.Name, key, due)
 		},
-	})
+	}, "")
 	return err
 }

@@ -76,6 +76,7 @@ func refused(err error) error {
 		code string
 	}{
 		{pipeline.ErrNoStage, "StageNotFoundException"},
+		{pipeline.ErrNoTransitions, "ValidationException"},
 		{pipeline.ErrNotStoppable, "PipelineExecutionNotStoppableException"},
 		{pipeline.ErrNotRetryable, "StageNotRetryableException"},
 		{pipeline.ErrNotOverridable, "ConditionNotOverridableException"},

@@ -13,8 +13,8 @@ func (c *command) rollbackStageCommand() *cobra.Command {
 		Use:   "rollback-stage PIPELINE STAGE",
 		Short: "Run a stage with what an earlier execution had, and follow it",
 		Long: `Run a stage with the revision, the variables and the artifacts of an execution
-that has succeeded in it: by default the last one that has. It is an execution
-of its own, of that stage alone. To bring an application back without a server,
+that has succeeded in it: by default the last one before that which the stage has
+now. It is an execution of its own, of that stage alone. To bring an application back without a server,
 see "towline rollback".`,
 		Example: `  towline rollback-stage web Deploy
   towline rollback-stage web Deploy --to web-5`,
@@ -36,7 +36,7 @@ see "towline rollback".`,
 			return c.outcome(e)
 		},
 	}
-	cmd.Flags().StringVar(&target, "to", "", "execution to go back to, default the last one that succeeded in the stage")
+	cmd.Flags().StringVar(&target, "to", "", "execution to go back to, default the last one that succeeded in the stage before the present one")
 	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "start it and return at once")
 	return cmd
 }

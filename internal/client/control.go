@@ -59,7 +59,7 @@ func (c *Client) Override(ctx context.Context, id string, req OverrideRequest) (
 
 // RollbackRequest asks for a stage to be brought back.
 type RollbackRequest struct {
-	Target string `json:"target,omitempty" doc:"execution that succeeded in the stage, default the last one"`
+	Target string `json:"target,omitempty" doc:"execution that succeeded in the stage, default the last one before the present one"`
 }
 
 // RollBack starts an execution that brings one stage back.

@@ -45,8 +45,12 @@ func (e *Engine) attend(ctx context.Context, command pipeline.RunAction) (pipeli
 		if !abandoned(execution, command) {
 			return pipeline.Result{}, nil // It has ended, and the walk is replayed.
 		}
-		// Nobody was here to interrupt it: what it has started is to be ended.
-		e.present.dismiss(pipeline.CancelStage{Execution: command.Execution, Stage: command.Stage, Attempt: command.Attempt})
+		// Nobody was here to interrupt it: what it has started is to be ended,
+		// and what it leaves behind removed.
+		e.present.dismissOne(command)
+		if execution.Done() {
+			e.present.whenGone(execution.ID, func() { e.clean(execution.ID) })
+		}
 	}
 	log, err := e.OpenLog(job.LogFile)
 	if err != nil {
@@ -124,6 +128,9 @@ func (e *Engine) job(execution pipeline.Execution, command pipeline.RunAction) (
 	if condition := stage.Condition(command.Condition); condition != nil {
 		for _, rule := range condition.Rules {
 			if rule.Name == command.Action {
+				if made := execution.Artifacts(); len(rule.Inputs) == 0 && len(made) > 0 {
+					rule.Inputs = []string{made[0].Name} // the source, as for actions
+				}
 				return e.jobOf(execution, command, pipeline.Action{
 					Name: rule.Name, Type: rule.Type, Inputs: rule.Inputs, Configuration: rule.Configuration, Timeout: rule.Timeout,
 				})

@@ -153,7 +153,7 @@ func (e *Engine) settle(next transition) {
 		e.present.dismiss(c)
 	}
 	for _, id := range next.Ended {
-		e.clean(id)
+		e.present.whenGone(id, func() { e.clean(id) })
 	}
 	e.watch.notify(next.Changed...)
 	for _, at := range next.Stages {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/towline/towline/internal/pipeline"
@@ -56,7 +57,10 @@ func (e *Engine) SetTransition(ctx context.Context, name string, set pipeline.Tr
 		return err
 	}
 	if _, _, ok := definition.Pipeline.Stage(set.Stage); !ok {
-		return pipeline.ErrNoStage
+		return fmt.Errorf("pipeline %s, stage %s: %w", name, set.Stage, pipeline.ErrNoStage)
+	}
+	if definition.Pipeline.Mode == pipeline.ModeParallel {
+		return fmt.Errorf("pipeline %s: %w", name, pipeline.ErrNoTransitions)
 	}
 	return e.tell(ctx, name, set)
 }
@@ -67,6 +71,9 @@ func (e *Engine) about(ctx context.Context, id string, event pipeline.Event) err
 	execution, err := e.Store.Execution(ctx, id)
 	if err != nil {
 		return err
+	}
+	if _, err := e.Store.Pipeline(ctx, execution.Pipeline); err != nil {
+		return err // It was deleted, and its executions with it.
 	}
 	return e.tell(ctx, execution.Pipeline, event, id)
 }

@@ -15,8 +15,8 @@ import (
 type RollbackRequest struct {
 	Pipeline string
 	Stage    string
-	// Target is an execution that has succeeded in the stage; "" is the last
-	// one before that which entered it last.
+	// Target is an execution that has succeeded in the stage; "" is the last one
+	// before the one that the stage has now.
 	Target  string
 	Trigger pipeline.Trigger
 }
@@ -33,6 +33,9 @@ func (e *Engine) RollBack(ctx context.Context, req RollbackRequest) (pipeline.Ex
 			return err
 		}
 		target, err := e.target(ctx, q, req)
+		if err == nil && req.Target == "" {
+			target, err = e.before(ctx, q, target, req.Stage)
+		}
 		if err != nil {
 			return err
 		}
@@ -70,6 +73,21 @@ func (e *Engine) target(ctx context.Context, q store.Querier, req RollbackReques
 		err = fmt.Errorf("execution %s of pipeline %s: %w", id, req.Pipeline, store.ErrNotFound)
 	}
 	return target, err
+}
+
+// before is the last execution that succeeded in a stage before the one that the
+// stage has now: going back to what is there would change nothing.
+func (e *Engine) before(ctx context.Context, q store.Querier, now pipeline.Execution, stage string) (pipeline.Execution, error) {
+	earlier, err := store.ExecutionsBefore(ctx, q, now.Pipeline, now.Number)
+	if err != nil {
+		return pipeline.Execution{}, err
+	}
+	for _, x := range earlier {
+		if s := x.Stage(stage); x.Type != pipeline.ExecutionRollback && s != nil && s.Status == pipeline.StatusSucceeded {
+			return x, nil
+		}
+	}
+	return pipeline.Execution{}, fmt.Errorf("roll back stage %s: before %s, which it has now, no execution succeeded in it: %w", stage, now.ID, pipeline.ErrNoRollback)
 }
 
 // back is the execution that brings a stage back to target.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/towline/towline/internal/pipeline"
@@ -27,20 +28,31 @@ type StartRequest struct {
 // there is no such pipeline, pipeline.ErrTooMany when too many have not ended,
 // and pipeline.Problems when the variables do not fit.
 func (e *Engine) StartExecution(ctx context.Context, req StartRequest) (pipeline.Execution, error) {
-	started, err := e.StartExecutions(ctx, req)
-	if err != nil {
+	started, refused, err := e.StartExecutions(ctx, nil, req)
+	if err = errors.Join(append(refused, err)...); err != nil {
 		return pipeline.Execution{}, err
 	}
 	return started[0], nil
 }
 
-// StartExecutions starts several executions, all or none.
-func (e *Engine) StartExecutions(ctx context.Context, requests ...StartRequest) ([]pipeline.Execution, error) {
-	var started []pipeline.Execution
+// StartExecutions starts several executions in one transaction, in which first
+// runs before, if it is not nil. What is refused, because of pipeline.Problems
+// or pipeline.ErrTooMany, keeps nobody else from starting; any other error keeps
+// all of them, and what first has done, from having happened.
+func (e *Engine) StartExecutions(ctx context.Context, first func(context.Context, store.Querier) error, requests ...StartRequest) (started []pipeline.Execution, refused []error, err error) {
 	var next transition
-	err := e.Store.Update(ctx, func(q store.Querier) error {
+	err = e.Store.Update(ctx, func(q store.Querier) error {
+		if first != nil {
+			if err := first(ctx, q); err != nil {
+				return err
+			}
+		}
 		for _, req := range requests {
 			execution, more, err := e.start(ctx, q, req)
+			if isRefusal(err) {
+				refused = append(refused, fmt.Errorf("pipeline %s: %w", req.Pipeline, err))
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -50,13 +62,19 @@ func (e *Engine) StartExecutions(ctx context.Context, requests ...StartRequest) 
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, x := range started {
 		e.Logger.Info("execution started", "pipeline", x.Pipeline, "execution", x.ID, "revision", x.Revision.Commit)
 	}
 	e.settle(next)
-	return started, nil
+	return started, refused, nil
+}
+
+// isRefusal tells errors about one start from those about all.
+func isRefusal(err error) bool {
+	_, problems := errors.AsType[pipeline.Problems](err)
+	return problems || errors.Is(err, pipeline.ErrTooMany)
 }
 
 func (e *Engine) start(ctx context.Context, q store.Querier, req StartRequest) (pipeline.Execution, transition, error) {

@@ -43,6 +43,10 @@ type Receiver struct {
 	Now    func() time.Time // default time.Now
 }
 
+// readTimeout is how long a message may take to arrive. Forges send theirs in
+// one go.
+const readTimeout = 30 * time.Second
+
 // The answers to the sender, who shows them to the people who look for the
 // reason why nothing has happened.
 const (
@@ -60,6 +64,13 @@ const (
 // 400 for one that cannot be read; 500 when it should be sent again.
 func (r Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	name := req.PathValue("name")
+	// Nobody's message is read: whoever may send one is known by its name.
+	if _, err := r.Hooks.Hook(req.Context(), name); errors.Is(err, ErrNoHook) {
+		r.Logger.Warn("webhook refused", "webhook", line(name), "remote", req.RemoteAddr, "error", err)
+		http.Error(w, answerUnsigned, http.StatusUnauthorized)
+		return
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, MaxBody))
 	if err != nil {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {

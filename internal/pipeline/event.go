@@ -178,6 +178,9 @@ var (
 	// ErrAlreadyDecided is returned for an approval that has been given or
 	// refused.
 	ErrAlreadyDecided = errors.New("approval has been decided already")
+	// ErrNoTransitions is returned when executions run in parallel: nothing holds
+	// them between stages.
+	ErrNoTransitions = errors.New("executions that run in parallel pass no transitions")
 	// ErrTooMany is returned when as many executions as there may be have not
 	// ended.
 	ErrTooMany = errors.New("too many executions")

@@ -19,7 +19,8 @@ type State struct {
 	Others int
 	// Latest is the execution that entered a stage last, by the stage's name.
 	Latest map[string]string
-	// Disabled are the transitions that let nobody pass.
+	// Disabled are the transitions that hold executions. Rollbacks do not come by
+	// them.
 	Disabled []Transition
 }
 

@@ -31,7 +31,7 @@ func (s *Server) refused(what string, err error) error {
 	}
 	for _, refusal := range []error{
 		pipeline.ErrStale, pipeline.ErrNotStoppable, pipeline.ErrNotRetryable, pipeline.ErrNotOverridable, pipeline.ErrNotLatest,
-		pipeline.ErrNoRollback, pipeline.ErrBadToken, pipeline.ErrAlreadyDecided, pipeline.ErrTooMany,
+		pipeline.ErrNoRollback, pipeline.ErrBadToken, pipeline.ErrAlreadyDecided, pipeline.ErrTooMany, pipeline.ErrNoTransitions,
 	} {
 		if errors.Is(err, refusal) {
 			return huma.NewError(http.StatusConflict, err.Error())

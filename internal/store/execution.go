@@ -76,6 +76,19 @@ func SaveExecution(ctx context.Context, q Querier, e pipeline.Execution) error {
 	return nil
 }
 
+// goBack is how many executions are looked at for one to go back to.
+const goBack = 500
+
+// ExecutionsBefore lists the executions of a pipeline with a lower number,
+// newest first.
+func ExecutionsBefore(ctx context.Context, q Querier, name string, number int) ([]pipeline.Execution, error) {
+	rows, err := q.Query(ctx, `SELECT state FROM executions WHERE pipeline = $1 AND number < $2 ORDER BY number DESC LIMIT $3`, name, number, goBack)
+	if err != nil {
+		return nil, fmt.Errorf("list executions of %s: %w", name, err)
+	}
+	return scanExecutions(rows)
+}
+
 // Due lists the executions in which somebody outside has been waited for until
 // now.
 func (db *DB) Due(ctx context.Context, now time.Time) (found []pipeline.Execution, err error) {

@@ -144,6 +144,7 @@ func Exercise(t *testing.T, newEngine New) {
 		"an approval outlives the process":              approval,
 		"abandoning interrupts what runs":               abandon,
 		"what was abandoned in a crash is interrupted":  abandonedInACrash,
+		"a rule set aside in a crash ends alone":        overrideInACrash,
 		"a retry keeps the execution and its artifacts": retry,
 		"a failure rolls back by itself":                rollback,
 		"a rule and an action may have one name":        sameName,

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -60,10 +61,11 @@ func approval(t *testing.T, newEngine New) {
 
 func abandon(t *testing.T, newEngine New) {
 	running, cause := make(chan struct{}), make(chan error, 1)
-	e := started(t, newEngine, Config(t, t.TempDir(), func(ctx context.Context, _ pipeline.Job) (pipeline.Result, error) {
+	e := started(t, newEngine, Config(t, t.TempDir(), func(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
 		close(running)
 		<-ctx.Done()
-		cause <- context.Cause(ctx)
+		_, err := os.Stat(job.Dir) // What has been started is found by it.
+		cause <- errors.Join(context.Cause(ctx), err)
 		return pipeline.Result{}, ctx.Err()
 	}))
 	id := Begin(t, e, Stages([]string{"a"})).ID
@@ -71,9 +73,13 @@ func abandon(t *testing.T, newEngine New) {
 	if err := e.StopExecution(t.Context(), id, true, "wrong branch"); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-cause; !errors.Is(err, pipeline.ErrAbandoned) {
+	if err := <-cause; !errors.Is(err, pipeline.ErrAbandoned) || errors.Is(err, os.ErrNotExist) {
 		t.Errorf("interrupted because of %v", err)
 	}
+	eventually(t, "the working directory is gone", func() bool {
+		_, err := os.Stat(e.Dir + "/work/" + id)
+		return os.IsNotExist(err)
+	})
 	x := Await(t, e, id)
 	if x.Status != pipeline.ExecutionStopped || x.Reason != "wrong branch" || x.Stages[0].Actions[0].Status != pipeline.StatusAbandoned {
 		t.Errorf("%+v", x)
@@ -199,9 +205,14 @@ func rollback(t *testing.T, newEngine New) {
 		t.Errorf("deployed %v", deployed)
 	}
 	mu.Unlock()
-	// By hand too, to the same, through the rollback that succeeded last.
-	by, err := e.RollBack(t.Context(), engine.RollbackRequest{Pipeline: "web", Stage: "S2", Trigger: pipeline.Trigger{Type: pipeline.TriggerManualRollback}})
-	if err != nil || by.Target != "web-1" {
+	// By hand it is the one before that which is there now: a rollback to web-1.
+	manual := engine.RollbackRequest{Pipeline: "web", Stage: "S2", Trigger: pipeline.Trigger{Type: pipeline.TriggerManualRollback}}
+	if _, err := e.RollBack(t.Context(), manual); !errors.Is(err, pipeline.ErrNoRollback) {
+		t.Errorf("with nothing before it: %v", err)
+	}
+	good := Await(t, e, Begin(t, e, p).ID)
+	by, err := e.RollBack(t.Context(), manual)
+	if err != nil || by.Target != "web-1" || good.Status != pipeline.ExecutionSucceeded {
 		t.Fatalf("%v, %+v", err, by)
 	}
 	Await(t, e, by.ID)
@@ -277,6 +288,54 @@ func timeout(t *testing.T, newEngine New) {
 	Await(t, e, Begin(t, e, p).ID)
 }
 
+// overrideInACrash sets a rule aside that runs, in an engine that dies before it
+// has interrupted it: the next one must interrupt the rule alone, and not the
+// action that follows.
+func overrideInACrash(t *testing.T, newEngine New) {
+	running := make(chan struct{})
+	wait := func(ctx context.Context) (pipeline.Result, error) {
+		<-ctx.Done()
+		return pipeline.Result{}, ctx.Err()
+	}
+	e := started(t, newEngine, Config(t, t.TempDir(), func(ctx context.Context, _ pipeline.Job) (pipeline.Result, error) {
+		close(running)
+		return wait(ctx)
+	}))
+	p := Stages([]string{"deploy"})
+	p.Stages[0].BeforeEntry = &pipeline.Condition{Rules: []pipeline.Rule{{Name: "smoke", Type: pipeline.ActionType{Category: pipeline.CategoryRule}}}}
+	id := Begin(t, e, p).ID
+	<-running
+	if err := e.Stop(patience); err != nil {
+		t.Fatal(err)
+	}
+	_ = e.Store.Close()
+	idle := Config(t, e.Dir, succeed)
+	still, err := newEngine(t.Context(), idle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := still.Override(t.Context(), pipeline.Overridden{Execution: id, Stage: "S1", Kind: pipeline.BeforeEntry, By: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = still.Stop(patience), idle.Store.Close()
+	dismissed, deployed := make(chan struct{}), make(chan error, 1)
+	again := started(t, newEngine, Config(t, e.Dir, func(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
+		if job.Action.Name == "smoke" {
+			defer close(dismissed)
+			return wait(ctx)
+		}
+		<-dismissed // so that an interruption of both would be seen
+		deployed <- context.Cause(ctx)
+		return pipeline.Result{Outcome: pipeline.Succeeded}, nil
+	}))
+	if x := Await(t, again, id); x.Status != pipeline.ExecutionSucceeded {
+		t.Errorf("status %s: %+v", x.Status, x.Stages)
+	}
+	if err := <-deployed; err != nil {
+		t.Errorf("the action was interrupted: %v", err)
+	}
+}
+
 func transitions(t *testing.T, newEngine New) {
 	e := started(t, newEngine, Config(t, t.TempDir(), succeed))
 	p := Stages([]string{"a"}, []string{"b"})
@@ -298,6 +357,11 @@ func transitions(t *testing.T, newEngine New) {
 	}
 	if x := Await(t, e, id); x.Status != pipeline.ExecutionSucceeded {
 		t.Errorf("status %s", x.Status)
+	}
+	p.Mode = pipeline.ModeParallel
+	Await(t, e, Begin(t, e, p).ID)
+	if err := e.SetTransition(t.Context(), "web", set); !errors.Is(err, pipeline.ErrNoTransitions) {
+		t.Errorf("of executions in parallel: %v", err)
 	}
 	set.Stage = "S9"
 	if err := e.SetTransition(t.Context(), "web", set); !errors.Is(err, pipeline.ErrNoStage) {
