@@ -132,7 +132,7 @@ func (h *Handler) trigger(ctx context.Context, hook Webhook, body []byte) (said 
 			return "nothing to do: this message has been taken before", nil
 		}
 	}
-	e, err := h.Starts.Start(ctx, engine.StartRequest{Pipeline: hook.Pipeline, Trigger: pipeline.Trigger{Type: pipeline.TriggerWebhook, Detail: hook.Name}})
+	e, err := h.Starts.Start(ctx, engine.StartRequest{Pipeline: hook.Pipeline, Trigger: pipeline.Trigger{Type: pipeline.TriggerPutWebhook, Detail: hook.Name}})
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bodyWithin)
 		defer cancel()

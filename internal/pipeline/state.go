@@ -148,7 +148,8 @@ type Trigger struct {
 const (
 	TriggerPush              = "Push"
 	TriggerManual            = "Manual"
-	TriggerWebhook           = "WebhookV2"
+	TriggerWebhook           = "WebhookV2" // of a connection: a mirror's forge
+	TriggerPutWebhook        = "Webhook"   // one that PutWebhook has made
 	TriggerPoll              = "PollForSourceChanges"
 	TriggerSchedule          = "CloudWatchEvent"
 	TriggerManualRollback    = "ManualRollback"
