@@ -216,9 +216,7 @@ func TestReportTriesAgain(t *testing.T) {
 	})
 	t.Run("when nobody is there", func(t *testing.T) {
 		t.Parallel()
-		gone := httptest.NewServer(http.NotFoundHandler())
-		gone.Close()
-		r, waits := reporter(t, &played{url: gone.URL}, nil)
+		r, waits := reporter(t, &played{url: "http://127.0.0.1:1"}, nil)
 		failed, ok := errors.AsType[*ReportError](r.Report(t.Context(), running))
 		if !ok || !failed.Later || failed.Status != 0 || len(*waits) != maxTries-1 || strings.Contains(failed.Error(), token) {
 			t.Errorf("%v after %d waits", failed, len(*waits))

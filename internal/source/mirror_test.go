@@ -295,8 +295,6 @@ func TestARemoteThatCannotBeFetched(t *testing.T) {
 	ctx := t.Context()
 	f := farAway(t)
 	work(t, f.create(t, "web")).git("push", "origin", "main")
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }))
 	t.Cleanup(page.Close)
 	for name, tt := range map[string]struct {
@@ -307,7 +305,7 @@ func TestARemoteThatCannotBeFetched(t *testing.T) {
 		"a wrong password":               {func(m *Mirror) { m.Credentials.Password = "wrong " + password }, ErrDenied, "does not accept these credentials"},
 		"no password":                    {func(m *Mirror) { m.Credentials = Credentials{} }, ErrDenied, "does not accept these credentials"},
 		"a repository that is not there": {func(m *Mirror) { m.URL = strings.Replace(m.URL, "web", "shop", 1) }, ErrDenied, "there is no such repository"},
-		"a server that is not there":     {func(m *Mirror) { m.URL = closed.URL + "/web.git" }, ErrUnreachable, "cannot be fetched"},
+		"a server that is not there":     {func(m *Mirror) { m.URL = "http://127.0.0.1:1/web.git" }, ErrUnreachable, "cannot be fetched"},
 		"a host that is not there":       {func(m *Mirror) { m.URL = "http://nowhere.invalid/web.git" }, ErrUnreachable, "cannot be fetched"},
 		"a page that is no repository":   {func(m *Mirror) { m.URL = page.URL + "/web.git" }, ErrUnreachable, "neither branches nor tags"},
 	} {
