@@ -156,30 +156,6 @@ func (k *accessKeys) rekey(ctx context.Context) error {
 	return err
 }
 
-// sealed are the clusters and access keys as they are rekeyed: together, since
-// one key file seals both.
-type sealed struct {
-	*clusters
-	accessKeys *accessKeys
-	mirrors    *mirrors
-}
-
-var _ server.Clusters = sealed{}
-
-// Rekey makes a new key and seals everything with it. It returns how many
-// clusters there are.
-func (s sealed) Rekey(ctx context.Context) (int, error) {
-	count, err := s.clusters.Rekey(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if err := s.accessKeys.rekey(ctx); err != nil {
-		return 0, err
-	}
-	_, err = s.mirrors.reseal(ctx)
-	return count, err
-}
-
 // awsPageKey is made from a secret that the server has anyway, so that a page
 // that a client holds is good after a restart too.
 func awsPageKey(adminToken string) ([]byte, error) {

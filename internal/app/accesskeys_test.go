@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -83,7 +84,7 @@ func TestAccessKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (sealed{c, keys, &mirrors{store: c.store, keys: c.keys}}).Rekey(ctx); err != nil {
+		if _, err := (sealed{c, []func(context.Context) error{keys.rekey}}).Rekey(ctx); err != nil {
 			t.Fatal(err)
 		}
 		after, err := os.ReadFile(path)

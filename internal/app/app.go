@@ -121,17 +121,9 @@ func (a *App) open(ctx context.Context) error {
 	if a.objects, err = openObjects(ctx, a.artifacts); err != nil {
 		return err
 	}
-	a.repositories, err = source.New(ctx, source.Config{
-		Dir: filepath.Join(data, "git"), Hook: []string{a.options.Executable, "hook", "post-receive"},
-		CreateHint: "create it with: towline repository create NAME", Logger: a.options.Logger,
-	})
-	if err != nil {
+	if err := a.openRepositories(ctx, keys); err != nil {
 		return err
 	}
-	a.mirrors = &mirrors{store: a.store, keys: keys, repositories: a.repositories, moved: a.movedElsewhere, now: time.Now}
-	a.mirrors.poller = source.NewPoller(source.PollConfig{
-		Update: a.repositories.UpdateMirror, Mirrors: a.mirrors, Moved: a.movedElsewhere, Logger: a.options.Logger,
-	})
 	a.registry, err = registry.New(registry.Config{
 		Dir: filepath.Join(data, "registry"), Authorize: server.RegistryAccess(a.tokens), Logger: a.options.Logger,
 	})
@@ -158,6 +150,22 @@ func (a *App) open(ctx context.Context) error {
 	return a.openServer()
 }
 
+// openRepositories opens those that are pushed to, and the mirrors of others.
+func (a *App) openRepositories(ctx context.Context, keys *secret.Keyring) (err error) {
+	a.repositories, err = source.New(ctx, source.Config{
+		Dir: filepath.Join(a.options.Server.Data, "git"), Hook: []string{a.options.Executable, "hook", "post-receive"},
+		CreateHint: "create it with: towline repository create NAME", Logger: a.options.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.mirrors = &mirrors{store: a.store, keys: keys, repositories: a.repositories, moved: a.movedElsewhere, now: time.Now, quiet: map[string]time.Time{}}
+	a.mirrors.poller = source.NewPoller(source.PollConfig{
+		Update: a.repositories.UpdateMirror, Mirrors: a.mirrors, Moved: a.movedElsewhere, Logger: a.options.Logger,
+	})
+	return nil
+}
+
 func (a *App) openServer() error {
 	listen := a.options.Server.Listen
 	if a.options.Nodes != nil {
@@ -173,7 +181,7 @@ func (a *App) openServer() error {
 	}
 	a.server, err = server.New(server.Config{
 		Listen: listen, URL: a.options.Server.URL, Engine: a.engine, Run: a.run, Store: a.store, Repositories: a.repositories, Registry: a.registry,
-		Clusters: allSealed{sealed{a.clusters, a.accessKeys, a.mirrors}, a.notifier}, Notifications: a.notifier, AccessKeys: a.accessKeys, AWS: aws, Mirrors: a.mirrors, Hooks: a.hooks(),
+		Clusters: a.sealed(), Notifications: a.notifier, AccessKeys: a.accessKeys, AWS: aws, Mirrors: a.mirrors, Hooks: a.hooks(),
 		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err

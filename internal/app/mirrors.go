@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -11,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/towline/towline/internal/client"
@@ -31,6 +31,23 @@ type mirrors struct {
 	moved        func(ctx context.Context, push source.Push) // acts on what has arrived
 	now          func() time.Time
 	transport    http.RoundTripper // to forges' APIs; nil is the default
+
+	mu    sync.Mutex
+	quiet map[string]time.Time // until when a mirror's forge is not to be told anything
+}
+
+// hush leaves a mirror's forge in peace until an instant.
+func (m *mirrors) hush(name string, until time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.quiet[name] = until
+}
+
+// hushed tells whether a mirror's forge is to be left in peace.
+func (m *mirrors) hushed(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now().Before(m.quiet[name])
 }
 
 var (
@@ -170,15 +187,15 @@ func (m *mirrors) Remove(ctx context.Context, name string) error {
 }
 
 // reseal encrypts the secrets of all mirrors with the newest key.
-func (m *mirrors) reseal(ctx context.Context) (int, error) {
-	return m.store.ResealMirrors(ctx, func(name string, sealed []byte) ([]byte, error) {
+func (m *mirrors) reseal(ctx context.Context) error {
+	_, err := m.store.ResealMirrors(ctx, func(name string, sealed []byte) ([]byte, error) {
 		text, err := m.keys.Unseal(mirrorLabel(name), sealed)
 		if err != nil {
 			return nil, err
 		}
-		defer clear(text)
-		return m.keys.Seal(mirrorLabel(name), bytes.Clone(text))
+		return m.keys.Seal(mirrorLabel(name), text)
 	})
+	return err
 }
 
 // DueMirrors lists whose look is due.

@@ -86,7 +86,7 @@ func TestAServerTellsOfAnExecutionFromItsStartToItsEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (allSealed{sealed{a.clusters, a.accessKeys, a.mirrors}, a.notifier}).Rekey(ctx); err != nil {
+		if _, err := a.sealed().Rekey(ctx); err != nil {
 			t.Fatal(err)
 		}
 		after, err := a.store.Notification(ctx, "ops")

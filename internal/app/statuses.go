@@ -14,6 +14,10 @@ import (
 // statusesEvery is how often it is looked what forges are to be told.
 const statusesEvery = 3 * time.Second
 
+// statusesPause is how long a forge that could not be told something is left in
+// peace, if it does not ask for longer.
+const statusesPause = time.Minute
+
 // tellStatuses tells the forges of mirrors what becomes of their commits. What
 // could not be told is tried again: a status is told at least once, and the
 // last one last.
@@ -33,6 +37,9 @@ func (a *App) tellStatuses(ctx context.Context) error {
 
 // tellStatusesOf tells one forge.
 func (a *App) tellStatusesOf(ctx context.Context, name string) error {
+	if a.mirrors.hushed(name) {
+		return nil
+	}
 	stored, secrets, err := a.mirrors.open(ctx, name)
 	if err != nil || secrets.StatusToken == "" {
 		return err
@@ -51,6 +58,11 @@ func (a *App) tellStatusesOf(ctx context.Context, name string) error {
 			// Asking again for what the forge will not have would only annoy it.
 			a.options.Logger.Warn("the forge refuses a status", "execution", e.ID, "error", err)
 		} else if err != nil {
+			wait := statusesPause
+			if ok {
+				wait = max(wait, refusal.RetryAfter)
+			}
+			a.mirrors.hush(name, a.mirrors.now().Add(wait))
 			return err
 		}
 		if err := a.store.SetTold(ctx, e.ID, e.Status); err != nil {

@@ -174,7 +174,7 @@ func actionDetail(r run) types.ActionExecutionDetail {
 			ActionTypeId:  &types.ActionTypeId{Category: types.ActionCategory(d.Type.Category), Owner: types.ActionOwner(d.Type.Owner), Provider: &d.Type.Provider, Version: &d.Type.Version},
 			Configuration: flat(d.Configuration), InputArtifacts: artifactsNamed(d.Inputs), Namespace: text(d.Namespace),
 		}
-		if resolved, err := pipeline.Resolve(d.Configuration, e.Variables()); err == nil {
+		if resolved, err := e.Configuration(d); err == nil {
 			out.Input.ResolvedConfiguration = flat(resolved)
 		}
 	}

@@ -32,10 +32,9 @@ func (h *Handler) getState(ctx context.Context, c call, in *codepipeline.GetPipe
 func stageState(p pipeline.Pipeline, index int, state pipeline.State) types.StageState {
 	definition := p.Stages[index]
 	out := types.StageState{StageName: &definition.Name, InboundTransitionState: transitionState(p, index, state.Disabled)}
-	for _, e := range state.Executions {
-		if waitsFor(e) == definition.Name {
-			out.InboundExecutions = append(out.InboundExecutions, types.StageExecution{PipelineExecutionId: &e.ID, Status: types.StageExecutionStatusInProgress, Type: executionType(e)})
-		}
+	for _, id := range state.Waiting(definition.Name) {
+		e, _ := find(state, id)
+		out.InboundExecutions = append(out.InboundExecutions, types.StageExecution{PipelineExecutionId: &e.ID, Status: types.StageExecutionStatusInProgress, Type: executionType(e)})
 	}
 	if n := len(out.InboundExecutions); n > 0 {
 		out.InboundExecution = &out.InboundExecutions[n-1]
@@ -66,24 +65,12 @@ func find(state pipeline.State, id string) (pipeline.Execution, bool) {
 	return state.Executions[i], true
 }
 
-// waitsFor is the stage that an execution has still to enter, or "" when it is
-// inside one or has ended.
-func waitsFor(e pipeline.Execution) string {
-	if e.Done() || slices.ContainsFunc(e.Stages, func(s pipeline.StageState) bool { return s.Status == pipeline.StatusInProgress }) {
-		return ""
-	}
-	i := slices.IndexFunc(e.Stages, func(s pipeline.StageState) bool { return s.Status == pipeline.StatusPending })
-	if i < 0 {
-		return ""
-	}
-	return e.Stages[i].Name
-}
-
 func transitionState(p pipeline.Pipeline, index int, disabled []pipeline.Transition) *types.TransitionState {
-	i := slices.IndexFunc(disabled, func(t pipeline.Transition) bool {
-		return t.Type == pipeline.Inbound && t.Stage == p.Stages[index].Name ||
-			t.Type == pipeline.Outbound && index > 0 && t.Stage == p.Stages[index-1].Name
-	})
+	before := ""
+	if index > 0 {
+		before = p.Stages[index-1].Name
+	}
+	i := slices.IndexFunc(disabled, func(t pipeline.Transition) bool { return t.Between(before, p.Stages[index].Name) })
 	if i < 0 {
 		return &types.TransitionState{Enabled: true}
 	}

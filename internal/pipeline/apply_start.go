@@ -155,10 +155,12 @@ func (m *machine) work(e *Execution, stage *StageState) {
 // passable tells whether the way into the stage at index next is open. A
 // rollback does not come by that way.
 func (m *machine) passable(e *Execution, next int) bool {
-	return e.Type == ExecutionRollback || !slices.ContainsFunc(m.disabled, func(t Transition) bool {
-		return t.Type == Inbound && t.Stage == e.Stages[next].Name ||
-			t.Type == Outbound && next > 0 && t.Stage == e.Stages[next-1].Name
-	})
+	before := ""
+	if next > 0 {
+		before = e.Stages[next-1].Name
+	}
+	return e.Type == ExecutionRollback ||
+		!slices.ContainsFunc(m.disabled, func(t Transition) bool { return t.Between(before, e.Stages[next].Name) })
 }
 
 func (m *machine) occupied(stage string) bool {

@@ -44,6 +44,12 @@ type Transition struct {
 	At     time.Time      `json:"at"`
 }
 
+// Between tells whether the transition is on the way from one stage to the next.
+// The first stage has "" before it.
+func (t Transition) Between(before, stage string) bool {
+	return t.Type == Inbound && t.Stage == stage || t.Type == Outbound && t.Stage == before
+}
+
 // TransitionType is one of the two ends of a transition.
 type TransitionType string
 
