@@ -19,9 +19,9 @@ import (
 var commit = "dev"
 
 const (
-	// leave is how long clients are asked to leave, after SIGTERM, before the
+	// leave is how long clients may take to leave, after SIGTERM, before the
 	// connections that they keep are closed.
-	leave = 2 * time.Second
+	leave = 5 * time.Second
 	// finish is how long requests in flight may then take.
 	finish = 20 * time.Second
 )
@@ -57,7 +57,7 @@ func run(ctx context.Context, log *slog.Logger, addr, databaseURL string) error 
 	}
 	log.Info("serving", "address", l.Addr().String(), "commit", commit, "visits", visits.String())
 	site := &site{visits: visits, pod: pod, log: log}
-	server := &http.Server{Handler: site.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{Handler: site.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ConnState: site.follow}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 
@@ -68,7 +68,11 @@ func run(ctx context.Context, log *slog.Logger, addr, databaseURL string) error 
 	}
 	log.Info("asked to end: letting visitors finish")
 	site.ending.Store(true)
-	time.Sleep(leave)
+	// To shut down closes idle connections, and a request that is on its way on
+	// one of them would be lost.
+	for end := time.Now().Add(leave); site.open.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), finish)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,18 @@ type site struct {
 	visits visits
 	pod    string
 	log    *slog.Logger
-	ending atomic.Bool // SIGTERM has come
+	ending atomic.Bool  // SIGTERM has come
+	open   atomic.Int64 // connections
+}
+
+// follow counts the connections as they come and go.
+func (s *site) follow(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.open.Add(-1)
+	}
 }
 
 func (s *site) handler() http.Handler {

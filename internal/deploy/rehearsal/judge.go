@@ -79,7 +79,7 @@ func sentence(o Observation, d pipeline.Drain) string {
 			lost = fmt.Sprintf("%s on the way got no answer", plural(d.Cut, "request"))
 		}
 		return fmt.Sprintf(`%s answers what it is working on, but closes keep-alive connections without a word to their clients: %s; `+
-			`answer with "Connection: close" for a second before closing, or set drain: proxy`, o.App, lost)
+			`answer with "Connection: close" until they have left, for some seconds at most, before closing, or set drain: proxy`, o.App, lost)
 	case !o.KeepAlive:
 		return fmt.Sprintf("%s answers what is in flight and ends %s after SIGTERM; it keeps no connections open: nothing is lost", o.App, spell(o.End))
 	}

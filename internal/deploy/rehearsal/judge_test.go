@@ -79,7 +79,7 @@ func TestJudge(t *testing.T) {
 				o.Idle, o.End = of(2, Fate{Shut: 3 * ms}), 10*ms
 			},
 			cut: 1, told: 1, atOnce: 2,
-			sentence: `web answers what it is working on, but closes keep-alive connections without a word to their clients: 1 request on the way got no answer; answer with "Connection: close" for a second before closing, or set drain: proxy`,
+			sentence: `web answers what it is working on, but closes keep-alive connections without a word to their clients: 1 request on the way got no answer; answer with "Connection: close" until they have left, for some seconds at most, before closing, or set drain: proxy`,
 		},
 		{
 			name: "it closes idle connections before the busy ones were told",
@@ -87,7 +87,7 @@ func TestJudge(t *testing.T) {
 				o.Busy, o.Idle, o.End = of(2, Fate{Told: 8 * ms}), of(2, Fate{Shut: 3 * ms}), 10*ms
 			},
 			told: 2, atOnce: 2,
-			sentence: `web answers what it is working on, but closes keep-alive connections without a word to their clients: a request that is just on its way is lost now and then; answer with "Connection: close" for a second before closing, or set drain: proxy`,
+			sentence: `web answers what it is working on, but closes keep-alive connections without a word to their clients: a request that is just on its way is lost now and then; answer with "Connection: close" until they have left, for some seconds at most, before closing, or set drain: proxy`,
 		},
 		{
 			name: "it keeps no connections",

@@ -38,7 +38,7 @@ func keepAliveHint(v pipeline.Verdict) string {
 		return ""
 	}
 	return "Only connections that are kept open lost requests: the application cuts them when it ends. " +
-		"After SIGTERM, let it answer with \"Connection: close\" for a second or two before it shuts down gracefully, or set drain: proxy"
+		"After SIGTERM, let it answer with \"Connection: close\" until its connections are gone, for some seconds at most, and only then shut down, or set drain: proxy"
 }
 
 // causes names what was lost and why, the most frequent cause first.

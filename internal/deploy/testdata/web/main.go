@@ -1,7 +1,7 @@
 // web is the application that the tests deploy. MODE says how it behaves:
 //
 //	          (nothing) when it is told to end, answers what is in flight
-//	graceful  besides asks its clients to close their connections, for a second
+//	graceful  besides asks its clients to close their connections, until they have
 //	naive     exits at once when it is told to end
 //	crash     says why and exits with 1 at once
 //	done      exits with 0 at once
@@ -12,6 +12,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -19,6 +20,9 @@ import (
 	"syscall"
 	"time"
 )
+
+// leave is how long a client may keep a connection that it uses no more.
+const leave = 5 * time.Second
 
 func main() {
 	mode := os.Getenv("MODE")
@@ -50,7 +54,15 @@ func main() {
 		}
 		fmt.Fprintln(w, os.Getenv("VERSION"))
 	})
-	server := &http.Server{Addr: ":8080", Handler: mux}
+	var open atomic.Int64 // connections
+	server := &http.Server{Addr: ":8080", Handler: mux, ConnState: func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			open.Add(-1)
+		}
+	}}
 	ended := make(chan struct{})
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
@@ -63,7 +75,9 @@ func main() {
 			// Shutdown closes idle connections at once, and a request that is on
 			// its way on one of them would be lost.
 			ending.Store(true)
-			time.Sleep(time.Second)
+			for end := time.Now().Add(leave); open.Load() > 0 && time.Now().Before(end); {
+				time.Sleep(10 * time.Millisecond)
+			}
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
