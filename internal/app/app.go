@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/artifact"
-	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/notify"
@@ -72,7 +72,7 @@ type App struct {
 	notifier     *notify.Notifier
 	mirrors      *mirrors
 	objects      source.ObjectAction
-	host         *build.Host
+	host         *host.Backend
 	engine       *engine.Engine
 	server       *server.Server
 	background   sync.WaitGroup

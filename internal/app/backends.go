@@ -4,14 +4,14 @@ import (
 	"context"
 	"path/filepath"
 
-	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/kube"
 )
 
 // hostBackend runs builds on this machine, in processes of this program that
 // outlive the server.
-func (a *App) hostBackend() (*build.Host, error) {
-	return build.NewHost(build.HostConfig{
+func (a *App) hostBackend() (*host.Backend, error) {
+	return host.New(host.Config{
 		Runner:   []string{a.options.Executable, "build-runner"},
 		CacheDir: filepath.Join(a.options.Server.Data, "cache"),
 		Log:      a.options.Logger,

@@ -41,7 +41,8 @@ type Action struct {
 // The files of an action in Job.Dir, beside those of its backend.
 const (
 	sourceDir = "src"
-	inputsDir = "in"
+	// InputsDir holds the inputs but the first, each in a directory of its name.
+	InputsDir = "in"
 	flatDir   = "artifact" // files gathered for an artifact without paths
 	planFile  = "plan.json"
 )
@@ -109,7 +110,7 @@ func (a Action) plan(ctx context.Context, job pipeline.Job) (plan, error) {
 		return plan{}, refusal(err.Error())
 	}
 	if text, err = json.Marshal(p); err == nil {
-		err = writeFile(file, text)
+		err = WriteFile(file, text)
 	}
 	if err != nil {
 		return plan{}, fmt.Errorf("keep the build's plan: %w", err)
@@ -117,9 +118,9 @@ func (a Action) plan(ctx context.Context, job pipeline.Job) (plan, error) {
 	return p, nil
 }
 
-// writeFile writes a file that is there whole or not at all, also after a crash
+// WriteFile writes a file that is there whole or not at all, also after a crash
 // of the machine. Only its owner may read it.
-func writeFile(path string, text []byte) error {
+func WriteFile(path string, text []byte) error {
 	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -148,7 +149,7 @@ func (a Action) unpack(ctx context.Context, job pipeline.Job) error {
 			if !filepath.IsLocal(input.Name) || strings.ContainsRune(input.Name, filepath.Separator) {
 				return fmt.Errorf("unpack artifact %q: it has no name for a directory", input.Name)
 			}
-			dir = filepath.Join(job.Dir, inputsDir, input.Name)
+			dir = filepath.Join(job.Dir, InputsDir, input.Name)
 		}
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("unpack artifact %q: %w", input.Name, err)

@@ -217,14 +217,6 @@ func TestABuildThatIsLostTwiceIsAFault(t *testing.T) {
 }
 
 // A runner that cannot be started must not be tried for ever.
-func TestARunnerThatDoesNotRunIsAFault(t *testing.T) {
-	t.Parallel()
-	h := newHost(t, false, "/bin/sh", "-c", "echo no runner here >&2; exit 1")
-	if _, err := h.Run(t.Context(), buildtest.New(t, "true")); err == nil || !strings.Contains(err.Error(), "no runner here") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestWithoutTheRightToNamespacesBuildsRunAsNobody(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -283,37 +275,3 @@ func TestABuildCannotReachWhatIsTowlines(t *testing.T) {
 
 // BenchmarkBuild measures what a build costs beyond its commands, and what a
 // database adds. The commands do nothing.
-func BenchmarkBuild(b *testing.B) {
-	h := newHost(b, false)
-	for name, services := range map[string]int{"alone": 0, "with a database": 1} {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				bb := buildtest.New(b, "true")
-				for range services {
-					bb.Services = append(bb.Services, serviceDB)
-				}
-				if _, err := h.Run(b.Context(), bb); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkChattyBuild runs a build that prints 108 MB as fast as it can, the
-// same command with its output in a file, and without output. A real build takes
-// at least ten times as long for as much, since it also does something.
-func BenchmarkChattyBuild(b *testing.B) {
-	h := newHost(b, false)
-	command := `awk 'BEGIN { for (i = 0; i < 1000000; i++) printf "%07d %s %.6f\n", i, "ok  github.com/acme/web/internal/some/package/of/ours compiled and tested, all right,", sqrt(i) }'`
-	for name, to := range map[string]string{"logged": "", "to a file": " > out", "thrown away": " > /dev/null"} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(108e6)
-			for b.Loop() {
-				if _, err := h.Run(b.Context(), buildtest.New(b, command+to)); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/report"
 )
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 {
 		switch os.Args[1] {
 		case runnerCommand:
-			os.Exit(build.RunnerMain(context.Background(), os.Args[2]))
+			os.Exit(host.RunnerMain(context.Background(), os.Args[2]))
 		case serverCommand:
 			if err := serve(os.Args[2]); err != nil {
 				fmt.Fprintln(os.Stderr, err)
@@ -88,7 +89,7 @@ func (o order) run(ctx context.Context) (pipeline.Result, error) {
 		return pipeline.Result{}, err
 	}
 	defer store.Close()
-	host, err := build.NewHost(build.HostConfig{Runner: []string{os.Args[0], runnerCommand}, CacheDir: o.Cache, Plain: o.Plain})
+	host, err := host.New(host.Config{Runner: []string{os.Args[0], runnerCommand}, CacheDir: o.Cache, Plain: o.Plain})
 	if err != nil {
 		return pipeline.Result{}, err
 	}

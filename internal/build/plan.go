@@ -116,8 +116,8 @@ func environment(job pipeline.Job, vars map[string]string, started time.Time) ma
 	return env
 }
 
-// variable turns a name into one that a shell takes: "app-jar" is app_jar.
-func variable(name string) string {
+// Variable turns a name into one that a shell takes: "app-jar" is app_jar.
+func Variable(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r

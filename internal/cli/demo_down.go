@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/app"
-	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/localkube"
 )
@@ -93,7 +93,7 @@ func (c *command) demoDown(ctx context.Context) error {
 			stays = fmt.Errorf("remove what the demo deployed: %w\nif that cluster is still there, remove it with: kubectl delete namespace %s", err, demoNamespace)
 		}
 	}
-	if err := errors.Join(os.RemoveAll(data), build.RemoveMountPoint()); err != nil {
+	if err := errors.Join(os.RemoveAll(data), host.RemoveMountPoint()); err != nil {
 		return err
 	}
 	// Only when the demo was all that was there.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/manifest/renderer"
 	"github.com/towline/towline/internal/source"
@@ -63,7 +63,7 @@ func (c *command) buildRunnerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "build-runner DIR", Hidden: true, Args: exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return exited(build.RunnerMain(cmd.Context(), args[0]))
+			return exited(host.RunnerMain(cmd.Context(), args[0]))
 		},
 	}
 }

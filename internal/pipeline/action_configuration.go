@@ -17,18 +17,67 @@ type Source struct {
 // Build is the configuration of Build/Buildspec: the phases of a buildspec,
 // run on a backend. Exactly one of Buildspec and Commands is set.
 type Build struct {
-	Buildspec string             `json:"buildspec,omitempty" doc:"path of a buildspec file in the source, default buildspec.yml"`
-	Commands  []string           `json:"commands,omitempty" doc:"shell commands instead of a buildspec file"`
-	Artifacts []string           `json:"artifacts,omitempty" doc:"with commands: glob patterns of the files that form the output artifact"`
-	Reports   []string           `json:"reports,omitempty" doc:"with commands: glob patterns of JUnit XML files to read and show"`
-	Services  map[string]Service `json:"services,omitempty" doc:"databases that are started empty for this build, by name"`
-	Env       map[string]string  `json:"env,omitempty" doc:"environment variables of the build"`
-	Timeout   string             `json:"timeout,omitempty" doc:"longest the build may take, e.g. 20m; default 1h"`
+	Buildspec  string             `json:"buildspec,omitempty" doc:"path of a buildspec file in the source, default buildspec.yml"`
+	Commands   []string           `json:"commands,omitempty" doc:"shell commands instead of a buildspec file"`
+	Artifacts  []string           `json:"artifacts,omitempty" doc:"with commands: glob patterns of the files that form the output artifact"`
+	Reports    []string           `json:"reports,omitempty" doc:"with commands: glob patterns of JUnit XML files to read and show"`
+	Compute    string             `json:"compute,omitempty" doc:"where the build runs: host, as processes of the server's machine, or pod, as a Pod of a cluster; default host, or pod when pod is given" jsonschema:"enum=host,enum=pod"`
+	Pod        *Pod               `json:"pod,omitempty" doc:"the Pod of a build with compute: pod"`
+	Services   map[string]Service `json:"services,omitempty" doc:"databases that are started empty for this build, by name"`
+	Env        map[string]string  `json:"env,omitempty" doc:"environment variables of the build"`
+	Secrets    map[string]string  `json:"secrets,omitempty" doc:"environment variables whose values are kept by towline secret: variable to name of the secret; hidden in the log"`
+	Kubeconfig *Kubeconfig        `json:"kubeconfig,omitempty" doc:"lets the commands use kubectl: the variable KUBECONFIG leads to a short-lived credential of a cluster, gone when the build ends"`
+	Timeout    string             `json:"timeout,omitempty" doc:"longest the build may take, e.g. 20m; default 1h"`
+}
+
+// The values of Build.Compute.
+const (
+	ComputeHost = "host"
+	ComputePod  = "pod"
+)
+
+// Pod is where a build with ComputePod runs.
+type Pod struct {
+	Image          string            `json:"image,omitempty" doc:"image with the tools and a shell, default the server's"`
+	Cluster        string            `json:"cluster,omitempty" doc:"cluster as towline cluster names it, default the server's own"`
+	Namespace      string            `json:"namespace,omitempty" doc:"namespace of the Pod, default towline-builds"`
+	CPU            string            `json:"cpu,omitempty" doc:"processors, as Kubernetes writes them: 2 or 500m; request and limit"`
+	Memory         string            `json:"memory,omitempty" doc:"memory, as Kubernetes writes it: 2Gi; request and limit"`
+	NodeSelector   map[string]string `json:"nodeSelector,omitempty" doc:"labels that the node must have"`
+	ServiceAccount string            `json:"serviceAccount,omitempty" doc:"service account of the Pod; without one no token is mounted"`
+	Privileged     bool              `json:"privileged,omitempty" doc:"lets the build do anything on its node, as Docker in the build needs it; default no"`
+	Cache          string            `json:"cache,omitempty" doc:"size of a volume kept for the tools' caches from build to build of the pipeline, such as 10Gi; default none"`
 }
 
 // Service is a database that a build gets for itself, empty.
 type Service struct {
-	Engine string `json:"engine" doc:"which database: postgres" jsonschema:"enum=postgres"`
+	Engine  string `json:"engine" doc:"which database: postgres, mysql, mariadb or redis" jsonschema:"enum=postgres,enum=mysql,enum=mariadb,enum=redis"`
+	Version string `json:"version,omitempty" doc:"version that is wanted, such as 16: of the image in a Pod; on host the installed one must match"`
+	Server  string `json:"server,omitempty" doc:"name of a secret with the URL of a running server, on which a database is created for the build and dropped after it"`
+}
+
+// Kubeconfig is a credential for a cluster that a build gets.
+type Kubeconfig struct {
+	Cluster        string `json:"cluster,omitempty" doc:"cluster as towline cluster names it, default the server's own"`
+	Namespace      string `json:"namespace" jsonschema:"required" doc:"namespace of the service account, and the credential's default one"`
+	ServiceAccount string `json:"serviceAccount" jsonschema:"required" doc:"service account whose rights the commands have: a token is asked for it that ends with the build"`
+}
+
+// CodeBuild is the configuration of Build/CodeBuild and Test/CodeBuild, in
+// CodePipeline's words: a build of a project.
+type CodeBuild struct {
+	Project       string `json:"ProjectName"`
+	PrimarySource string `json:",omitempty"`                     // the input artifact with the buildspec
+	Environment   string `json:"EnvironmentVariables,omitempty"` // JSON: [{"name": "A", "value": "b", "type": "PLAINTEXT"}]
+	Batch         string `json:"BatchEnabled,omitempty"`         // "true" or "false"
+	Combine       string `json:"CombineArtifacts,omitempty"`     // "true" or "false"
+}
+
+// Lambda is the configuration of Invoke/Lambda, in CodePipeline's words: a
+// function is given the action as a job, and ends it.
+type Lambda struct {
+	Function   string `json:"FunctionName"`
+	Parameters string `json:"UserParameters,omitempty"` // for the function to read
 }
 
 // Image is the configuration of Build/Image: an artifact layered on a base

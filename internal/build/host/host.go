@@ -1,6 +1,9 @@
 //go:build linux
 
-package build
+// Package host runs builds as processes of this machine: its Backend starts a
+// runner for each, a process of its own session, which prepares the directory,
+// the user and the databases, and walks the phases.
+package host
 
 import (
 	"cmp"
@@ -20,6 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -35,7 +39,7 @@ const (
 	mostRuns = 2
 )
 
-// Host is the Backend that runs builds as processes of this machine. Each build
+// Backend is the build.Backend that runs builds as processes of this machine. Each build
 // has a runner, a process of its own session that outlives the server: it runs
 // the phases, writes the log and leaves its result in the build's directory.
 //
@@ -45,16 +49,16 @@ const (
 // a process that has emptied its environment may stay. In both cases the
 // commands see the file system and the network of the machine: the host is not
 // isolated.
-type Host struct {
-	config HostConfig
+type Backend struct {
+	config Config
 	plain  atomic.Bool // also set when namespaces turn out to be forbidden
 	users  sync.Mutex  // held while a pipeline gets its user ID
 }
 
-var _ Backend = (*Host)(nil)
+var _ build.Backend = (*Backend)(nil)
 
-// NewHost makes the cache directory and returns the backend.
-func NewHost(config HostConfig) (*Host, error) {
+// New makes the cache directory and returns the backend.
+func New(config Config) (*Backend, error) {
 	if len(config.Runner) == 0 || config.CacheDir == "" {
 		return nil, errors.New("configure the host backend: Runner and CacheDir are needed")
 	}
@@ -84,22 +88,22 @@ func NewHost(config HostConfig) (*Host, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "postgres"), 0o700); err != nil {
 		return nil, fmt.Errorf("configure the host backend: %w", err)
 	}
-	h := &Host{config: config}
+	h := &Backend{config: config}
 	h.plain.Store(config.Plain || os.Geteuid() != 0)
 	return h, nil
 }
 
 // Run runs the build, or finds it running or ended when it was begun before.
-func (h *Host) Run(ctx context.Context, b Build) (Ended, error) {
+func (h *Backend) Run(ctx context.Context, b build.Build) (build.Ended, error) {
 	files := buildFiles{dir: b.Dir}
 	for starts := 0; ; starts++ {
 		lock, ok, err := files.lock()
 		if err != nil {
-			return Ended{}, err
+			return build.Ended{}, err
 		}
 		if !ok { // a runner lives
 			if err := h.wait(ctx, files, 0); err != nil {
-				return Ended{}, err
+				return build.Ended{}, err
 			}
 			continue
 		}
@@ -112,36 +116,36 @@ func (h *Host) Run(ctx context.Context, b Build) (Ended, error) {
 
 // next does what is to be done while no runner lives: takes the result, or
 // starts a runner and waits for it. It closes lock.
-func (h *Host) next(ctx context.Context, b Build, files buildFiles, lock *os.File, starts int) (Ended, bool, error) {
+func (h *Backend) next(ctx context.Context, b build.Build, files buildFiles, lock *os.File, starts int) (build.Ended, bool, error) {
 	defer lock.Close()
 	if result, ok, err := files.result(); err != nil || ok {
 		return result.Ended, true, errors.Join(err, result.err())
 	}
 	if ctx.Err() != nil {
-		return Ended{}, true, context.Cause(ctx)
+		return build.Ended{}, true, context.Cause(ctx)
 	}
 	last, err := files.runner()
 	if err != nil {
-		return Ended{}, true, err
+		return build.Ended{}, true, err
 	}
 	if last.Run > 0 {
 		if err := h.afterLoss(ctx, b, files, last); err != nil {
-			return Ended{}, true, err
+			return build.Ended{}, true, err
 		}
 	}
 	if last.Run >= mostRuns || starts > mostRuns {
-		return Ended{}, true, fmt.Errorf("run build %s: its runner ended %d times without a result%s", b.Key, max(last.Run, starts), files.lastWords())
+		return build.Ended{}, true, fmt.Errorf("run build %s: its runner ended %d times without a result%s", b.Key, max(last.Run, starts), files.lastWords())
 	}
 	pid, err := h.start(b, files, lock, last.Run+1)
 	if err != nil {
-		return Ended{}, true, err
+		return build.Ended{}, true, err
 	}
 	_ = lock.Close() // from here on the lock is the runner's alone
-	return Ended{}, false, h.wait(ctx, files, pid)
+	return build.Ended{}, false, h.wait(ctx, files, pid)
 }
 
 // afterLoss removes what a lost runner left, and restores the source.
-func (h *Host) afterLoss(ctx context.Context, b Build, files buildFiles, last runnerFile) error {
+func (h *Backend) afterLoss(ctx context.Context, b build.Build, files buildFiles, last runnerFile) error {
 	waitGone(last)
 	if err := sweep(files.marker()); err != nil {
 		return fmt.Errorf("end what is left of build %s: %w", b.Key, err)
@@ -162,7 +166,7 @@ func (h *Host) afterLoss(ctx context.Context, b Build, files buildFiles, last ru
 
 // start starts a runner, which holds lock from before its first instruction to
 // its last, so that there never are two. It returns the runner's process ID.
-func (h *Host) start(b Build, files buildFiles, lock *os.File, run int) (int, error) {
+func (h *Backend) start(b build.Build, files buildFiles, lock *os.File, run int) (int, error) {
 	boxed := !h.plain.Load()
 	user, cache, err := h.user(b.Pipeline, boxed)
 	if err != nil {
@@ -204,14 +208,14 @@ func (h *Host) start(b Build, files buildFiles, lock *os.File, run int) (int, er
 }
 
 // unbox remembers that this system refuses namespaces.
-func (h *Host) unbox(why string) {
+func (h *Backend) unbox(why string) {
 	h.plain.Store(true)
 	h.config.Log.Warn("builds run without namespaces", "reason", why)
 }
 
 // wait returns when the runner has ended. Child is its process ID when this
 // process started it, else 0.
-func (h *Host) wait(ctx context.Context, files buildFiles, child int) error {
+func (h *Backend) wait(ctx context.Context, files buildFiles, child int) error {
 	tick := time.NewTicker(waitEvery)
 	defer tick.Stop()
 	for {
@@ -237,7 +241,7 @@ func (h *Host) wait(ctx context.Context, files buildFiles, child int) error {
 
 // reap takes the exit status of a runner that has ended and says whether it
 // could not make its namespaces.
-func (h *Host) reap(files buildFiles, child int) {
+func (h *Backend) reap(files buildFiles, child int) {
 	pid, options := child, 0
 	if pid == 0 {
 		// Started by an earlier call, in this process perhaps.
@@ -261,7 +265,7 @@ func (h *Host) reap(files buildFiles, child int) {
 
 // stop ends a running build with everything that it started: first by asking
 // the runner, then by killing it.
-func (h *Host) stop(files buildFiles, child int) error {
+func (h *Backend) stop(files buildFiles, child int) error {
 	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
 		sent := false
 		for deadline := time.Now().Add(stopWithin); time.Now().Before(deadline); time.Sleep(waitEvery) {

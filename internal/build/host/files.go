@@ -1,6 +1,6 @@
 //go:build linux
 
-package build
+package host
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/towline/towline/internal/build"
 )
 
 // The files of a build, in its directory beside the source. The build's
@@ -30,17 +32,17 @@ const (
 
 // instructions are what a runner needs to know.
 type instructions struct {
-	Build     Build    `json:"build"`
-	Dir       string   `json:"dir"`
-	Source    string   `json:"source"`
-	LogFile   string   `json:"logFile"`
-	Cache     string   `json:"cache"`
-	Templates string   `json:"templates"`
-	User      int      `json:"user"` // user and group ID of the commands, -1 for the runner's own
-	Boxed     bool     `json:"boxed"`
-	Run       int      `json:"run"` // 1, or 2 after a lost runner
-	Marker    string   `json:"marker"`
-	Environ   []string `json:"environ"`
+	Build     build.Build `json:"build"`
+	Dir       string      `json:"dir"`
+	Source    string      `json:"source"`
+	LogFile   string      `json:"logFile"`
+	Cache     string      `json:"cache"`
+	Templates string      `json:"templates"`
+	User      int         `json:"user"` // user and group ID of the commands, -1 for the runner's own
+	Boxed     bool        `json:"boxed"`
+	Run       int         `json:"run"` // 1, or 2 after a lost runner
+	Marker    string      `json:"marker"`
+	Environ   []string    `json:"environ"`
 }
 
 // runnerFile says which process the runner is.
@@ -52,7 +54,7 @@ type runnerFile struct {
 
 // result is how the runner ended.
 type result struct {
-	Ended Ended `json:"ended"`
+	Ended build.Ended `json:"ended"`
 	// Fault says why the build could not be run, and is empty when it could.
 	Fault string `json:"fault,omitempty"`
 }
@@ -143,7 +145,7 @@ func (f buildFiles) read(name string, into any) (bool, error) {
 func (f buildFiles) write(name string, what any) error {
 	text, err := json.Marshal(what)
 	if err == nil {
-		err = writeFile(f.path(name), text)
+		err = build.WriteFile(f.path(name), text)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s of the build: %w", name, err)

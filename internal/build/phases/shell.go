@@ -1,6 +1,6 @@
 //go:build linux
 
-package build
+package phases
 
 import (
 	"bufio"
@@ -88,7 +88,7 @@ func (s *shell) start() error {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	cmd.ExtraFiles = []*os.File{requestsRead, statusWrite}
-	cmd.SysProcAttr = attributes(s.user)
+	cmd.SysProcAttr = Group(s.user)
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start the shell: %w", err), requestsWrite.Close(), statusRead.Close())
 	}
@@ -103,8 +103,8 @@ func (s *shell) start() error {
 	return nil
 }
 
-// attributes are those of a process group of its own, under the build's user.
-func attributes(user int) *syscall.SysProcAttr {
+// Group are the attributes of a process group of its own, under the build's user; -1 is this process's own.
+func Group(user int) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true}
 	if user >= 0 {
 		a.Credential = &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}

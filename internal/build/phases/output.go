@@ -1,6 +1,6 @@
 //go:build linux
 
-package build
+package phases
 
 import (
 	"errors"
@@ -23,10 +23,10 @@ const (
 	drainAtOnce = 256 << 10
 )
 
-// output carries what the commands print from one pipe into the log. There is
+// Output carries what the commands print from one pipe into the log. There is
 // one pipe for all commands, both streams and the whole build, so that lines
 // stand in the log in the order in which they were printed.
-type output struct {
+type Output struct {
 	log   *report.Log
 	read  *os.File
 	write *os.File // what the shells get
@@ -38,7 +38,8 @@ type output struct {
 	err error // the log's first
 }
 
-func newOutput(log *report.Log) (*output, error) {
+// NewOutput opens the pipe; what comes through it is written to log.
+func NewOutput(log *report.Log) (*Output, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make the pipe for the output: %w", err)
@@ -48,7 +49,7 @@ func newOutput(log *report.Log) (*output, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the pipe for the output: %w", err)
 	}
-	o := &output{log: log, read: r, write: w, conn: conn, ended: make(chan struct{}), buf: make([]byte, drainAtOnce)}
+	o := &Output{log: log, read: r, write: w, conn: conn, ended: make(chan struct{}), buf: make([]byte, drainAtOnce)}
 	go func() {
 		defer close(o.ended)
 		_ = conn.Read(func(fd uintptr) bool { return o.drain(int(fd), -1) })
@@ -58,7 +59,7 @@ func newOutput(log *report.Log) (*output, error) {
 
 // drain moves what the pipe holds into the log, at most so many times a buffer
 // when most is not negative. It reports whether the pipe has come to its end.
-func (o *output) drain(fd, most int) (end bool) {
+func (o *Output) drain(fd, most int) (end bool) {
 	for ; most != 0; most-- {
 		if end, empty := o.move(fd); end || empty {
 			return end
@@ -67,7 +68,7 @@ func (o *output) drain(fd, most int) (end bool) {
 	return false
 }
 
-func (o *output) move(fd int) (end, empty bool) {
+func (o *Output) move(fd int) (end, empty bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n, err := unix.Read(fd, o.buf)
@@ -89,21 +90,21 @@ func (o *output) move(fd int) (end, empty bool) {
 
 // sync returns when all that was printed before the call is in the log, so that
 // the next line of the runner comes behind it.
-func (o *output) sync() {
+func (o *Output) sync() {
 	const most = 64 // a process in the background may print without end
 	_ = o.conn.Control(func(fd uintptr) { o.drain(int(fd), most) })
 	_ = o.log.EndLine()
 }
 
-// printf writes a line of the runner's own.
-func (o *output) printf(format string, args ...any) {
+// Printf writes a line of the runner's own.
+func (o *Output) Printf(format string, args ...any) {
 	o.sync()
 	_ = o.log.Printf(format, args...)
 }
 
-// close ends the output once all processes that print have ended, and returns
+// Close ends the output once all processes that print have ended, and returns
 // the log's error.
-func (o *output) close() error {
+func (o *Output) Close() error {
 	_ = o.write.Close()
 	select {
 	case <-o.ended:

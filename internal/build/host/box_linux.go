@@ -1,4 +1,4 @@
-package build
+package host
 
 import (
 	"errors"
@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/towline/towline/internal/build"
 )
 
 // mountPoint is where a boxed build finds its files: the same for each build,
@@ -32,7 +34,7 @@ type places struct {
 func enter(in instructions) (instructions, places, error) {
 	box := filepath.Join(in.Dir, boxDir)
 	p := places{
-		source: in.Source, inputs: filepath.Join(in.Dir, inputsDir), cache: in.Cache,
+		source: in.Source, inputs: filepath.Join(in.Dir, build.InputsDir), cache: in.Cache,
 		home: filepath.Join(box, "home"), temp: filepath.Join(box, "tmp"),
 		services: filepath.Join(box, servicesDir), control: filepath.Join(box, "control"),
 	}
@@ -74,12 +76,12 @@ func inBox(name ...string) string {
 // hidden.
 func mount(in instructions, p places, box string) (instructions, places, error) {
 	seen := places{
-		source: inBox("src"), inputs: inBox(inputsDir), cache: inBox("cache"), home: inBox("home"), temp: "/tmp",
+		source: inBox("src"), inputs: inBox(build.InputsDir), cache: inBox("cache"), home: inBox("home"), temp: "/tmp",
 		services: inBox(servicesDir), control: inBox("control"),
 	}
 	moved := in
 	moved.Dir, moved.Templates, moved.LogFile = inBox("own", "job"), inBox("own", "templates"), inBox("own", "action.log")
-	for _, dir := range []string{"src", inputsDir, "cache", "own/job", "own/templates"} {
+	for _, dir := range []string{"src", build.InputsDir, "cache", "own/job", "own/templates"} {
 		if err := os.MkdirAll(filepath.Join(box, dir), 0o700); err != nil {
 			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 		}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package build
+package host
 
 import (
 	"bytes"
@@ -21,6 +21,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sys/unix"
+
+	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/phases"
 )
 
 const (
@@ -53,16 +56,16 @@ type postgres struct {
 }
 
 // startPostgres gives the build an empty database on a server of its own.
-func (r *runner) startPostgres(ctx context.Context, s Service) (*postgres, error) {
+func (r *runner) startPostgres(ctx context.Context, s build.Service) (*postgres, error) {
 	begin := time.Now()
 	binaries, err := findPostgres(ctx, r.in.Environ)
 	if err != nil {
 		return nil, err
 	}
 	db := &postgres{
-		binaries: binaries, data: filepath.Join(r.places.services, variable(s.Name)), user: r.in.User, marker: r.in.Marker,
-		socket: filepath.Join(socketDir(r.in.Dir), variable(s.Name)), password: rand.Text(),
-		log: filepath.Join(r.places.control, variable(s.Name)+".log"),
+		binaries: binaries, data: filepath.Join(r.places.services, build.Variable(s.Name)), user: r.in.User, marker: r.in.Marker,
+		socket: filepath.Join(socketDir(r.in.Dir), build.Variable(s.Name)), password: rand.Text(),
+		log: filepath.Join(r.places.control, build.Variable(s.Name)+".log"),
 	}
 	r.log.Hide(db.password)
 	template, made, err := db.template(ctx, r.in)
@@ -219,7 +222,7 @@ func (db *postgres) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(db.binaries.dir, name), args...)
 	cmd.Env = []string{"PATH=" + db.binaries.dir + ":/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + filepath.Dir(db.data), markerVariable + "=" + db.marker}
 	cmd.Dir = "/"
-	cmd.SysProcAttr = attributes(db.user)
+	cmd.SysProcAttr = phases.Group(db.user)
 	return cmd
 }
 
@@ -247,7 +250,7 @@ func (db *postgres) variables(service string, first, several bool) map[string]st
 			all[name] = value
 		}
 		if several {
-			all[strings.ToUpper(variable(service))+"_"+name] = value
+			all[strings.ToUpper(build.Variable(service))+"_"+name] = value
 		}
 	}
 	return all

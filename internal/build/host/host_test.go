@@ -1,26 +1,41 @@
-package build_test
+package host_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/buildtest"
+	"github.com/towline/towline/internal/build/host"
 )
+
+// runnerCommand makes the test binary the runner of a build.
+const runnerCommand = "build-runner"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == runnerCommand {
+		os.Exit(host.RunnerMain(context.Background(), os.Args[2]))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // newHost is a backend whose runner is this test binary, unless another one is
 // named.
-func newHost(t testing.TB, plain bool, runner ...string) *build.Host {
+func newHost(t testing.TB, plain bool, runner ...string) *host.Backend {
 	t.Helper()
 	dir := t.TempDir()
 	if len(runner) == 0 {
 		runner = []string{os.Args[0], runnerCommand}
 	}
-	h, err := build.NewHost(build.HostConfig{
+	h, err := host.New(host.Config{
 		Runner:   runner,
 		CacheDir: filepath.Join(dir, "cache"),
 		Plain:    plain,
@@ -75,5 +90,13 @@ func copyProgram(t *testing.T, from, to string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestARunnerThatDoesNotRunIsAFault(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, false, "/bin/sh", "-c", "echo no runner here >&2; exit 1")
+	if _, err := h.Run(t.Context(), buildtest.New(t, "true")); err == nil || !strings.Contains(err.Error(), "no runner here") {
+		t.Errorf("got %v", err)
 	}
 }

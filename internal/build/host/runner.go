@@ -1,6 +1,6 @@
 //go:build linux
 
-package build
+package host
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/phases"
 	"github.com/towline/towline/internal/report"
 )
 
@@ -75,7 +77,7 @@ func runBuild(ctx context.Context, files buildFiles) error {
 		}
 	}
 	me.Run = in.Run
-	ended, err := Ended{}, buildFiles{dir: moved.Dir}.write(runnerRecord, me)
+	ended, err := build.Ended{}, buildFiles{dir: moved.Dir}.write(runnerRecord, me)
 	if err == nil {
 		r := &runner{in: moved, places: places, log: log}
 		ended, err = r.run(ctx)
@@ -107,29 +109,29 @@ type runner struct {
 	in     instructions
 	places places
 	log    *report.Log
-	out    *output
+	out    *phases.Output
 }
 
 // run runs the whole build. When it returns nothing of it is left but its
 // files. The error is a fault, or errStopped.
-func (r *runner) run(ctx context.Context) (ended Ended, err error) {
+func (r *runner) run(ctx context.Context) (ended build.Ended, err error) {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, r.in.Build.Timeout)
 	defer cancel()
 	limit()
-	if r.out, err = newOutput(r.log); err != nil {
-		return Ended{}, err
+	if r.out, err = phases.NewOutput(r.log); err != nil {
+		return build.Ended{}, err
 	}
 	stopReaping := reapOrphans()
 	ended, err = r.build(ctx)
 	if ended.TimedOut != "" {
-		r.out.printf("host backend: the build took longer than %v and is ended", r.in.Build.Timeout)
+		r.out.Printf("host backend: the build took longer than %v and is ended", r.in.Build.Timeout)
 	}
 	stopReaping()
 	if killing := killAll(descendants); killing != nil {
 		err = errors.Join(err, fmt.Errorf("end the build's processes: %w", killing))
 	}
-	err = errors.Join(err, r.out.close())
+	err = errors.Join(err, r.out.Close())
 	ended.Seconds = time.Since(started).Seconds()
 	switch {
 	case ended.TimedOut != "":
@@ -141,14 +143,14 @@ func (r *runner) run(ctx context.Context) (ended Ended, err error) {
 }
 
 // build starts the services, runs the phases and stops the services.
-func (r *runner) build(ctx context.Context) (Ended, error) {
+func (r *runner) build(ctx context.Context) (build.Ended, error) {
 	as := "as user " + strconv.Itoa(r.in.User) + ", with the machine's files and network"
 	if r.in.User < 0 {
 		as = "as Towline's own user"
 	}
 	_ = r.log.Printf("host backend: not isolated: the commands run on this machine %s", as)
 	env := r.environment()
-	var ended Ended
+	var ended build.Ended
 	for i, s := range r.in.Build.Services {
 		db, err := r.startPostgres(ctx, s)
 		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
@@ -163,8 +165,11 @@ func (r *runner) build(ctx context.Context) (Ended, error) {
 		_ = r.log.Printf("service %s: %s is ready on 127.0.0.1:%d (%v)", s.Name, db.title(), db.port, db.took.Round(time.Millisecond))
 	}
 	maps.Copy(env, r.in.Build.Override)
-	p := phaseRunner{runner: r, env: env, ended: &ended}
-	err := p.run(ctx)
+	walk := phases.Walk{
+		Build: r.in.Build, Source: r.places.source, Control: r.places.control, LogFile: r.in.LogFile,
+		User: r.in.User, Env: env, Output: r.out,
+	}
+	err := walk.Run(ctx, &ended)
 	return ended, err
 }
 
@@ -196,7 +201,7 @@ func (r *runner) environment() map[string]string {
 	env[markerVariable] = r.in.Marker
 	env["CODEBUILD_SRC_DIR"] = r.places.source
 	for _, name := range r.in.Build.Inputs {
-		env["CODEBUILD_SRC_DIR_"+variable(name)] = filepath.Join(r.places.inputs, name)
+		env["CODEBUILD_SRC_DIR_"+build.Variable(name)] = filepath.Join(r.places.inputs, name)
 	}
 	return env
 }

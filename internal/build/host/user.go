@@ -1,6 +1,6 @@
 //go:build linux
 
-package build
+package host
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ const (
 // user returns the user ID of a pipeline's builds, -1 for Towline's own, and
 // the directory of their caches. The owner of that directory is where the ID is
 // kept, so that the caches stay readable from build to build.
-func (h *Host) user(name string, boxed bool) (uid int, cache string, err error) {
+func (h *Backend) user(name string, boxed bool) (uid int, cache string, err error) {
 	h.users.Lock()
 	defer h.users.Unlock()
 	pipelines := filepath.Join(h.config.CacheDir, "pipelines")

@@ -1,9 +1,9 @@
-package build
+package host
 
 import "log/slog"
 
-// HostConfig says how builds run on this machine.
-type HostConfig struct {
+// Config says how builds run on this machine.
+type Config struct {
 	// Runner is the command line of a process that calls RunnerMain with the
 	// one argument that is appended to it.
 	Runner []string
