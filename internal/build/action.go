@@ -34,6 +34,8 @@ type Artifacts interface {
 type Action struct {
 	Backend   Backend
 	Artifacts Artifacts
+	// Kubeconfigs may be nil where no build gets a credential for a cluster.
+	Kubeconfigs Kubeconfigs
 	// Now is the clock, time.Now when nil.
 	Now func() time.Time
 }
@@ -59,6 +61,7 @@ func (a Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, err
 	}
 	p.Build.Dir, p.Build.Source = job.Dir, filepath.Join(job.Dir, sourceDir)
 	p.Build.Log, p.Build.LogFile = job.Log, job.LogFile
+	p.Build.Kubeconfig = a.kubeconfig(p.Kubeconfig, p.Build.Timeout)
 	p.Build.Restore = func(ctx context.Context) error { return a.unpack(ctx, job) }
 	ended, err := a.Backend.Run(ctx, p.Build)
 	if err != nil {

@@ -9,10 +9,12 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"github.com/towline/towline/internal/pipeline"
 )
 
-// Backend runs builds somewhere: as processes of this machine (Host), later as
-// Pods.
+// Backend runs builds somewhere: as processes of this machine, or as Pods of a
+// cluster.
 //
 // Run may be called for several builds at once, each with a directory of its
 // own. It returns when the build has ended; Ended says how, also when commands
@@ -52,6 +54,10 @@ type Build struct {
 	Timeout time.Duration `json:"timeout"`
 	// Inputs are further artifacts by name, each unpacked below Dir/in.
 	Inputs []string `json:"inputs,omitempty"`
+	// Compute is where the build runs, as pipeline.Build has it, and Pod how,
+	// for the backend of Pods.
+	Compute string        `json:"compute,omitempty"`
+	Pod     *pipeline.Pod `json:"pod,omitempty"`
 
 	// Dir belongs to this build and is the same when it is run again. The
 	// backend may keep what it needs in it beside what is there.
@@ -62,6 +68,11 @@ type Build struct {
 	// outlives this one, in the form of report.Log.
 	Log     io.Writer `json:"-"`
 	LogFile string    `json:"-"`
+	// Kubeconfig makes the file that the variable KUBECONFIG leads to, and is nil
+	// when the build has none. A backend calls it each time it begins to run the
+	// build, lets the build's user alone read the file, and removes it with the
+	// build. See TokenOf for what must not be seen in the log.
+	Kubeconfig func(ctx context.Context) ([]byte, error) `json:"-"`
 	// Restore makes Source and the inputs again as they were before the build.
 	// A backend that must run a lost build once more calls it first.
 	Restore func(ctx context.Context) error `json:"-"`
@@ -82,6 +93,8 @@ type Phase struct {
 type Service struct {
 	Name   string `json:"name"`
 	Engine string `json:"engine"` // postgres
+	// Version that is wanted, such as 16; "" is any.
+	Version string `json:"version,omitempty"`
 }
 
 // Ended is how a build ended.

@@ -22,6 +22,8 @@ type plan struct {
 	Build     Build               `json:"build"`
 	Artifacts buildspec.Artifacts `json:"artifacts"`
 	Reports   []buildspec.Report  `json:"reports,omitempty"`
+	// Kubeconfig is the credential that the commands get, nil for none.
+	Kubeconfig *pipeline.Kubeconfig `json:"kubeconfig,omitempty"`
 }
 
 // synthesize makes the buildspec of an action that lists its commands itself.
@@ -58,6 +60,11 @@ func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, start
 		Exported: spec.Env.Exported,
 		Expand:   []string{spec.Artifacts.BaseDirectory, spec.Artifacts.Name},
 		Timeout:  timeout,
+		Compute:  config.Compute,
+		Pod:      config.Pod,
+	}
+	if b.Compute == "" && b.Pod != nil {
+		b.Compute = pipeline.ComputePod
 	}
 	for _, r := range spec.Reports {
 		b.Expand = append(b.Expand, r.BaseDirectory)
@@ -67,12 +74,12 @@ func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, start
 		if service.Engine != "postgres" {
 			return plan{}, fmt.Errorf("service %q asks for engine %q; there is postgres", name, service.Engine)
 		}
-		b.Services = append(b.Services, Service{Name: name, Engine: service.Engine})
+		b.Services = append(b.Services, Service{Name: name, Engine: service.Engine, Version: service.Version})
 	}
 	for _, a := range job.Inputs[min(1, len(job.Inputs)):] {
 		b.Inputs = append(b.Inputs, a.Name)
 	}
-	return plan{Build: b, Artifacts: spec.Artifacts, Reports: spec.Reports}, nil
+	return plan{Build: b, Artifacts: spec.Artifacts, Reports: spec.Reports, Kubeconfig: config.Kubeconfig}, nil
 }
 
 // phases gives each phase CodeBuild's transitions: post_build runs after a

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/phases"
+	"github.com/towline/towline/internal/build/process"
 	"github.com/towline/towline/internal/report"
 )
 
@@ -72,7 +72,7 @@ func runBuild(ctx context.Context, files buildFiles) error {
 		return errors.Join(err, log.Close())
 	}
 	if in.User >= 0 {
-		if err := keepRights(); err != nil {
+		if err := process.KeepRights(); err != nil {
 			return errors.Join(err, leave(moved, places), log.Close())
 		}
 	}
@@ -97,11 +97,11 @@ func runBuild(ctx context.Context, files buildFiles) error {
 // self is this process as the server sees it: asked before /proc shows the
 // process IDs of a namespace.
 func self() (runnerFile, error) {
-	p, ok := readProcess("self")
+	p, ok := process.Read("self")
 	if !ok {
 		return runnerFile{}, errors.New("read /proc/self/stat: the host backend needs /proc")
 	}
-	return runnerFile{PID: p.pid, Start: p.start}, nil
+	return runnerFile{PID: p.PID, Start: p.Start}, nil
 }
 
 // runner runs one build.
@@ -118,17 +118,17 @@ func (r *runner) run(ctx context.Context) (ended build.Ended, err error) {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, r.in.Build.Timeout)
 	defer cancel()
-	limit()
+	process.Limit()
 	if r.out, err = phases.NewOutput(r.log); err != nil {
 		return build.Ended{}, err
 	}
-	stopReaping := reapOrphans()
+	stopReaping := process.ReapOrphans()
 	ended, err = r.build(ctx)
 	if ended.TimedOut != "" {
 		r.out.Printf("host backend: the build took longer than %v and is ended", r.in.Build.Timeout)
 	}
 	stopReaping()
-	if killing := killAll(descendants); killing != nil {
+	if killing := process.KillAll(process.Descendants); killing != nil {
 		err = errors.Join(err, fmt.Errorf("end the build's processes: %w", killing))
 	}
 	err = errors.Join(err, r.out.Close())
@@ -175,34 +175,15 @@ func (r *runner) build(ctx context.Context) (build.Ended, error) {
 
 // environment is the environment of the commands without the services.
 func (r *runner) environment() map[string]string {
-	env := map[string]string{}
+	machine := map[string]string{}
 	for _, v := range r.in.Environ {
 		name, value, _ := strings.Cut(v, "=")
-		env[name] = value
+		machine[name] = value
 	}
-	home, cache := r.places.home, r.places.cache
-	maps.Copy(env, map[string]string{
-		"HOME":              home,
-		"USER":              "build",
-		"LOGNAME":           "build",
-		"LANG":              "C.UTF-8",
-		"TMPDIR":            r.places.temp,
-		"XDG_CACHE_HOME":    cache,
-		"GOCACHE":           filepath.Join(cache, "go-build"),
-		"GOMODCACHE":        filepath.Join(cache, "go-mod"),
-		"GOFLAGS":           "-modcacherw",
-		"npm_config_cache":  filepath.Join(cache, "npm"),
-		"YARN_CACHE_FOLDER": filepath.Join(cache, "yarn"),
-		"GRADLE_USER_HOME":  filepath.Join(cache, "gradle"),
-		"MAVEN_OPTS":        "-Dmaven.repo.local=" + filepath.Join(cache, "maven"),
-		"PIP_CACHE_DIR":     filepath.Join(cache, "pip"),
-	})
-	maps.Copy(env, r.in.Build.Env)
+	p := r.places
+	seen := phases.Places{Source: p.source, Inputs: p.inputs, Home: p.home, Temp: p.temp, Cache: p.cache}
+	env := seen.Environment(machine, r.in.Build)
 	env[markerVariable] = r.in.Marker
-	env["CODEBUILD_SRC_DIR"] = r.places.source
-	for _, name := range r.in.Build.Inputs {
-		env["CODEBUILD_SRC_DIR_"+build.Variable(name)] = filepath.Join(r.places.inputs, name)
-	}
 	return env
 }
 
@@ -234,70 +215,4 @@ func passed(environ []string) []string {
 		kept = append(kept, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	}
 	return kept
-}
-
-// limit bounds what each process of the build may use. Core files of crashing
-// tests would fill the disk; the number of open files is what servers allow.
-func limit() {
-	_ = syscall.Setrlimit(unix.RLIMIT_CORE, &syscall.Rlimit{})
-	var files syscall.Rlimit
-	if syscall.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
-		files.Cur = min(files.Max, 65536)
-		_ = syscall.Setrlimit(unix.RLIMIT_NOFILE, &files)
-	}
-}
-
-// keepRights sees to it that no program which the build starts gets more rights
-// than the build's user has: not sudo, nor any other setuid program. It is
-// asked of all threads, since each may start one. A binary with cgo cannot do
-// that; Towline is built without.
-func keepRights() error {
-	_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
-	if errno != 0 && errno != unix.ENOTSUP {
-		return fmt.Errorf("keep the build from getting more rights: %w", errno)
-	}
-	return nil
-}
-
-// reapOrphans takes the exit status of processes whose parents have ended, once
-// a second: they are this process's children then and would stay as zombies.
-// It returns a function that ends this.
-func reapOrphans() (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		old := map[int]bool{}
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				old = reapSince(old)
-			}
-		}
-	}()
-	return func() { close(done); <-ended }
-}
-
-// reapSince reaps those children that were zombies a second ago already, which
-// nobody else waits for, and returns those that are zombies now.
-func reapSince(old map[int]bool) map[int]bool {
-	all, err := processes()
-	if err != nil {
-		return nil
-	}
-	zombies := map[int]bool{}
-	for _, p := range all {
-		if p.parent != os.Getpid() || p.state != 'Z' {
-			continue
-		}
-		if old[p.pid] {
-			_, _ = unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
-			continue
-		}
-		zombies[p.pid] = true
-	}
-	return zombies
 }
