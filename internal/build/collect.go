@@ -54,18 +54,6 @@ func (a Action) collect(ctx context.Context, job pipeline.Job, p plan, ended End
 	return result, nil
 }
 
-// expand puts the texts in which the shell has replaced variables where they
-// came from: see newPlan.
-func (p *plan) expand(texts []string) {
-	if len(texts) != 2+len(p.Reports) {
-		return // the build ended before
-	}
-	p.Artifacts.BaseDirectory, p.Artifacts.Name = texts[0], texts[1]
-	for i := range p.Reports {
-		p.Reports[i].BaseDirectory = texts[2+i]
-	}
-}
-
 // readReports reads all JUnit files that the reports name. What cannot be read
 // is said in the log: the commands have told whether the tests passed.
 func readReports(root *os.Root, reports []buildspec.Report, log io.Writer) *pipeline.TestReport {

@@ -34,7 +34,7 @@ func synthesize(c pipeline.Build) buildspec.Spec {
 		Artifacts: buildspec.Artifacts{Files: c.Artifacts},
 	}
 	if len(c.Reports) > 0 {
-		s.Reports = []buildspec.Report{{Name: "tests", Files: c.Reports}}
+		s.Reports = []buildspec.Report{{Name: "tests", Files: c.Reports, Format: buildspec.ReportFormats()[0]}}
 	}
 	return s
 }
@@ -58,16 +58,12 @@ func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, start
 		Env:      environment(job, spec.Env.Variables, started),
 		Override: config.Env,
 		Exported: spec.Env.Exported,
-		Expand:   []string{spec.Artifacts.BaseDirectory, spec.Artifacts.Name},
 		Timeout:  timeout,
 		Compute:  config.Compute,
 		Pod:      config.Pod,
 	}
 	if b.Compute == "" && b.Pod != nil {
 		b.Compute = pipeline.ComputePod
-	}
-	for _, r := range spec.Reports {
-		b.Expand = append(b.Expand, r.BaseDirectory)
 	}
 	for _, name := range slices.Sorted(maps.Keys(config.Services)) {
 		service := config.Services[name]
@@ -92,7 +88,7 @@ func phases(of []buildspec.Phase) []Phase {
 			Name:     p.Name,
 			Commands: p.Commands,
 			Finally:  p.Finally,
-			GoOn:     p.OnFailure == buildspec.Continue || p.Name == "build" && p.OnFailure == "",
+			GoOn:     p.OnFailure.Action == buildspec.Continue || p.Name == "build" && p.OnFailure.Action != buildspec.Abort,
 		})
 	}
 	return out

@@ -1,24 +1,27 @@
 package buildspec
 
 import (
-	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 )
 
-// phases are the phases in the order in which they run.
-var phases = []string{"install", "pre_build", "build", "post_build"}
+var (
+	// variable is what a shell takes as the name of a variable.
+	variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// user is what Linux takes as the name of a user.
+	user = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
+)
 
-// variable is what a shell takes as the name of a variable.
-var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// reportFormats are CodeBuild's; the first is the default and the one read here.
-var reportFormats = []string{
-	"JUNITXML", "NUNITXML", "NUNIT3XML", "CUCUMBERJSON", "VISUALSTUDIOTRX", "TESTNGXML",
-	"CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV",
+// places are where keys belong that are often found elsewhere.
+var places = map[string]string{
+	"commands": "phases.build", "runtime-versions": "phases.install", "on-failure": "a phase", "finally": "a phase",
+	"variables": "env", "parameter-store": "env", "secrets-manager": "env", "exported-variables": "env",
+	"git-credential-helper": "env", "shell": "env",
+	"files": "artifacts", "base-directory": "artifacts", "discard-paths": "artifacts", "secondary-artifacts": "artifacts",
+	"build-list": "batch", "build-graph": "batch", "build-matrix": "batch", "build-fanout": "batch", "fast-fail": "batch",
+	"paths": "cache",
 }
 
 func (r *reader) spec(root ast.Node) Spec {
@@ -28,6 +31,8 @@ func (r *reader) spec(root ast.Node) Spec {
 		switch e.key {
 		case "version":
 			s.Version = r.version(e.value)
+		case "run-as":
+			s.RunAs = r.runAs(e, "")
 		case "env":
 			r.env(e.value, &s.Env)
 		case "environment_variables": // version 0.1
@@ -35,17 +40,15 @@ func (r *reader) spec(root ast.Node) Spec {
 		case "phases":
 			s.Phases = r.phases(e)
 		case "artifacts":
-			s.Artifacts = r.artifacts(e.value)
+			s.Artifacts, s.Secondary = r.artifacts(e)
 		case "reports":
 			s.Reports = r.reports(e.value)
 		case "cache":
-			r.unsupported(e, "", "the tools' own caches are kept between builds of a pipeline, other paths are not")
-		case "run-as":
-			r.unsupported(e, "", "the commands run as the build's own user")
+			s.Cache = r.cache(e.value)
 		case "proxy":
-			r.unsupported(e, "", "the server's proxy variables are passed on")
+			r.proxy(e)
 		case "batch":
-			r.unsupported(e, "", "one build runs, without the batch")
+			s.Batch = r.batch(e)
 		default:
 			r.unknown(e, "", valid)
 		}
@@ -53,7 +56,7 @@ func (r *reader) spec(root ast.Node) Spec {
 	if s.Version == "" && len(r.problems) == 0 {
 		r.problem(root, `add "version: 0.2"`, "the version is missing")
 	}
-	if len(s.Phases) == 0 && len(r.problems) == 0 {
+	if len(s.Phases) == 0 && s.Batch == nil && len(r.problems) == 0 {
 		r.problem(root, `add "phases: {build: {commands: [...]}}"`, "there are no commands to run")
 	}
 	return s
@@ -65,6 +68,30 @@ func (r *reader) version(n ast.Node) string {
 		r.problem(n, "write 0.2", "version %q is unknown", v)
 	}
 	return v
+}
+
+func (r *reader) runAs(e entry, at string) string {
+	name := r.text(e.value, at+e.key)
+	if name != "" && !user.MatchString(name) {
+		r.problem(e.value, "write the name of a user", "%s%s is %q", at, e.key, name)
+		return ""
+	}
+	return name
+}
+
+// proxy reads what AWS does for its own traffic through a proxy server of the
+// user's. Here nothing of that leaves the machine by another way than a build's
+// own requests do.
+func (r *reader) proxy(of entry) {
+	for _, e := range r.mapping(of.value, "proxy") {
+		switch e.key {
+		case "upload-artifacts", "logs":
+			r.yes(e.value, "proxy."+e.key)
+		default:
+			r.unknown(e, "proxy.", []string{"upload-artifacts", "logs"})
+		}
+	}
+	r.meaningless(of, "", "artifacts and logs go to Towline itself; the commands get the server's proxy variables")
 }
 
 func (r *reader) env(n ast.Node, env *Env) {
@@ -80,10 +107,12 @@ func (r *reader) env(n ast.Node, env *Env) {
 			for _, name := range env.Exported {
 				r.name(e.value, name)
 			}
-		case "parameter-store", "secrets-manager":
-			r.unsupported(e, "env.", "its variables are not set")
+		case "parameter-store":
+			env.Parameters = r.parameters(e.value)
+		case "secrets-manager":
+			env.Secrets = r.secrets(e.value)
 		case "git-credential-helper":
-			r.unsupported(e, "env.", "git asks nobody for credentials")
+			env.GitCredentials = r.yes(e.value, "env.git-credential-helper")
 		default:
 			r.unknown(e, "env.", valid)
 		}
@@ -109,6 +138,9 @@ func (r *reader) variables(n ast.Node, what string) map[string]string {
 		if strings.ContainsRune(vars[e.key], 0) {
 			r.problem(e.value, "", "the value of %s holds a NUL character", e.key)
 		}
+		if strings.HasPrefix(e.key, "CODEBUILD_") {
+			r.warn(e.at, "%s.%s: names that begin with CODEBUILD_ are reserved", what, e.key)
+		}
 	}
 	return vars
 }
@@ -119,6 +151,47 @@ func (r *reader) name(at ast.Node, name string) {
 	}
 }
 
+func (r *reader) parameters(n ast.Node) map[string]string {
+	found := map[string]string{}
+	for _, e := range r.mapping(n, "env.parameter-store") {
+		r.name(e.at, e.key)
+		found[e.key] = r.text(e.value, "env.parameter-store."+e.key)
+		if found[e.key] == "" {
+			r.problem(e.at, "write the name of a parameter", "env.parameter-store.%s is empty", e.key)
+		}
+	}
+	return found
+}
+
+func (r *reader) secrets(n ast.Node) map[string]Secret {
+	found := map[string]Secret{}
+	for _, e := range r.mapping(n, "env.secrets-manager") {
+		r.name(e.at, e.key)
+		text := r.text(e.value, "env.secrets-manager."+e.key)
+		secret, ok := ParseSecret(text)
+		if !ok {
+			r.problem(e.value, "write secret-id:json-key:version-stage:version-id", "env.secrets-manager.%s is %q", e.key, text)
+		}
+		found[e.key] = secret
+	}
+	return found
+}
+
+// ParseSecret reads secret-id:json-key:version-stage:version-id, of which all
+// but the first may be missing. The secret-id may be an ARN.
+func ParseSecret(text string) (Secret, bool) {
+	parts := strings.Split(text, ":")
+	id := 1
+	if parts[0] == "arn" {
+		id = 7 // arn:aws:secretsmanager:region:account:secret:name
+	}
+	if len(parts) < id || len(parts) > id+3 || parts[id-1] == "" {
+		return Secret{}, false
+	}
+	rest := append(parts[id:], "", "", "")
+	return Secret{ID: strings.Join(parts[:id], ":"), Key: rest[0], Stage: rest[1], Version: rest[2]}, true
+}
+
 func (r *reader) oldEnv(n ast.Node, env *Env) {
 	for _, e := range r.mapping(n, "environment_variables") {
 		if e.key != "plaintext" {
@@ -127,166 +200,4 @@ func (r *reader) oldEnv(n ast.Node, env *Env) {
 		}
 		env.Variables = r.variables(e.value, "environment_variables.plaintext")
 	}
-}
-
-// phases reads the phases. An unknown one is an error, not a warning: a build
-// that leaves out its tests because of a typing error must not be green.
-func (r *reader) phases(of entry) []Phase {
-	byName := map[string]Phase{}
-	for _, e := range r.mapping(of.value, "phases") {
-		if !slices.Contains(phases, e.key) {
-			hint := "the phases are " + strings.Join(phases, ", ")
-			if best := nearest(e.key, phases); best != "" {
-				hint = "did you mean " + best + "?"
-			}
-			r.problem(e.at, hint, "there is no phase %q", e.key)
-			continue
-		}
-		byName[e.key] = r.phase(e)
-	}
-	var found []Phase
-	commands := 0
-	for _, name := range phases {
-		if p, ok := byName[name]; ok {
-			found = append(found, p)
-			commands += len(p.Commands) + len(p.Finally)
-		}
-	}
-	if commands == 0 && len(r.problems) == 0 {
-		r.problem(of.at, `add "commands:" to a phase`, "the phases have no commands")
-	}
-	return found
-}
-
-func (r *reader) phase(of entry) Phase {
-	p, at := Phase{Name: of.key}, "phases."+of.key+"."
-	valid := []string{"run-as", "on-failure", "commands", "finally"}
-	if of.key == "install" {
-		valid = append(valid, "runtime-versions")
-	}
-	for _, e := range r.mapping(of.value, "phases."+of.key) {
-		switch e.key {
-		case "commands":
-			p.Commands = r.commands(e.value, at+e.key)
-		case "finally":
-			p.Finally = r.commands(e.value, at+e.key)
-		case "on-failure":
-			p.OnFailure = r.onFailure(e, at)
-		case "run-as":
-			r.unsupported(e, at, "the commands run as the build's own user")
-		case "runtime-versions":
-			r.unsupported(e, at, "the versions found on this machine are used")
-		default:
-			r.unknown(e, at, valid)
-		}
-	}
-	return p
-}
-
-func (r *reader) commands(n ast.Node, what string) []string {
-	commands := r.list(n, what)
-	for _, c := range commands {
-		if strings.ContainsRune(c, 0) {
-			r.problem(n, "", "a command in %s holds a NUL character", what)
-		}
-	}
-	return commands
-}
-
-func (r *reader) onFailure(e entry, at string) string {
-	value := r.text(e.value, at+e.key)
-	switch {
-	case value == Abort || value == Continue:
-		return value
-	case value == "RETRY" || strings.HasPrefix(value, "RETRY-"):
-		r.warn(e.at, "%s%s: %s is not supported yet: a failed phase is not run again", at, e.key, value)
-	default:
-		r.problem(e.value, "write ABORT or CONTINUE", "%s%s is %q", at, e.key, value)
-	}
-	return ""
-}
-
-func (r *reader) artifacts(n ast.Node) Artifacts {
-	var a Artifacts
-	valid := []string{"files", "name", "discard-paths", "base-directory", "exclude-paths", "enable-symlinks", "s3-prefix", "secondary-artifacts"}
-	for _, e := range r.mapping(n, "artifacts") {
-		switch e.key {
-		case "files":
-			a.Files = r.globs(e.value, "artifacts.files")
-		case "name":
-			a.Name = r.text(e.value, "artifacts.name")
-		case "discard-paths":
-			a.DiscardPaths = r.yes(e.value, "artifacts.discard-paths")
-		case "base-directory":
-			a.BaseDirectory = r.text(e.value, "artifacts.base-directory")
-		case "exclude-paths":
-			r.unsupported(e, "artifacts.", "the files it names are in the artifact")
-		case "enable-symlinks":
-			r.unsupported(e, "artifacts.", "symbolic links are kept as links")
-		case "s3-prefix":
-			r.unsupported(e, "artifacts.", "the artifact goes to the artifact store")
-		case "secondary-artifacts":
-			r.unsupported(e, "artifacts.", "only the primary artifact is made")
-		default:
-			r.unknown(e, "artifacts.", valid)
-		}
-	}
-	return a
-}
-
-func (r *reader) globs(n ast.Node, what string) []string {
-	globs := r.list(n, what)
-	for _, g := range globs {
-		if _, err := path.Match(g, ""); err != nil {
-			r.problem(n, "", "%q in %s is not a pattern for files", g, what)
-		}
-	}
-	return globs
-}
-
-func (r *reader) reports(n ast.Node) []Report {
-	var found []Report
-	for _, e := range r.mapping(n, "reports") {
-		if report, ok := r.report(e); ok {
-			found = append(found, report)
-		}
-	}
-	return found
-}
-
-// report reads a report group; one in a format that is not read here has no
-// effect and is left out.
-func (r *reader) report(of entry) (Report, bool) {
-	report, at := Report{Name: of.key}, "reports."+of.key+"."
-	read := true
-	valid := []string{"files", "base-directory", "discard-paths", "file-format"}
-	for _, e := range r.mapping(of.value, "reports."+of.key) {
-		switch e.key {
-		case "files":
-			report.Files = r.globs(e.value, at+e.key)
-		case "base-directory":
-			report.BaseDirectory = r.text(e.value, at+e.key)
-		case "discard-paths": // concerns the copy that AWS keeps of the files
-			r.yes(e.value, at+e.key)
-		case "file-format":
-			read = r.format(e, at)
-		default:
-			r.unknown(e, at, valid)
-		}
-	}
-	return report, read
-}
-
-func (r *reader) format(e entry, at string) bool {
-	format := strings.ToUpper(r.text(e.value, at+e.key))
-	if !slices.Contains(reportFormats, format) {
-		hint := "write JUNITXML"
-		r.problem(e.value, hint, "%s%s is %q, which is no report format", at, e.key, format)
-		return false
-	}
-	if format != reportFormats[0] {
-		r.warn(e.at, "%s%s: %s is not supported yet: the report is not read", at, e.key, format)
-		return false
-	}
-	return true
 }

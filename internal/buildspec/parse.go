@@ -18,7 +18,7 @@ const largest = 1 << 20
 
 // Parse reads the text of a buildspec; file is its name in what Parse says. Any
 // number of Problems, joined, is the error. Keys that buildspec.yml does not
-// have, and those that Towline does not do yet, are warnings of the Spec.
+// have, and those that have no meaning here, are warnings of the Spec.
 func Parse(file string, text []byte) (Spec, error) {
 	r := reader{file: file, anchors: map[string]ast.Node{}}
 	if len(text) > largest {
@@ -115,13 +115,15 @@ func (r *reader) unknown(e entry, path string, valid []string) {
 	text := fmt.Sprintf("buildspec has no key %q", path+e.key)
 	if best := nearest(e.key, valid); best != "" {
 		text += fmt.Sprintf("; did you mean %q?", best)
+	} else if place := places[e.key]; place != "" {
+		text += "; it belongs to " + place
 	}
 	r.warn(e.at, "%s", text)
 }
 
-// unsupported warns of a key that has no effect here.
-func (r *reader) unsupported(e entry, path, instead string) {
-	r.warn(e.at, "%s%s is not supported yet: %s", path, e.key, instead)
+// meaningless warns of a key that has no effect here.
+func (r *reader) meaningless(e entry, path, instead string) {
+	r.warn(e.at, "%s%s has no meaning here: %s", path, e.key, instead)
 }
 
 func position(n ast.Node) (line, column int) {
