@@ -19,11 +19,40 @@ const defaultTimeout = time.Hour
 // plan is a build and what is done with its files afterwards. It is kept beside
 // the build, since the commands may change the buildspec they came from.
 type plan struct {
-	Build     Build               `json:"build"`
-	Artifacts buildspec.Artifacts `json:"artifacts"`
-	Reports   []buildspec.Report  `json:"reports,omitempty"`
+	Build     Build                 `json:"build"`
+	Artifacts buildspec.Artifacts   `json:"artifacts"`
+	Secondary []buildspec.Artifacts `json:"secondary,omitempty"`
+	Reports   []buildspec.Report    `json:"reports,omitempty"`
+	Cache     buildspec.Cache       `json:"cache"`
 	// Kubeconfig is the credential that the commands get, nil for none.
 	Kubeconfig *pipeline.Kubeconfig `json:"kubeconfig,omitempty"`
+}
+
+// texts are the places of the texts in which the shell replaces variables when
+// the phases have ended: Build.Expand holds them in this order.
+func (p *plan) texts() []*string {
+	var texts []*string
+	add := func(a *buildspec.Artifacts) { texts = append(texts, &a.BaseDirectory, &a.Name, &a.Prefix) }
+	add(&p.Artifacts)
+	for i := range p.Secondary {
+		add(&p.Secondary[i])
+	}
+	for i := range p.Reports {
+		texts = append(texts, &p.Reports[i].BaseDirectory)
+	}
+	return texts
+}
+
+// expand puts the texts in which the shell has replaced variables where they
+// came from.
+func (p *plan) expand(texts []string) {
+	to := p.texts()
+	if len(texts) != len(to) {
+		return // the build ended before
+	}
+	for i, text := range texts {
+		*to[i] = text
+	}
 }
 
 // synthesize makes the buildspec of an action that lists its commands itself.
@@ -75,7 +104,14 @@ func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, start
 	for _, a := range job.Inputs[min(1, len(job.Inputs)):] {
 		b.Inputs = append(b.Inputs, a.Name)
 	}
-	return plan{Build: b, Artifacts: spec.Artifacts, Reports: spec.Reports, Kubeconfig: config.Kubeconfig}, nil
+	p := plan{
+		Build: b, Artifacts: spec.Artifacts, Secondary: spec.Secondary, Reports: spec.Reports, Cache: spec.Cache,
+		Kubeconfig: config.Kubeconfig,
+	}
+	for _, text := range p.texts() {
+		p.Build.Expand = append(p.Build.Expand, *text)
+	}
+	return p, nil
 }
 
 // phases gives each phase CodeBuild's transitions: post_build runs after a
