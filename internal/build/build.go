@@ -7,9 +7,12 @@ package build
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strings"
 	"time"
 
+	"github.com/towline/towline/internal/buildspec"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -34,6 +37,9 @@ type Backend interface {
 type Build struct {
 	Pipeline string `json:"pipeline"` // builds of one pipeline share caches
 	Key      string `json:"key"`      // the same when the same build is run again
+	// Label tells the builds of a batch apart, which share one log: all lines
+	// of the build begin with it, in brackets. "" is none.
+	Label string `json:"label,omitempty"`
 
 	Shell    string `json:"shell,omitempty"`    // program that runs the commands, "" for sh
 	Separate bool   `json:"separate,omitempty"` // each command in a shell of its own
@@ -44,6 +50,9 @@ type Build struct {
 	// replaces those.
 	Env      map[string]string `json:"env,omitempty"`
 	Override map[string]string `json:"override,omitempty"`
+	// Runtimes are compared with the tools that are there before the first
+	// phase; what differs is said in the log.
+	Runtimes []buildspec.Runtime `json:"runtimes,omitempty"`
 	// Services are started empty before the first phase, in this order.
 	Services []Service `json:"services,omitempty"`
 	// Exported are the variables whose values are wanted at the end.
@@ -73,6 +82,10 @@ type Build struct {
 	// build, lets the build's user alone read the file, and removes it with the
 	// build. See TokenOf for what must not be seen in the log.
 	Kubeconfig func(ctx context.Context) ([]byte, error) `json:"-"`
+	// Values asks for what must not lie on a disk or be seen in the log, and is
+	// nil when there is nothing such. A backend calls it each time it begins to
+	// run the build, and hands the values on so that nobody else can read them.
+	Values func(ctx context.Context) (Values, error) `json:"-"`
 	// Restore makes Source and the inputs again as they were before the build.
 	// A backend that must run a lost build once more calls it first.
 	Restore func(ctx context.Context) error `json:"-"`
@@ -84,9 +97,15 @@ type Phase struct {
 	Name     string   `json:"name"`
 	Commands []string `json:"commands,omitempty"`
 	Finally  []string `json:"finally,omitempty"`
+	// RunAs is the user of the commands, "" for the build's own.
+	RunAs string `json:"runAs,omitempty"`
 	// GoOn lets the next phase run although this one failed. Without it
 	// nothing runs after a failure.
 	GoOn bool `json:"goOn,omitempty"`
+	// Retries is how often a phase that has failed is run again, whole, when
+	// RetryIf, a regular expression, matches the words of Failure.Message.
+	Retries int    `json:"retries,omitempty"`
+	RetryIf string `json:"retryIf,omitempty"`
 }
 
 // Service is a database of the build's own.
@@ -113,6 +132,7 @@ type Ended struct {
 type PhaseEnd struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
+	Retries int     `json:"retries,omitempty"` // how often it was run again
 	// Failure is nil when all commands succeeded.
 	Failure *Failure `json:"failure,omitempty"`
 }
@@ -123,6 +143,12 @@ type Failure struct {
 	Exit    int    `json:"exit"` // 128 and the signal when one ended it
 	// Tail are the last lines that the command printed.
 	Tail []string `json:"tail,omitempty"`
+}
+
+// Message is the failure in CodeBuild's words, with the last lines behind it.
+func (f Failure) Message() string {
+	message := fmt.Sprintf("Error while executing command: %s. Reason: exit status %d", f.Command, f.Exit)
+	return strings.Join(append([]string{message}, f.Tail...), "\n")
 }
 
 // Failed is the first phase that failed.
