@@ -19,9 +19,12 @@ import (
 var commit = "dev"
 
 const (
-	// leave is how long clients may take to leave, after SIGTERM, before the
-	// connections that they keep are closed.
-	leave = 5 * time.Second
+	// linger is how long new visitors are served, after SIGTERM, all the same:
+	// not everybody may know yet that they should go elsewhere.
+	linger = 2 * time.Second
+	// leave is how long visitors may then take to leave, before the connections
+	// that they keep are closed.
+	leave = 3 * time.Second
 	// finish is how long requests in flight may then take.
 	finish = 20 * time.Second
 )
@@ -68,6 +71,7 @@ func run(ctx context.Context, log *slog.Logger, addr, databaseURL string) error 
 	}
 	log.Info("asked to end: letting visitors finish")
 	site.ending.Store(true)
+	time.Sleep(linger)
 	// To shut down closes idle connections, and a request that is on its way on
 	// one of them would be lost.
 	for end := time.Now().Add(leave); site.open.Load() > 0 && time.Now().Before(end); {

@@ -1,7 +1,8 @@
 // web is the application that the tests deploy. MODE says how it behaves:
 //
 //	          (nothing) when it is told to end, answers what is in flight
-//	graceful  besides asks its clients to close their connections, until they have
+//	graceful  besides asks its clients to close their connections, for a second and
+//	          until they have
 //	naive     exits at once when it is told to end
 //	crash     says why and exits with 1 at once
 //	done      exits with 0 at once
@@ -21,8 +22,12 @@ import (
 	"time"
 )
 
-// leave is how long a client may keep a connection that it uses no more.
-const leave = 5 * time.Second
+const (
+	// linger is how long new clients are served all the same: a node may be late.
+	linger = time.Second
+	// leave is how long a client may keep a connection that it uses no more.
+	leave = 5 * time.Second
+)
 
 func main() {
 	mode := os.Getenv("MODE")
@@ -75,7 +80,8 @@ func main() {
 			// Shutdown closes idle connections at once, and a request that is on
 			// its way on one of them would be lost.
 			ending.Store(true)
-			for end := time.Now().Add(leave); open.Load() > 0 && time.Now().Before(end); {
+			time.Sleep(linger)
+			for end := time.Now().Add(leave - linger); open.Load() > 0 && time.Now().Before(end); {
 				time.Sleep(10 * time.Millisecond)
 			}
 		}
