@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ func (a action) isSource() bool {
 func (a action) kinds() []string {
 	var kinds []string
 	for kind, given := range map[string]bool{
-		"build": a.Build != nil, "image": a.Image != nil, "deploy": a.Deploy != nil, "approve": a.Approve != nil,
+		"build": a.Build != nil, "image": a.Image != nil, "deploy": a.Deploy != nil, "invoke": a.Invoke != nil, "approve": a.Approve != nil,
 		"source": a.Source != nil, "action": a.Action != nil,
 	} {
 		if given {
@@ -55,7 +56,7 @@ func (c *compiler) action(a action, at string, after *scope) pipeline.Action {
 	kinds := a.kinds()
 	switch len(kinds) {
 	case 0:
-		c.problem(at, "add one of build, image, deploy, approve, source, action", "action %q does not say what it does", a.Name)
+		c.problem(at, "add one of build, image, deploy, invoke, approve, source, action", "action %q does not say what it does", a.Name)
 	case 1:
 		here := at + "." + kinds[0]
 		c.work(a, here, &out)
@@ -90,6 +91,9 @@ func (c *compiler) work(a action, at string, out *pipeline.Action) {
 	case a.Deploy != nil:
 		out.Type = towline(pipeline.CategoryDeploy, "Kubernetes")
 		c.deploy(a, at, out)
+	case a.Invoke != nil:
+		out.Type = aws(pipeline.CategoryInvoke, "Lambda")
+		out.Configuration = c.invoke(at, *a.Invoke, "action")
 	case a.Approve != nil:
 		out.Type = aws(pipeline.CategoryApproval, "Manual")
 		c.approve(a, out)
@@ -115,6 +119,17 @@ func (c *compiler) namedOutput(a action, out *pipeline.Action) {
 	}
 }
 
+// engines are the databases that a build may ask for.
+var engines = []string{"postgres", "mysql", "mariadb", "redis"}
+
+// invoke is what a function is called with, by an action or a rule.
+func (c *compiler) invoke(at string, i invoke, who string) json.RawMessage {
+	if i.Function == "" {
+		c.problem(at, "write invoke: {function: NAME}", "the %s names no function", who)
+	}
+	return encode(pipeline.Lambda{Function: i.Function, Parameters: i.Parameters})
+}
+
 func (c *compiler) build(a action, at string, out *pipeline.Action) {
 	b := *a.Build
 	if b.Buildspec != "" && len(b.Commands) > 0 {
@@ -123,9 +138,15 @@ func (c *compiler) build(a action, at string, out *pipeline.Action) {
 	if len(b.Commands) == 0 && len(b.Artifacts)+len(b.Reports) > 0 {
 		c.problem(at, "list them in the buildspec file, or add commands", "artifacts and reports go with commands")
 	}
-	for name, service := range b.Services {
-		if service.Engine != "postgres" {
-			c.problem(fmt.Sprintf("%s.services.%s.engine", at, name), "the engine there is: postgres", "service %q asks for engine %q", name, service.Engine)
+	if b.Pod != nil && b.Compute == pipeline.ComputeHost {
+		c.problem(at+".pod", "take it away, or write compute: pod", "the build runs on the host, which has no pod")
+	}
+	if b.Kubeconfig != nil && (b.Kubeconfig.Namespace == "" || b.Kubeconfig.ServiceAccount == "") {
+		c.problem(at+".kubeconfig", "write kubeconfig: {namespace: web, serviceAccount: deployer}", "the credential has no namespace or no service account")
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Services)) {
+		if engine := b.Services[name].Engine; !slices.Contains(engines, engine) {
+			c.problem(fmt.Sprintf("%s.services.%s.engine", at, name), "the engines are "+strings.Join(engines, ", "), "service %q asks for engine %q", name, engine)
 		}
 	}
 	c.duration(at+".timeout", b.Timeout)

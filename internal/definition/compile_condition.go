@@ -148,10 +148,7 @@ func (c *compiler) question(r rule, at string, out *pipeline.Rule) {
 		out.Configuration = encode(pipeline.Build{Commands: r.Commands})
 	case r.Invoke != nil:
 		out.Type = aws(pipeline.CategoryRule, "LambdaInvoke")
-		if r.Invoke.Function == "" {
-			c.problem(at+".invoke", "write invoke: {function: NAME}", "the rule names no function")
-		}
-		out.Configuration = encode(pipeline.LambdaInvoke{Function: r.Invoke.Function, Parameters: r.Invoke.Parameters})
+		out.Configuration = c.invoke(at+".invoke", *r.Invoke, "rule")
 	case r.Rule != nil:
 		out.Type, out.Configuration = c.typed(at+".rule", pipeline.CategoryRule, *r.Rule)
 	}

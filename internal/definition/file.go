@@ -75,7 +75,7 @@ type rule struct {
 	Variable *variableRule    `json:"variable,omitempty" doc:"compares a variable"`
 	Window   *windowRule      `json:"window,omitempty" doc:"waits until a time at which deployments are allowed"`
 	Commands []string         `json:"commands,omitempty" doc:"shell commands, which must succeed"`
-	Invoke   *invokeRule      `json:"invoke,omitempty" doc:"calls a function"`
+	Invoke   *invoke      `json:"invoke,omitempty" doc:"calls a function"`
 	Rule     *genericRule     `json:"rule,omitempty" doc:"any other rule of CodePipeline"`
 	AWS      pipeline.Foreign `json:"aws,omitempty" doc:"members of CodePipeline's rule that Towline has no use for"`
 }
@@ -91,7 +91,7 @@ type windowRule struct {
 	TimeZone string `json:"timeZone,omitempty" doc:"time zone of cron, such as Europe/Berlin; default UTC"`
 }
 
-type invokeRule struct {
+type invoke struct {
 	Function   string `json:"function" jsonschema:"required" doc:"name of the function"`
 	Parameters string `json:"parameters,omitempty" doc:"text that the function gets"`
 }
@@ -115,6 +115,7 @@ type action struct {
 	Build     *pipeline.Build  `json:"build,omitempty" doc:"runs a buildspec: tests, packaging, any command"`
 	Image     *pipeline.Image  `json:"image,omitempty" doc:"makes a container image of an artifact and pushes it"`
 	Deploy    *pipeline.Deploy `json:"deploy,omitempty" doc:"brings manifests to a Kubernetes cluster and waits until they serve"`
+	Invoke    *invoke          `json:"invoke,omitempty" doc:"gives the action to a function, which does and ends it"`
 	Approve   *approve         `json:"approve,omitempty" doc:"waits until a person approves or rejects"`
 	Action    *genericAction   `json:"action,omitempty" doc:"any other action of CodePipeline, and custom actions for workers of your own"`
 	AWS       pipeline.Foreign `json:"aws,omitempty" doc:"members of CodePipeline's action that Towline has no use for, such as region and roleArn"`

@@ -79,6 +79,8 @@ func waysOf(common action, a pipeline.Action) []action {
 			}),
 			ways(common, a.Configuration, func(way *action, d pipeline.Deploy) { way.Deploy = &d }),
 		)
+	case aws(pipeline.CategoryInvoke, "Lambda"):
+		return ways(common, a.Configuration, func(way *action, l pipeline.Lambda) { way.Invoke = &invoke{l.Function, l.Parameters} })
 	case aws(pipeline.CategoryApproval, "Manual"):
 		if a.Configuration == nil {
 			common.Approve = &approve{}
@@ -130,7 +132,7 @@ func (d *decompiler) writeRule(r pipeline.Rule) rule {
 	var variable pipeline.VariableCheck
 	var window pipeline.DeploymentWindow
 	var commands pipeline.Build
-	var invoke pipeline.LambdaInvoke
+	var call pipeline.Lambda
 	switch {
 	case r.Type.Provider == "VariableCheck" && strict(r.Configuration, &variable):
 		word, _ := wordFor(variable.Operator, operators)
@@ -142,8 +144,8 @@ func (d *decompiler) writeRule(r pipeline.Rule) rule {
 		way.Window = &windowRule{Cron: window.Cron, TimeZone: window.TimeZone}
 	case r.Type.Provider == "Commands" && strict(r.Configuration, &commands):
 		way.Commands = commands.Commands
-	case r.Type.Provider == "LambdaInvoke" && strict(r.Configuration, &invoke):
-		way.Invoke = &invokeRule{Function: invoke.Function, Parameters: invoke.Parameters}
+	case r.Type.Provider == "LambdaInvoke" && strict(r.Configuration, &call):
+		way.Invoke = &invoke{Function: call.Function, Parameters: call.Parameters}
 	}
 	before := len(d.problems)
 	got := d.rule(way, "")

@@ -337,7 +337,7 @@ func (m *maker) condition(rules bool, results ...pipeline.ConditionResult) *pipe
 	}
 	if c.Result == pipeline.ResultSkip && rules {
 		r := m.rule()
-		r.Name, r.Type, r.Configuration = "first", aws("Rule", "LambdaInvoke"), m.json(pipeline.LambdaInvoke{Function: "f"})
+		r.Name, r.Type, r.Configuration = "first", aws("Rule", "LambdaInvoke"), m.json(pipeline.Lambda{Function: "f"})
 		c.Rules = append(c.Rules, r)
 	}
 	for i := range rapid.IntRange(least, 4).Draw(m.T, "rules") {
@@ -365,7 +365,7 @@ func (m *maker) rule() pipeline.Rule {
 	case 2:
 		r.Name, r.Type, r.Configuration = "commands", aws("Rule", "Commands"), m.json(pipeline.Build{Commands: []string{m.reference()}})
 	case 3:
-		r.Name, r.Type, r.Configuration = "invoke", aws("Rule", "LambdaInvoke"), m.json(pipeline.LambdaInvoke{Function: "f", Parameters: m.reference()})
+		r.Name, r.Type, r.Configuration = "invoke", aws("Rule", "LambdaInvoke"), m.json(pipeline.Lambda{Function: "f", Parameters: m.reference()})
 	default:
 		r.Name, r.Type, r.Configuration = "rule", aws("Rule", "CloudWatchAlarm"), m.json(m.mapping(1))
 	}

@@ -73,8 +73,8 @@ type CodeBuild struct {
 	Combine       string `json:"CombineArtifacts,omitempty"`     // "true" or "false"
 }
 
-// Lambda is the configuration of Invoke/Lambda, in CodePipeline's words: a
-// function is given the action as a job, and ends it.
+// Lambda is the configuration of Invoke/Lambda and of Rule/LambdaInvoke, in
+// CodePipeline's words: a function is given the action as a job, and ends it.
 type Lambda struct {
 	Function   string `json:"FunctionName"`
 	Parameters string `json:"UserParameters,omitempty"` // for the function to read
@@ -122,13 +122,6 @@ const (
 type DeploymentWindow struct {
 	Cron     string // see package timetable
 	TimeZone string `json:",omitempty"` // "" is UTC
-}
-
-// LambdaInvoke is the configuration of Rule/LambdaInvoke, in CodePipeline's
-// words.
-type LambdaInvoke struct {
-	Function   string `json:"FunctionName"`
-	Parameters string `json:"UserParameters,omitempty"` // for the function to read
 }
 
 // S3Source is the configuration of Source/S3, in CodePipeline's words: an
