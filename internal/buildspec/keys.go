@@ -95,6 +95,7 @@ func (r *reader) proxy(of entry) {
 }
 
 func (r *reader) env(n ast.Node, env *Env) {
+	var exported ast.Node
 	valid := []string{"shell", "variables", "parameter-store", "secrets-manager", "exported-variables", "git-credential-helper"}
 	for _, e := range r.mapping(n, "env") {
 		switch e.key {
@@ -104,18 +105,30 @@ func (r *reader) env(n ast.Node, env *Env) {
 			env.Variables = r.variables(e.value, "env.variables")
 		case "exported-variables":
 			env.Exported = r.list(e.value, "env.exported-variables")
-			for _, name := range env.Exported {
-				r.name(e.value, name)
-			}
+			exported = e.value
 		case "parameter-store":
-			env.Parameters = r.parameters(e.value)
+			env.Parameters = r.kept(e.value, "env.parameter-store", "write the name of a parameter", func(text string) bool { return text != "" })
 		case "secrets-manager":
-			env.Secrets = r.secrets(e.value)
+			env.Secrets = r.kept(e.value, "env.secrets-manager", "write secret-id:json-key:version-stage:version-id", namesSecret)
 		case "git-credential-helper":
 			env.GitCredentials = r.yes(e.value, "env.git-credential-helper")
 		default:
 			r.unknown(e, "env.", valid)
 		}
+	}
+	for _, name := range env.Exported {
+		r.name(exported, name)
+		_, parameter := env.Parameters[name]
+		if _, secret := env.Secrets[name]; secret || parameter {
+			r.warn(exported, "env.exported-variables: %s is not exported: its value is a secret", name)
+		}
+	}
+}
+
+// reserved warns of variables that are set here, whatever the file says.
+func (r *reader) reserved(e entry, what string) {
+	if strings.HasPrefix(e.key, "CODEBUILD_") {
+		r.warn(e.at, "%s.%s: names that begin with CODEBUILD_ are reserved", what, e.key)
 	}
 }
 
@@ -138,9 +151,7 @@ func (r *reader) variables(n ast.Node, what string) map[string]string {
 		if strings.ContainsRune(vars[e.key], 0) {
 			r.problem(e.value, "", "the value of %s holds a NUL character", e.key)
 		}
-		if strings.HasPrefix(e.key, "CODEBUILD_") {
-			r.warn(e.at, "%s.%s: names that begin with CODEBUILD_ are reserved", what, e.key)
-		}
+		r.reserved(e, what)
 	}
 	return vars
 }
@@ -151,45 +162,31 @@ func (r *reader) name(at ast.Node, name string) {
 	}
 }
 
-func (r *reader) parameters(n ast.Node) map[string]string {
+// kept reads variables whose values are kept elsewhere; right says whether a
+// text names such a value.
+func (r *reader) kept(n ast.Node, what, hint string, right func(string) bool) map[string]string {
 	found := map[string]string{}
-	for _, e := range r.mapping(n, "env.parameter-store") {
+	for _, e := range r.mapping(n, what) {
 		r.name(e.at, e.key)
-		found[e.key] = r.text(e.value, "env.parameter-store."+e.key)
-		if found[e.key] == "" {
-			r.problem(e.at, "write the name of a parameter", "env.parameter-store.%s is empty", e.key)
+		r.reserved(e, what)
+		found[e.key] = r.text(e.value, what+"."+e.key)
+		if !right(found[e.key]) {
+			r.problem(e.value, hint, "%s.%s is %q", what, e.key, found[e.key])
 		}
 	}
 	return found
 }
 
-func (r *reader) secrets(n ast.Node) map[string]Secret {
-	found := map[string]Secret{}
-	for _, e := range r.mapping(n, "env.secrets-manager") {
-		r.name(e.at, e.key)
-		text := r.text(e.value, "env.secrets-manager."+e.key)
-		secret, ok := ParseSecret(text)
-		if !ok {
-			r.problem(e.value, "write secret-id:json-key:version-stage:version-id", "env.secrets-manager.%s is %q", e.key, text)
-		}
-		found[e.key] = secret
-	}
-	return found
-}
-
-// ParseSecret reads secret-id:json-key:version-stage:version-id, of which all
-// but the first may be missing. The secret-id may be an ARN.
-func ParseSecret(text string) (Secret, bool) {
+// namesSecret says whether a text is secret-id:json-key:version-stage:version-id,
+// of which all but the first may be missing or empty. The secret-id may be an
+// ARN.
+func namesSecret(text string) bool {
 	parts := strings.Split(text, ":")
 	id := 1
 	if parts[0] == "arn" {
 		id = 7 // arn:aws:secretsmanager:region:account:secret:name
 	}
-	if len(parts) < id || len(parts) > id+3 || parts[id-1] == "" {
-		return Secret{}, false
-	}
-	rest := append(parts[id:], "", "", "")
-	return Secret{ID: strings.Join(parts[:id], ":"), Key: rest[0], Stage: rest[1], Version: rest[2]}, true
+	return len(parts) >= id && len(parts) <= id+3 && parts[id-1] != ""
 }
 
 func (r *reader) oldEnv(n ast.Node, env *Env) {

@@ -36,21 +36,13 @@ type Env struct {
 	Variables map[string]string
 	// Parameters and Secrets are the variables whose values are kept elsewhere,
 	// and must not be seen: by the name of a parameter of the Parameter Store,
-	// and as Secrets Manager knows them.
+	// and as secret-id:json-key:version-stage:version-id of Secrets Manager.
 	Parameters map[string]string
-	Secrets    map[string]Secret
+	Secrets    map[string]string
 	Exported   []string // variables whose last value later actions can use
 	// GitCredentials lets git in the commands use the credentials with which
 	// the source was fetched.
 	GitCredentials bool
-}
-
-// Secret names a value in Secrets Manager, as secret-id:json-key:stage:version.
-type Secret struct {
-	ID      string // name, or ARN
-	Key     string // of the JSON object that the secret is; "" for the whole text
-	Stage   string // such as AWSPREVIOUS; "" for AWSCURRENT
-	Version string // "" for that of the stage
 }
 
 // Phase is one of install, pre_build, build and post_build.
