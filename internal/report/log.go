@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"time"
+
+	"github.com/towline/towline/internal/redact"
 )
 
 const (
@@ -18,22 +19,21 @@ const (
 	largestBatch = 256 << 10
 )
 
-// mask stands in a log where a secret stood.
-var mask = []byte("***")
-
 // Log appends stamped lines to a file. What has no newline yet waits for it, or
 // for EndLine or Close. Each batch of whole lines is one write to a file opened
 // for appending, so that several processes may write to one file and their
-// lines never mix. It is safe for concurrent use.
+// lines never mix. All that is written goes through one redact.Stream. It is
+// safe for concurrent use.
 type Log struct {
-	now func() time.Time
+	now     func() time.Time
+	secrets *redact.Secrets
 
 	mu      sync.Mutex
 	file    *os.File
-	pending []byte // bytes that were written and are not in the file yet
+	stream  *redact.Stream
+	pending []byte // redacted bytes that are not in the file yet
 	batch   []byte // lines with their stamps, reused between writes
-	secrets [][]byte
-	torn    bool // the last append ended in the middle of a line
+	torn    bool   // the last append ended in the middle of a line
 }
 
 var _ io.WriteCloser = (*Log)(nil)
@@ -45,22 +45,22 @@ func OpenLog(path string) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	return &Log{file: f, now: time.Now}, nil
+	secrets := redact.New()
+	return &Log{file: f, now: time.Now, secrets: secrets, stream: redact.NewStream(secrets)}, nil
 }
 
-// Hide makes the log show *** wherever secret would stand from now on. Secrets
-// of several lines are not found: hide each of their lines.
+// Hide makes the log show *** wherever a secret, or what package redact knows
+// as a form of it, would stand from now on. One that is too short to be hidden
+// is told of in the log.
 func (l *Log) Hide(secret string) {
-	if secret == "" {
-		return
+	if !l.secrets.Hide(secret) {
+		_ = l.Printf("warning: a secret of fewer than %d characters is not hidden in this log: it would be found in other words; make it longer", redact.Shortest)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.secrets = append(l.secrets, []byte(secret))
-	// The longest first: of a secret that begins with another, the rest would
-	// stay once the other is masked.
-	slices.SortFunc(l.secrets, func(a, b []byte) int { return len(b) - len(a) })
 }
+
+// Redact is a text as the log would show it: for messages and values that do
+// not go through it.
+func (l *Log) Redact(text string) string { return l.secrets.String(text) }
 
 // Write takes any part of the text: some lines, a piece of one. It reports all
 // of p as written unless the file refused some of it.
@@ -69,7 +69,7 @@ func (l *Log) Write(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	for done := 0; done < len(p); {
 		n := min(len(p)-done, largestBatch)
-		l.pending = append(l.pending, p[done:done+n]...)
+		l.pending = l.stream.Append(l.pending, p[done:done+n])
 		if err := l.flush(); err != nil {
 			return done, err
 		}
@@ -83,7 +83,8 @@ func (l *Log) Printf(format string, args ...any) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.endLine()
-	l.pending = fmt.Appendf(l.pending, format, args...)
+	// Not through the stream: the line that it interrupts may go on behind it.
+	l.pending = append(l.pending, l.secrets.Bytes(fmt.Appendf(nil, format, args...))...)
 	l.endLine()
 	return l.flush()
 }
@@ -106,6 +107,7 @@ func (l *Log) Close() error {
 }
 
 func (l *Log) endLine() {
+	l.pending = l.stream.Flush(l.pending)
 	if len(l.pending) > 0 && l.pending[len(l.pending)-1] != '\n' {
 		l.pending = append(l.pending, '\n')
 	}
@@ -117,8 +119,6 @@ func (l *Log) flush() error {
 	if ready == 0 && len(l.pending) < longestLine {
 		return nil
 	}
-	l.redact()
-	ready = bytes.LastIndexByte(l.pending, '\n') + 1
 	l.batch = l.batch[:0]
 	if l.torn {
 		l.batch = append(l.batch, '\n')
@@ -127,8 +127,7 @@ func (l *Log) flush() error {
 	stamp = append(stamp, ' ')
 	l.stamp(stamp, l.pending[:ready])
 	if rest := len(l.pending) - ready; rest >= longestLine {
-		// The tail stays, in case a secret has only begun in it.
-		take := max(1, rest-l.longestSecret())
+		take := rest - rest%longestLine
 		l.stamp(stamp, l.pending[ready:ready+take])
 		ready += take
 	}
@@ -163,22 +162,4 @@ func (l *Log) append() error {
 	}
 	l.torn = false
 	return nil
-}
-
-// redact replaces every secret in what is pending, the part that stays as well:
-// a secret may begin in one write and end in the next.
-func (l *Log) redact() {
-	for _, secret := range l.secrets {
-		if bytes.Contains(l.pending, secret) {
-			l.pending = bytes.ReplaceAll(l.pending, secret, mask)
-		}
-	}
-}
-
-func (l *Log) longestSecret() int {
-	longest := 0
-	for _, s := range l.secrets {
-		longest = max(longest, len(s))
-	}
-	return longest
 }

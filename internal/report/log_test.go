@@ -82,9 +82,9 @@ func TestLog(t *testing.T) {
 		"keeps empty lines":                          {[]string{"\n\na\n"}, []string{"", "", "a"}},
 		"drops the carriage return of a line's end":  {[]string{"a\r\nb\r", "\n"}, []string{"a", "b"}},
 		"splits a line that is too long":             {[]string{long + "y\n"}, []string{long, "y"}},
-		"splits a line that has no end":              {[]string{long, "y"}, []string{long[6:], "xxxxxxy"}},
+		"splits a line that has no end":              {[]string{long, "y"}, []string{long, "y"}},
 		"hides a secret":                             {[]string{"the pass", "word is s3cr", "et, s3cret\n"}, []string{"the password is ***, ***"}},
-		"hides a secret where a long line is split":  {[]string{long[2:] + "s3c", "ret"}, []string{long[:len(long)-5], "xxx***"}},
+		"hides a secret where a long line is split":  {[]string{long[2:] + "s3c", "ret"}, []string{long[2:] + "**", "*"}},
 		"hides a secret over the end of a long line": {[]string{long[3:] + "s3cret-" + long}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
