@@ -1,0 +1,168 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Build is a build of a project as it is kept. What its record says is none of
+// the store's business.
+type Build struct {
+	Sequence int64  // the order in which builds were asked for
+	ID       string // project:UUID
+	Project  string
+	Number   int  // within its project, from 1
+	Ended    bool // nothing of it runs or waits any more
+	Tested   bool // it has test reports
+	Record   []byte
+}
+
+// BuildFilter chooses builds, and where the list begins.
+type BuildFilter struct {
+	Project   string // "" for those of all projects
+	Tested    bool   // those with test reports alone
+	Ascending bool   // the first one first, else the last one
+	After     int64  // the sequence behind which the list begins, 0 for its beginning
+	Limit     int
+}
+
+// NextBuild takes the number of a project's next build. The error is
+// ErrNotFound when there is no such project.
+func NextBuild(ctx context.Context, q Querier, project string) (number int, err error) {
+	rows, err := q.Query(ctx, `UPDATE projects SET builds = builds + 1 WHERE name = $1 RETURNING builds`, project)
+	if err != nil {
+		return 0, fmt.Errorf("number a build of project %s: %w", project, err)
+	}
+	if err := scanOne(rows, &number); err != nil {
+		return 0, fmt.Errorf("project %s: %w", project, err)
+	}
+	return number, nil
+}
+
+// AddBuild keeps a new build. The error is ErrExists when its id is taken.
+func AddBuild(ctx context.Context, q Querier, b Build) (sequence int64, err error) {
+	rows, err := q.Query(ctx, `INSERT INTO builds (id, project, number, ended, tested, record) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (id) DO NOTHING RETURNING sequence`, b.ID, b.Project, b.Number, b.Ended, b.Tested, string(b.Record))
+	if err != nil {
+		return 0, fmt.Errorf("save build %s: %w", b.ID, err)
+	}
+	found, err := scanAll(rows, func() (n int64, err error) { return n, rows.Scan(&n) })
+	if err != nil {
+		return 0, fmt.Errorf("save build %s: %w", b.ID, err)
+	}
+	if len(found) == 0 {
+		return 0, fmt.Errorf("build %s: %w", b.ID, ErrExists)
+	}
+	return found[0], nil
+}
+
+// SaveBuild keeps what has become of a build. The error is ErrNotFound when
+// there is none of that id.
+func (db *DB) SaveBuild(ctx context.Context, b Build) error {
+	return db.Update(ctx, func(q Querier) error { return SetBuild(ctx, q, b) })
+}
+
+// SetBuild is SaveBuild within a transaction of the caller's.
+func SetBuild(ctx context.Context, q Querier, b Build) error {
+	rows, err := q.Exec(ctx, `UPDATE builds SET ended = $2, tested = $3, record = $4 WHERE id = $1`, b.ID, b.Ended, b.Tested, string(b.Record))
+	if err != nil {
+		return fmt.Errorf("save build %s: %w", b.ID, err)
+	}
+	if rows == 0 {
+		return fmt.Errorf("build %s: %w", b.ID, ErrNotFound)
+	}
+	return nil
+}
+
+// RemoveBuild forgets a build that has ended. The error is ErrNotFound when
+// there is none of that id, or it has not ended.
+func (db *DB) RemoveBuild(ctx context.Context, id string) error {
+	return db.Update(ctx, func(q Querier) error {
+		rows, err := q.Exec(ctx, `DELETE FROM builds WHERE id = $1 AND ended = 1`, id)
+		if err != nil {
+			return fmt.Errorf("remove build %s: %w", id, err)
+		}
+		if rows == 0 {
+			return fmt.Errorf("build %s that has ended: %w", id, ErrNotFound)
+		}
+		return nil
+	})
+}
+
+// Build loads one build. The error is ErrNotFound when there is none of that
+// id.
+func (db *DB) Build(ctx context.Context, id string) (b Build, err error) {
+	err = db.View(ctx, func(q Querier) error {
+		b, err = GetBuild(ctx, q, id)
+		return err
+	})
+	return b, err
+}
+
+// GetBuild loads one build within a transaction of the caller's.
+func GetBuild(ctx context.Context, q Querier, id string) (Build, error) {
+	found, err := getBuilds(ctx, q, `WHERE id = $1`, id)
+	if err != nil {
+		return Build{}, err
+	}
+	if len(found) == 0 {
+		return Build{}, fmt.Errorf("build %s: %w", id, ErrNotFound)
+	}
+	return found[0], nil
+}
+
+// Unended lists the builds that wait or run, in the order in which they were
+// asked for.
+func (db *DB) Unended(ctx context.Context) (found []Build, err error) {
+	err = db.View(ctx, func(q Querier) error {
+		found, err = getBuilds(ctx, q, `WHERE ended = 0 ORDER BY sequence`)
+		return err
+	})
+	return found, err
+}
+
+// Builds lists builds, those that were asked for last first.
+func (db *DB) Builds(ctx context.Context, f BuildFilter) (found []Build, err error) {
+	var where []string
+	var args []any
+	given := func(condition string, value any) {
+		args = append(args, value)
+		where = append(where, fmt.Sprintf(condition, len(args)))
+	}
+	if f.Project != "" {
+		given(`project = $%d`, f.Project)
+	}
+	if f.Tested {
+		where = append(where, `tested = 1`)
+	}
+	order := ` ORDER BY sequence DESC`
+	switch {
+	case f.Ascending:
+		order = ` ORDER BY sequence`
+		given(`sequence > $%d`, f.After)
+	case f.After > 0:
+		given(`sequence < $%d`, f.After)
+	}
+	query := order
+	if len(where) > 0 {
+		query = `WHERE ` + strings.Join(where, ` AND `) + order
+	}
+	args = append(args, f.Limit)
+	query += fmt.Sprintf(` LIMIT $%d`, len(args))
+	err = db.View(ctx, func(q Querier) error {
+		found, err = getBuilds(ctx, q, query, args...)
+		return err
+	})
+	return found, err
+}
+
+func getBuilds(ctx context.Context, q Querier, where string, args ...any) ([]Build, error) {
+	rows, err := q.Query(ctx, `SELECT sequence, id, project, number, ended, tested, record FROM builds `+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list builds: %w", err)
+	}
+	return scanAll(rows, func() (b Build, err error) {
+		return b, rows.Scan(&b.Sequence, &b.ID, &b.Project, &b.Number, &b.Ended, &b.Tested, &b.Record)
+	})
+}
