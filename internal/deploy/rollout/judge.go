@@ -39,7 +39,7 @@ type standing struct {
 	Done     bool
 	Line     string // for people: "2/3 new pods ready, 1 old"
 	Missing  string // what is still awaited
-	Troubles []trouble
+	Troubles []kube.Trouble
 	Unready  *corev1.Pod   // a new pod that is not ready, if there is one
 	Stuck    []*corev1.Pod // old pods that keep the rollout from going on
 	// Doubtful says that no readiness probe stands behind Done: a container
@@ -60,7 +60,7 @@ func judgeRollout(v rolloutView) standing {
 	case d.Generation < v.Generation || d.Status.ObservedGeneration < d.Generation:
 		return standing{Line: "waiting for the Deployment's controller", Missing: "the controller has not seen the change"}
 	case d.Spec.Paused:
-		return standing{Line: "paused", Missing: "the Deployment is paused", Troubles: []trouble{{
+		return standing{Line: "paused", Missing: "the Deployment is paused", Troubles: []kube.Trouble{{
 			Reason: "paused", Message: "spec.paused is true, so that no pod will be replaced: set it to false"}}}
 	}
 	current := currentSet(d, v.ReplicaSets)
@@ -75,7 +75,7 @@ func judgeRollout(v rolloutView) standing {
 	}
 	s := standing{
 		Line:     fmt.Sprintf("%d/%d new pods ready, %d old", len(ready), want, len(old)),
-		Troubles: append(conditionTroubles(d), podTroubles(fresh, v.Unschedulable)...),
+		Troubles: append(conditionTroubles(d), kube.PodTroubles(fresh, v.Unschedulable)...),
 		Unready:  unready(fresh),
 	}
 	s.Doubtful = want > 0 && !probed(d.Spec.Template.Spec)

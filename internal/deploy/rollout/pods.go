@@ -10,9 +10,6 @@ import (
 	"github.com/towline/towline/internal/kube"
 )
 
-// crashing is the reason that containerTrouble gives for crashes.
-const crashing = "crashes again and again"
-
 // Pods judges the pods of an owner that counts their crashes itself, such as a
 // Job: what keeps them from ever starting need not be waited for. Each wait
 // has its own. It is not safe for concurrent use.
@@ -21,18 +18,15 @@ type Pods struct {
 	// Unschedulable is how long a pod may find no node.
 	Unschedulable time.Duration
 
-	patience patience
+	patience kube.Patience
 }
 
 // Trouble says which of the pods will not start, and why, once that has lasted
 // for as long as it may: an image that cannot be pulled, a config that is not
 // there, no node. The pod is nil while there is hope for all.
 func (p *Pods) Trouble(pods []*corev1.Pod, now time.Time) (why string, pod *corev1.Pod) {
-	if p.patience.since == nil {
-		p.patience.since = map[string]time.Time{}
-	}
-	troubles := slices.DeleteFunc(podTroubles(pods, p.Unschedulable), func(t trouble) bool { return t.Reason == crashing })
-	if t, over := p.patience.over(troubles, now); over {
+	troubles := slices.DeleteFunc(kube.PodTroubles(pods, p.Unschedulable), func(t kube.Trouble) bool { return t.Reason == kube.Crashing })
+	if t, over := p.patience.Over(troubles, now); over {
 		return t.String(), t.Pod
 	}
 	return "", nil

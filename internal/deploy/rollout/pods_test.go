@@ -6,6 +6,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/towline/towline/internal/kube"
 )
 
 func TestPodsOfAnOwnerThatCountsCrashesItself(t *testing.T) {
@@ -35,7 +37,7 @@ func TestPodsOfAnOwnerThatCountsCrashesItself(t *testing.T) {
 		if why, pod := p.Trouble([]*corev1.Pod{config}, begin); pod != nil {
 			t.Errorf("trouble at once: %s", why)
 		}
-		if why, pod := p.Trouble([]*corev1.Pod{config}, begin.Add(settleTime)); pod != config || !strings.Contains(why, `secret "db" not found`) {
+		if why, pod := p.Trouble([]*corev1.Pod{config}, begin.Add(kube.SettleTime)); pod != config || !strings.Contains(why, `secret "db" not found`) {
 			t.Errorf("%q of %v", why, pod)
 		}
 	})

@@ -31,7 +31,7 @@ func stuckPods(o *unstructured.Unstructured, pods []*corev1.Pod, reverting bool)
 			pod.Labels[appsv1.ControllerRevisionHashLabelKey] == revision {
 			continue
 		}
-		if reverting || len(podTroubles([]*corev1.Pod{pod}, 0)) > 0 {
+		if reverting || len(kube.PodTroubles([]*corev1.Pod{pod}, 0)) > 0 {
 			stuck = append(stuck, pod)
 		}
 	}

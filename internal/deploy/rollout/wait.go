@@ -55,7 +55,7 @@ func (w *Waiter) Wait(ctx context.Context, ref kube.Ref, generation int64) error
 	if err != nil {
 		return err
 	}
-	patience, since := patience{since: map[string]time.Time{}}, time.Time{}
+	patience, since := kube.Patience{}, time.Time{}
 	ticker := time.NewTicker(lookAgain)
 	defer ticker.Stop()
 	for {
@@ -72,7 +72,7 @@ func (w *Waiter) Wait(ctx context.Context, ref kube.Ref, generation int64) error
 		if err := w.unstick(ctx, s.Stuck); err != nil {
 			return err
 		}
-		if t, over := patience.over(s.Troubles, time.Now()); over {
+		if t, over := patience.Over(s.Troubles, time.Now()); over {
 			return refusal.New("%s: %s%s", ref, t, w.diagnose(ctx, t.Pod, t.Container, t.Previous))
 		}
 		select {
@@ -160,31 +160,6 @@ func (w *Waiter) interrupted(ctx context.Context, ref kube.Ref, s standing) erro
 		text = w.diagnose(ctx, s.Unready, "", false)
 	}
 	return refusal.New("%s: %s%s", ref, s.Missing, text)
-}
-
-// patience remembers since when a trouble has lasted.
-type patience struct{ since map[string]time.Time }
-
-// over returns the first trouble that has lasted longer than it may.
-func (p patience) over(troubles []trouble, now time.Time) (trouble, bool) {
-	present := map[string]bool{}
-	for _, t := range troubles {
-		present[t.key()] = true
-		first, known := p.since[t.key()]
-		if !known {
-			first = now
-			p.since[t.key()] = now
-		}
-		if now.Sub(first) >= t.Grace {
-			return t, true
-		}
-	}
-	for key := range p.since {
-		if !present[key] {
-			delete(p.since, key)
-		}
-	}
-	return trouble{}, false
 }
 
 // lookout returns a function that judges the present state of an object.
@@ -304,8 +279,8 @@ func judgeHealth(o *unstructured.Unstructured, pods []*corev1.Pod, unschedulable
 	health := kube.HealthOf(o)
 	s := standing{Done: health.Status == kube.Current, Line: health.Message, Missing: health.Message, Unready: unready(pods)}
 	if health.Status == kube.Failed {
-		failed := trouble{Reason: health.Message, Pod: s.Unready}
-		return standing{Line: health.Message, Missing: health.Message, Troubles: []trouble{failed}}
+		failed := kube.Trouble{Reason: health.Message, Pod: s.Unready}
+		return standing{Line: health.Message, Missing: health.Message, Troubles: []kube.Trouble{failed}}
 	}
 	template, found, err := unstructured.NestedMap(o.Object, "spec", "template")
 	if o.GetKind() != "Job" && found && err == nil {
@@ -315,7 +290,7 @@ func judgeHealth(o *unstructured.Unstructured, pods []*corev1.Pod, unschedulable
 		}
 	}
 	if o.GetKind() != "Job" { // A Job counts its crashes itself.
-		s.Troubles = podTroubles(pods, unschedulable)
+		s.Troubles = kube.PodTroubles(pods, unschedulable)
 	}
 	return s
 }
