@@ -34,6 +34,8 @@ type Artifacts interface {
 type Action struct {
 	Backend   Backend
 	Artifacts Artifacts
+	// Reports may be nil where nobody asks later what the reports said.
+	Reports Reports
 	// Kubeconfigs may be nil where no build gets a credential for a cluster.
 	Kubeconfigs Kubeconfigs
 	// Now is the clock, time.Now when nil.
@@ -45,7 +47,6 @@ const (
 	sourceDir = "src"
 	// InputsDir holds the inputs but the first, each in a directory of its name.
 	InputsDir = "in"
-	flatDir   = "artifact" // files gathered for an artifact without paths
 	planFile  = "plan.json"
 )
 

@@ -22,17 +22,17 @@ func TestReportsThatAreNoFilesHoldNothingUp(t *testing.T) {
 	if err := errors.Join(syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600), os.Symlink("pipe", filepath.Join(dir, "report.xml"))); err != nil {
 		t.Fatal(err)
 	}
-	root, err := os.OpenRoot(dir)
+	trees, err := openTrees(plan{Build: Build{Source: dir}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	defer trees.close()
 	ended := make(chan string, 1)
 	go func() {
 		var log bytes.Buffer
-		readReports(root, []buildspec.Report{{Name: "unit", Files: []string{"*.xml"}}}, &log)
-		_, _, err := flatten(root, ".", []string{"report.xml"}, filepath.Join(dir, "flat"))
-		if err == nil {
+		trees.readReports([]buildspec.Report{{Name: "unit", Files: []string{"*.xml"}, Format: "JUNITXML"}}, &log)
+		pipe := file{root: trees.source(), path: "report.xml", name: "report.xml", link: true}
+		if err := copyOut(pipe, trees.source(), "copy"); err == nil {
 			log.WriteString("; and the pipe was copied")
 		}
 		ended <- log.String()

@@ -77,7 +77,7 @@ func firstLine(command string) string {
 // summary is the build in a few words: "42 passed · PostgreSQL 15 · 12.1 MB".
 func summary(r pipeline.Result, ended Ended) string {
 	var parts []string
-	if t := r.Tests; t != nil {
+	if t := r.Tests; t != nil && t.Tests() > 0 {
 		words := []string{fmt.Sprintf("%d passed", t.Passed)}
 		if t.Failed > 0 {
 			words = append(words, fmt.Sprintf("%d failed", t.Failed))
@@ -86,6 +86,9 @@ func summary(r pipeline.Result, ended Ended) string {
 			words = append(words, fmt.Sprintf("%d skipped", t.Skipped))
 		}
 		parts = append(parts, strings.Join(words, ", "))
+	}
+	if t := r.Tests; t != nil && t.Coverage != nil {
+		parts = append(parts, fmt.Sprintf("%.1f%% covered", t.Coverage.Percent()))
 	}
 	parts = append(parts, slices.Compact(slices.Sorted(slices.Values(ended.Services)))...)
 	for _, a := range r.Artifacts {

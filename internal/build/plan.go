@@ -24,23 +24,55 @@ type plan struct {
 	Secondary []buildspec.Artifacts `json:"secondary,omitempty"`
 	Reports   []buildspec.Report    `json:"reports,omitempty"`
 	Cache     buildspec.Cache       `json:"cache"`
+	// Seen are where the commands saw the source and the further inputs, once
+	// expanded: what they name below it is found again on this side.
+	Seen []string `json:"seen,omitempty"`
 	// Kubeconfig is the credential that the commands get, nil for none.
 	Kubeconfig *pipeline.Kubeconfig `json:"kubeconfig,omitempty"`
 }
 
-// texts are the places of the texts in which the shell replaces variables when
+// texts are the places of the texts in which the shell replaces something when
 // the phases have ended: Build.Expand holds them in this order.
 func (p *plan) texts() []*string {
+	return slices.DeleteFunc(p.expandable(), func(text *string) bool { return !strings.ContainsAny(*text, "$`\\") })
+}
+
+// expandable are the places of the texts in which something may be replaced.
+func (p *plan) expandable() []*string {
 	var texts []*string
-	add := func(a *buildspec.Artifacts) { texts = append(texts, &a.BaseDirectory, &a.Name, &a.Prefix) }
+	list := func(of []string) {
+		for i := range of {
+			texts = append(texts, &of[i])
+		}
+	}
+	add := func(a *buildspec.Artifacts) {
+		texts = append(texts, &a.BaseDirectory, &a.Name, &a.Prefix)
+		list(a.Files)
+		list(a.Exclude)
+	}
 	add(&p.Artifacts)
 	for i := range p.Secondary {
 		add(&p.Secondary[i])
 	}
 	for i := range p.Reports {
 		texts = append(texts, &p.Reports[i].BaseDirectory)
+		list(p.Reports[i].Files)
 	}
+	list(p.Seen)
 	return texts
+}
+
+// seen are the words by which the shell knows where the source and the inputs
+// are. Nobody needs to know where all texts are plain paths inside the source.
+func (p *plan) seen() []string {
+	if !slices.ContainsFunc(p.expandable(), func(text *string) bool { return strings.ContainsAny(*text, "$`") || strings.HasPrefix(*text, "/") }) {
+		return nil
+	}
+	seen := []string{"$CODEBUILD_SRC_DIR"}
+	for _, name := range p.Build.Inputs {
+		seen = append(seen, "$CODEBUILD_SRC_DIR_"+Variable(name))
+	}
+	return seen
 }
 
 // expand puts the texts in which the shell has replaced variables where they
@@ -108,6 +140,7 @@ func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, start
 		Build: b, Artifacts: spec.Artifacts, Secondary: spec.Secondary, Reports: spec.Reports, Cache: spec.Cache,
 		Kubeconfig: config.Kubeconfig,
 	}
+	p.Seen = p.seen()
 	for _, text := range p.texts() {
 		p.Build.Expand = append(p.Build.Expand, *text)
 	}

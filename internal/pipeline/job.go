@@ -119,18 +119,3 @@ type Result struct {
 func Fail(format string, args ...any) Result {
 	return Result{Outcome: Failed, Message: fmt.Sprintf(format, args...)}
 }
-
-// TestReport is what the JUnit files of a build said.
-type TestReport struct {
-	Passed   int          `json:"passed"`
-	Failed   int          `json:"failed"` // failures and errors
-	Skipped  int          `json:"skipped"`
-	Failures []TestFailed `json:"failures,omitempty"` // at most 100
-}
-
-// TestFailed is one test that failed, with the message it gave.
-type TestFailed struct {
-	Suite   string `json:"suite"`
-	Name    string `json:"name"`
-	Message string `json:"message"`
-}

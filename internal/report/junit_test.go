@@ -1,15 +1,13 @@
 package report_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/report"
 )
 
 func TestReadJUnitOfEachRunner(t *testing.T) {
@@ -37,16 +35,8 @@ func TestReadJUnitOfEachRunner(t *testing.T) {
 	} {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
-			f, err := os.Open(filepath.Join("testdata", file+".xml"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			var got pipeline.TestReport
-			if err := report.ReadJUnit(f, &got); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			got := pipeline.Summarize([]pipeline.Report{readFile(t, "JUNITXML", file+".xml")})
+			if diff := cmp.Diff(&want, got, cmpopts.IgnoreFields(pipeline.TestReport{}, "Seconds")); diff != "" {
 				t.Error("(-want +got)\n", diff)
 			}
 		})
@@ -66,69 +56,68 @@ func TestReadJUnitRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := pipeline.TestReport{Passed: 7}
-			err := report.ReadJUnit(strings.NewReader(c.text), &got)
+			results := newResults(t, "JUNITXML")
+			if err := results.Read(strings.NewReader("<testsuite><testcase name='b'/></testsuite>")); err != nil {
+				t.Fatal(err)
+			}
+			before := results.Report()
+			err := results.Read(strings.NewReader(c.text))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got error %v, want one with %q", err, c.want)
 			}
-			if diff := cmp.Diff(pipeline.TestReport{Passed: 7}, got); diff != "" {
+			if diff := cmp.Diff(before, results.Report()); diff != "" {
 				t.Error("the report changed (-want +got)\n", diff)
 			}
 		})
 	}
 }
 
-func TestReadJUnitKeepsAtMostAHundredFailures(t *testing.T) {
+func TestReadJUnitTellsFlakyTestsFromFailedOnes(t *testing.T) {
+	t.Parallel()
+	want := pipeline.Report{
+		Name: "tests", Format: "JUNITXML", Passed: 1, Failed: 1, Seconds: 1204.5,
+		Cases: []pipeline.TestCase{
+			{Suite: "com.acme.ClockTest", Name: "ticks", Status: pipeline.TestPassed, Seconds: 1.5, Flaky: true, Message: "expected: <2> but was: <1>\norg.opentest4j.AssertionFailedError: expected: <2> but was: <1>"},
+			{Suite: "com.acme.ClockTest", Name: "stops", Status: pipeline.TestFailing, Seconds: 1203, Message: "it went on"},
+		},
+	}
+	if diff := cmp.Diff(want, readFile(t, "JUNITXML", "surefire-rerun.xml")); diff != "" {
+		t.Error("(-want +got)\n", diff)
+	}
+}
+
+func TestAReportIsBounded(t *testing.T) {
 	t.Parallel()
 	one := "<testcase name='a'><failure message='" + strings.Repeat("é", 3000) + "'/></testcase>"
-	var got pipeline.TestReport
+	passed := "<testcase name='" + strings.Repeat("n", 3000) + "'/>"
+	results := newResults(t, "JUNITXML")
 	for range 2 {
-		if err := report.ReadJUnit(strings.NewReader("<testsuite>"+strings.Repeat(one, 80)+"</testsuite>"), &got); err != nil {
+		text := "<testsuite>" + strings.Repeat(one, 600) + strings.Repeat(passed, 50) + "</testsuite>"
+		if err := results.Read(strings.NewReader(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got.Failed != 160 || len(got.Failures) != 100 {
-		t.Errorf("counted %d and kept %d, want 160 and 100", got.Failed, len(got.Failures))
+	got := results.Report()
+	if got.Failed != 1200 || got.Passed != 100 || len(got.Cases) != 1100 {
+		t.Errorf("counted %d and %d and kept %d, want 1200 and 100 and 1100", got.Failed, got.Passed, len(got.Cases))
 	}
-	if n := len(got.Failures[0].Message); n > 2010 {
-		t.Errorf("kept a message of %d bytes", n)
+	if m, n := len(got.Cases[0].Message), len(got.Cases[600].Name); m > 2010 || n > 510 {
+		t.Errorf("kept a message of %d bytes and a name of %d", m, n)
+	}
+	if sum := pipeline.Summarize([]pipeline.Report{got}); len(sum.Failures) != 100 || sum.Failed != 1200 {
+		t.Errorf("summarized %d failures of %d", len(sum.Failures), sum.Failed)
 	}
 }
 
 func TestReadJUnitDecodesLatin1(t *testing.T) {
 	t.Parallel()
-	var got pipeline.TestReport
+	results := newResults(t, "JUNITXML")
 	text := "<?xml version='1.0' encoding='ISO-8859-1'?><testsuite name='s'><testcase name='caf\xe9'><failure/></testcase></testsuite>"
-	if err := report.ReadJUnit(strings.NewReader(text), &got); err != nil {
+	if err := results.Read(strings.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
-	want := pipeline.TestReport{Failed: 1, Failures: []pipeline.TestFailed{{Suite: "s", Name: "café"}}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want := []pipeline.TestCase{{Suite: "s", Name: "café", Status: pipeline.TestFailing}}
+	if diff := cmp.Diff(want, results.Report().Cases); diff != "" {
 		t.Error("(-want +got)\n", diff)
 	}
-}
-
-func FuzzReadJUnit(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.xml")
-	if err != nil || len(files) == 0 {
-		f.Fatal("no seeds", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		var got pipeline.TestReport
-		if err := report.ReadJUnit(strings.NewReader(string(text)), &got); err != nil {
-			if diff := cmp.Diff(pipeline.TestReport{}, got); diff != "" {
-				t.Error("an error and a report (-want +got)\n", diff)
-			}
-		}
-		if len(got.Failures) > got.Failed || got.Failed > 0 && len(got.Failures) == 0 {
-			t.Errorf("counted %d failures and listed %d", got.Failed, len(got.Failures))
-		}
-	})
 }

@@ -1,8 +1,9 @@
 // Package report holds what a person reads about an execution: the log of each
-// action, line by line with the time, and the tests that a build's JUnit files
-// name. Actions and the processes they start write here; the server and the
-// command line read. It knows nothing of who writes or who reads, and of a
-// build no more than its JUnit files say.
+// action, line by line with the time, and the tests and the coverage that the
+// files of a build's reports tell of, in any of CodeBuild's formats. Actions and
+// the processes they start write here; the server and the command line read. It
+// knows nothing of who writes or who reads, and of a build no more than these
+// files say.
 package report
 
 import "time"

@@ -1,0 +1,116 @@
+package build
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/towline/towline/internal/buildspec"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// output is an artifact that is to be made, and what it will be called.
+type output struct {
+	name string
+	spec buildspec.Artifacts
+}
+
+// packAll stores the artifacts. An error that is a refusal is the build's fault.
+func (a Action) packAll(ctx context.Context, job pipeline.Job, p plan, t trees) ([]pipeline.Artifact, error) {
+	wanted, err := outputs(job, p)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range p.Secondary {
+		if !slices.ContainsFunc(wanted, func(o output) bool { return o.spec.ID == s.ID }) {
+			fmt.Fprintf(job.Log, "artifacts: the secondary artifact %s is not made: the action has no output of that name\n", s.ID)
+		}
+	}
+	var made []pipeline.Artifact
+	for i, o := range wanted {
+		artifact, err := a.pack(ctx, job, o, packing{trees: t, job: p.Build.Dir, dir: fmt.Sprintf("%s%d", gatherDir, i)})
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, artifact)
+	}
+	return made, nil
+}
+
+// outputs are the artifacts that an action makes. Where it names its outputs
+// these are secondary artifacts of the same name, and the first that is none is
+// the primary one. Else there is one for each that the buildspec has.
+func outputs(job pipeline.Job, p plan) ([]output, error) {
+	primary := len(p.Artifacts.Files) > 0
+	var all []output
+	if len(job.Action.Outputs) == 0 {
+		if primary {
+			all = append(all, output{cmp.Or(p.Artifacts.Name, job.Action.Name), p.Artifacts})
+		}
+		for _, s := range p.Secondary {
+			all = append(all, output{s.ID, s})
+		}
+		return all, nil
+	}
+	for _, name := range job.Action.Outputs {
+		at := slices.IndexFunc(p.Secondary, func(s buildspec.Artifacts) bool { return s.ID == name })
+		switch {
+		case at >= 0:
+			all = append(all, output{name, p.Secondary[at]})
+		case primary:
+			all, primary = append(all, output{name, p.Artifacts}), false
+		case len(job.Action.Outputs) > 1:
+			return nil, refuse("artifacts: the action's output %s is not among the secondary-artifacts of the buildspec, which are %s; an action with several outputs finds them there by name",
+				name, cmp.Or(strings.Join(secondaries(p), ", "), "none"))
+		}
+	}
+	return all, nil
+}
+
+func secondaries(p plan) []string {
+	var ids []string
+	for _, s := range p.Secondary {
+		ids = append(ids, s.ID)
+	}
+	return ids
+}
+
+// pack stores one artifact.
+func (a Action) pack(ctx context.Context, job pipeline.Job, o output, g packing) (pipeline.Artifact, error) {
+	spec, what := o.spec, "artifacts"
+	if spec.ID != "" {
+		what += " " + spec.ID
+	}
+	g.what, g.log, g.flat = what, job.Log, spec.DiscardPaths
+	files, err := g.trees.find(search{Files: spec.Files, Exclude: spec.Exclude, Base: spec.BaseDirectory, Symlinks: spec.Symlinks})
+	if err != nil {
+		return pipeline.Artifact{}, refuse("%s: %v", what, err)
+	}
+	if files, err = g.inside(files, spec.Symlinks); err != nil {
+		return pipeline.Artifact{}, fmt.Errorf("pack the artifact: %w", err)
+	}
+	if len(files) == 0 {
+		return pipeline.Artifact{}, refuse("%s: no file matches %s in %s; what the commands made is not where artifacts.files and base-directory look", what, strings.Join(spec.Files, ", "), where(spec.BaseDirectory))
+	}
+	dir, names, err := g.gather(files, spec.Symlinks)
+	if err != nil {
+		return pipeline.Artifact{}, err
+	}
+	digest, size, err := a.Artifacts.Pack(ctx, dir, names)
+	if err != nil {
+		return pipeline.Artifact{}, fmt.Errorf("pack the artifact: %w", err)
+	}
+	fmt.Fprintf(job.Log, "artifact %s: %d files, %s, %s\n", o.name, len(names), megabytes(size), digest)
+	return pipeline.Artifact{Name: o.name, Digest: digest, Size: size}, nil
+}
+
+func where(base string) string {
+	if base = path.Clean(filepath.ToSlash(base)); base == "." {
+		return "the source"
+	}
+	return base + "/"
+}
