@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -36,6 +37,10 @@ type Job struct {
 	Nonce        string // of the last dispatch
 	Continuation string // what the program left for the next one, "" for nothing
 	At           time.Time
+	// Function is the one that works on it, "" for a worker that asks for jobs,
+	// and Report what that function has said of it.
+	Function string
+	Report   JobReport
 }
 
 // DispatchJob gives a job out with its nonce, if it is new, is queued, or was
@@ -73,13 +78,18 @@ func (db *DB) Job(ctx context.Context, id string) (job Job, err error) {
 }
 
 func getJob(ctx context.Context, q Querier, id string) (job Job, err error) {
-	rows, err := q.Query(ctx, `SELECT id, execution, stage, attempt, action, status, nonce, continuation, at FROM jobs WHERE id = $1`, id)
+	rows, err := q.Query(ctx, `SELECT id, execution, stage, attempt, action, status, nonce, continuation, at, function, report FROM jobs WHERE id = $1`, id)
 	if err != nil {
 		return job, fmt.Errorf("load job %s: %w", id, err)
 	}
-	var at string
-	if err := scanOne(rows, &job.ID, &job.Execution, &job.Stage, &job.Attempt, &job.Action, &job.Status, &job.Nonce, &job.Continuation, &at); err != nil {
+	var at, report string
+	if err := scanOne(rows, &job.ID, &job.Execution, &job.Stage, &job.Attempt, &job.Action, &job.Status, &job.Nonce, &job.Continuation, &at, &job.Function, &report); err != nil {
 		return job, fmt.Errorf("job %s: %w", id, err)
+	}
+	if report != "" {
+		if err := json.Unmarshal([]byte(report), &job.Report); err != nil {
+			return job, fmt.Errorf("job %s: %w", id, err)
+		}
 	}
 	job.At, err = time.Parse(time.RFC3339, at)
 	return job, err
