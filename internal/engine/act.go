@@ -37,14 +37,15 @@ func (e *Engine) attend(ctx context.Context, command pipeline.RunAction) (pipeli
 	if err != nil {
 		return pipeline.Result{}, err
 	}
+	running := slices.Contains(pipeline.Running(execution, command.Stage), command)
+	if !running && !abandoned(execution, command) {
+		return pipeline.Result{}, nil // It has ended, and the walk is replayed.
+	}
 	job, err := e.job(execution, command)
 	if err != nil {
 		return pipeline.Result{}, err
 	}
-	if !slices.Contains(pipeline.Running(execution, command.Stage), command) {
-		if !abandoned(execution, command) {
-			return pipeline.Result{}, nil // It has ended, and the walk is replayed.
-		}
+	if !running {
 		// Nobody was here to interrupt it: what it has started is to be ended,
 		// and what it leaves behind removed.
 		e.present.dismissOne(command)

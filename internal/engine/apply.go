@@ -11,7 +11,8 @@ import (
 
 // transition is what one event led to.
 type transition struct {
-	Actions   []pipeline.RunAction   // to start in this attempt
+	Actions   []pipeline.RunAction   // to start in this attempt, or in Next
+	Next      *attempt               // with which the worker goes on, nil for none; it has been entered
 	Stages    []attempt              // to submit
 	Abandoned []pipeline.CancelStage // to interrupt
 	Changed   []string               // executions that look different now

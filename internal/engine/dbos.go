@@ -78,7 +78,7 @@ func (d *durableDBOS) shutdown(timeout time.Duration) error {
 // Of an attempt that has just been made there is none yet; should there be one
 // after all, DBOS starts none beside it.
 func (d *durableDBOS) submit(at attempt) {
-	_, err := dbos.RunWorkflow(d.root, d.workflow, at, dbos.WithWorkflowID(at.id()))
+	_, err := dbos.RunWorkflow(d.root, d.workflow, at, dbos.WithWorkflowID(at.worker()))
 	d.submitted(at, err)
 }
 
@@ -102,7 +102,7 @@ func (d *durableDBOS) tryResubmit(at attempt) error {
 	d.submitting.Lock()
 	defer d.submitting.Unlock()
 	for again := 0; ; again++ {
-		id := at.id()
+		id := at.worker()
 		if again > 0 {
 			id = fmt.Sprintf("%s#%d", id, again)
 		}
@@ -142,7 +142,7 @@ func (d *durableDBOS) hasBroken(id string) bool {
 
 func (d *durableDBOS) workflow(ctx dbos.Context, at attempt) (string, error) {
 	r := newRun(ctx, d.source)
-	err := d.engine.walk(r, at)
+	at, err := d.engine.walk(r, at)
 	r.end()
 	if err != nil && ctx.Err() == nil {
 		d.logger.Error("stage broke off, trying again", "execution", at.Execution, "stage", at.Stage, "attempt", at.Number, "after", retryAfter, "error", err)
@@ -163,7 +163,7 @@ func (d *durableDBOS) rest(at attempt) {
 	if d.stopped {
 		return
 	}
-	d.resting[at.id()] = time.AfterFunc(retryAfter, func() { d.resubmit(at) })
+	d.resting[at.worker()] = time.AfterFunc(retryAfter, func() { d.resubmit(at) })
 }
 
 // runDBOS is the run of one workflow.
@@ -252,9 +252,10 @@ func (r *runDBOS) await(running int) (pipeline.ActionEnded, error) {
 	return ended, err
 }
 
-// stepOfEnded tells a rule from an action of the same name.
+// stepOfEnded tells a rule from an action of the same name, and both from those
+// of other stages and attempts.
 func stepOfEnded(ended pipeline.ActionEnded) string {
-	return string(ended.Condition) + "/" + ended.Action
+	return fmt.Sprintf("%s/%d/%s/%s", ended.Stage, ended.Attempt, ended.Condition, ended.Action)
 }
 
 // next is the next outcome that has not been seen.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -16,8 +17,9 @@ type attempt struct {
 	Pipeline  string
 	Execution string
 	Stage     string
-	Number    int // from 1
-	Segment   int `json:",omitempty"` // see pipeline.StageState
+	Number    int    // from 1
+	Segment   int    `json:",omitempty"` // see pipeline.StageState
+	Walk      string `json:",omitempty"` // id of the attempt whose worker walks this one too, "" for its own
 }
 
 // id leaves the first segment out, which is most often the only one.
@@ -28,6 +30,9 @@ func (a attempt) id() string {
 	}
 	return id
 }
+
+// worker is the id of the worker that walks the attempt.
+func (a attempt) worker() string { return cmp.Or(a.Walk, a.id()) }
 
 // executor runs stage attempts so that each survives the process: after a
 // crash the attempt is walked again with what was recorded replayed. It is

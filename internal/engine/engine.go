@@ -102,7 +102,9 @@ func (e *Engine) reconcile(ctx context.Context) error {
 			if stage.Status != pipeline.StatusInProgress {
 				continue
 			}
-			e.durable.resubmit(attempt{Pipeline: execution.Pipeline, Execution: execution.ID, Stage: stage.Name, Number: stage.Attempt, Segment: stage.Segment})
+			e.durable.resubmit(attempt{
+				Pipeline: execution.Pipeline, Execution: execution.ID, Stage: stage.Name, Number: stage.Attempt, Segment: stage.Segment, Walk: stage.Walk,
+			})
 		}
 	}
 	return nil

@@ -25,7 +25,7 @@ func (m *machine) enterStage(ev StageEntered) error {
 	if ev.Segment != stage.Segment || entered {
 		return fmt.Errorf("enter stage %s of %s: %w", ev.Stage, ev.Execution, ErrStale)
 	}
-	stage.Entered = stage.Segment
+	stage.Entered, stage.Walk = stage.Segment, ev.Walk
 	e.Sequence++
 	m.advance(e, stage, ev.At, true)
 	return nil

@@ -22,6 +22,7 @@ type StageEntered struct {
 	Stage     string
 	Attempt   int
 	Segment   int
+	Walk      string // see StageState
 	At        time.Time
 }
 

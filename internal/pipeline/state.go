@@ -204,8 +204,11 @@ type StageState struct {
 	// Segment counts the workers that the attempt was given. There is another
 	// one each time that somebody outside has ended what the last one left to
 	// them. Entered is the segment whose worker has come.
-	Segment int           `json:"segment,omitempty"`
-	Entered int           `json:"entered,omitempty"`
+	Segment int `json:"segment,omitempty"`
+	Entered int `json:"entered,omitempty"`
+	// Walk is what the engine calls the worker of the segment that was entered
+	// last, "" when it is one of the segment's own.
+	Walk    string        `json:"walk,omitempty"`
 	Actions []ActionState `json:"actions"`
 	// Conditions are those that have been asked in this attempt.
 	Conditions []ConditionState `json:"conditions,omitempty"`
