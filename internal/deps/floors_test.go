@@ -18,10 +18,10 @@ const module = "github.com/towline/towline/internal/"
 // packages on a lower floor, so neighbours on one floor never meet: they are
 // introduced to each other in app.
 var floors = [][]string{
-	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "config", "checkout", "drain", "timetable", "waittest"},
+	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "redact", "config", "checkout", "drain", "timetable", "rounds", "waittest"},
 	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge", "codepipeline"},
-	{"source", "engine", "build", "image", "deploy", "rule", "notify", "agent"},
-	{"server", "awsapi"},
+	{"source", "engine", "build", "image", "deploy", "rule", "notify", "agent", "attest", "function"},
+	{"server", "awsapi", "lambda"},
 	{"app"},
 	{"cli"},
 }

@@ -1,0 +1,389 @@
+package function_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/towline/towline/internal/function"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
+)
+
+// script is a function whose bootstrap is a shell script.
+func (m *machine) script(t *testing.T, text string) function.Function {
+	t.Helper()
+	return m.put(t, "provided.al2023", "", files{"bootstrap!": "#!/bin/sh\n" + text})
+}
+
+// python is a function with the body of a handler.
+func (m *machine) python(t *testing.T, body string) function.Function {
+	t.Helper()
+	need(t, "python3", "python3")
+	return m.put(t, "python3.x", "app.handler", files{
+		"app.py": "import os, subprocess, sys, time\ndef handler(event, context):\n    " + strings.ReplaceAll(strings.TrimSpace(body), "\n", "\n    ") + "\n",
+	})
+}
+
+// both runs a test with and without namespaces.
+func both(t *testing.T, test func(t *testing.T, m *machine)) {
+	for name, plain := range map[string]bool{"in a box": false, "without a box": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, setup(t, func(c *function.Config) { c.Plain = plain }))
+		})
+	}
+}
+
+// lives tells whether a process whose command line has a word lives.
+func lives(t *testing.T, word string) bool {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range all {
+		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), word) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestAFunctionThatTakesTooLongIsEndedWithItsChildren(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, m *machine) {
+		word := "98" + strconv.FormatInt(time.Now().UnixNano()%1e9, 10)
+		f := m.python(t, "subprocess.Popen(['sleep', '"+word+"'])\nprint('begun', flush=True)\ntime.sleep(600)")
+		f.Timeout = time.Second
+		fails(t, m, f, `{}`, function.ErrorTimeout, "Task timed out after 1.00 seconds")
+		if lives(t, word) {
+			t.Error("its child lives on")
+		}
+	})
+}
+
+func TestNothingOfAFunctionInABoxOutlivesIt(t *testing.T) {
+	t.Parallel()
+	m := setup(t)
+	word := "97" + strconv.FormatInt(time.Now().UnixNano()%1e9, 10)
+	f := m.python(t, "subprocess.Popen(['sleep', '"+word+"'], start_new_session=True)\nreturn {'left': True}")
+	answers(t, m, f, `{}`)
+	if lives(t, word) {
+		t.Error("a process that left its group lives on")
+	}
+}
+
+func TestAFunctionThatUsesTooMuchIsEnded(t *testing.T) {
+	t.Parallel()
+	m := setup(t)
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		f := m.python(t, "kept = []\nwhile True:\n    kept.append(bytearray(b'x' * (4 << 20)))\n    time.sleep(0.01)")
+		f.Memory = 128
+		outcome, _ := m.invoke(t, f, `{}`)
+		if outcome.Error == nil || outcome.Error.Type != function.ErrorMemory || outcome.Memory < 100<<20 {
+			t.Errorf("%v, %d bytes", outcome.Error, outcome.Memory)
+		}
+	})
+	t.Run("disk", func(t *testing.T) {
+		t.Parallel()
+		f := m.python(t, "for n in range(40):\n    with open('/tmp/%d' % n, 'wb') as file:\n        file.truncate(64 << 20)\ntime.sleep(600)")
+		fails(t, m, f, `{}`, function.ErrorDisk, "/tmp")
+	})
+	t.Run("processes", func(t *testing.T) {
+		t.Parallel()
+		f := m.script(t, "f() { f | f & }; f; sleep 600\n")
+		f.Timeout = time.Second
+		outcome, _ := m.invoke(t, f, `{}`)
+		if outcome.Error == nil {
+			t.Error("a fork bomb went well")
+		}
+	})
+	t.Run("words", func(t *testing.T) {
+		t.Parallel()
+		f := m.python(t, "for n in range(80):\n    os.write(1, b'x' * (1 << 20) + b'\\n')\nreturn {}")
+		outcome, log := m.invoke(t, f, `{}`)
+		if outcome.Error != nil || len(log) > 70<<20 || !strings.Contains(log, "the rest is left out") || len(outcome.Tail) != 20 || len(outcome.Tail[19]) > 2000 {
+			t.Errorf("%v, a log of %d bytes, a tail of %d lines", outcome.Error, len(log), len(outcome.Tail))
+		}
+	})
+}
+
+func TestAFunctionThatEndsWithoutAnAnswerHasFailed(t *testing.T) {
+	t.Parallel()
+	m := setup(t)
+	fails(t, m, m.python(t, "print('goes', flush=True)\nos._exit(3)"), `{}`, function.ErrorExit, "exit status 3")
+	fails(t, m, m.script(t, "exit 0\n"), `{}`, function.ErrorExit, "without providing a reason")
+	fails(t, m, m.python(t, "return 'x' * (7 << 20)"), `{}`, function.ErrorTooLarge, "6291456")
+}
+
+// The tests below need root, under which Towline runs functions as users of
+// their own.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test needs root: run it as make test does")
+	}
+}
+
+func TestAFunctionReachesNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	m := setup(t)
+	if err := os.WriteFile("/tmp/towline-of-others", []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove("/tmp/towline-of-others") })
+	f := m.python(t, `
+def read(path):
+    try:
+        return os.listdir(path) if os.path.isdir(path) else open(path).read()
+    except OSError as error:
+        return type(error).__name__
+def write(path):
+    try:
+        open(path, "w").close()
+        return "written"
+    except OSError as error:
+        return type(error).__name__
+return {
+    "root": os.getuid() == 0, "temp": os.listdir("/tmp"), "code": read(event["dir"] + "/functions/code"), "log": read(event["dir"]),
+    "task": write(os.environ["LAMBDA_TASK_ROOT"] + "/app.py"), "mine": write("/tmp/mine"), "processes": len([p for p in os.listdir("/proc") if p.isdigit()]) < 5,
+    "lock": read("/run/towline/function/../../runner.lock"), "key": os.environ.get("AWS_ACCESS_KEY_ID"),
+}`)
+	got := answers(t, m, f, `{"dir": "`+m.dir+`"}`)
+	for what, want := range map[string]any{"root": false, "code": "FileNotFoundError", "log": "FileNotFoundError", "task": "OSError", "mine": "written", "processes": true, "lock": "FileNotFoundError", "key": nil} {
+		if got[what] != want {
+			t.Errorf("%s: %v, want %v", what, got[what], want)
+		}
+	}
+	if temp, ok := got["temp"].([]any); !ok || len(temp) != 0 {
+		t.Errorf("its /tmp has %v", got["temp"])
+	}
+}
+
+func TestTheRuntimeAPIAnswersItsFunctionAlone(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	both(t, func(t *testing.T, m *machine) {
+		f := m.python(t, "print('api', os.environ['AWS_LAMBDA_RUNTIME_API'], flush=True)\nwhile not os.path.exists('/proc/none'):\n    time.sleep(0.05)")
+		in := m.invocation(t, f, `{}`)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := m.Invoke(ctx, in)
+			ended <- err
+		}()
+		address := waitFor(t, in, regexp.MustCompile(`api (\S+)`))
+		for _, path := range []string{"invocation/next", "init/error"} {
+			method := http.MethodGet
+			if path == "init/error" {
+				method = http.MethodPost
+			}
+			request, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+"/2018-06-01/runtime/"+path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != http.StatusForbidden {
+				t.Errorf("%s: another user is answered %s", path, response.Status)
+			}
+		}
+		http.DefaultClient.CloseIdleConnections()
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// waitFor waits until the log of an invocation has a line, and returns the
+// first group of it.
+func waitFor(t *testing.T, in function.Invocation, line *regexp.Regexp) string {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		text, err := os.ReadFile(in.LogFiles[0])
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if found := line.FindSubmatch(text); found != nil {
+			return string(found[len(found)-1])
+		}
+	}
+	t.Fatalf("the log never had %s", line)
+	return ""
+}
+
+func TestAnInvocationOutlivesTheServer(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, m *machine) {
+		f := m.python(t, "print('pid', os.getpid(), flush=True)\nwhile not os.path.exists(event['go']):\n    time.sleep(0.02)\nreturn {'went': True}")
+		gate := filepath.Join(t.TempDir(), "go")
+		openTo(t, filepath.Dir(gate))
+		if !plainTemp(t, m) {
+			gate = filepath.Join("/var/tmp", function.NewID()) // what a box shows
+			t.Cleanup(func() { _ = os.Remove(gate) })
+		}
+		in := m.invocation(t, f, `{"go": "`+gate+`"}`)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := m.Invoke(ctx, in)
+			ended <- err
+		}()
+		waitFor(t, in, regexp.MustCompile(`pid`))
+		cancel(pipeline.ErrShutdown)
+		if err := <-ended; !errors.Is(err, pipeline.ErrShutdown) {
+			t.Fatal(err)
+		}
+		if !m.Begun(in.Dir) {
+			t.Error("it is not known to have begun")
+		}
+		write(t, gate, "", 0o644)
+		outcome, err := m.Invoke(t.Context(), function.Invocation{Dir: in.Dir})
+		if err != nil || string(outcome.Payload) != `{"went":true}` {
+			t.Fatal(err, outcome)
+		}
+		again, err := m.Invoke(t.Context(), function.Invocation{Dir: in.Dir})
+		if err != nil || string(again.Payload) != `{"went":true}` {
+			t.Error(err, again)
+		}
+		if log := logOf(t, in); strings.Count(log, "pid ") != 1 {
+			t.Errorf("it was invoked more than once:\n%s", log)
+		}
+	})
+}
+
+// openTo lets every user pass.
+func openTo(t *testing.T, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		for ; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// plainTemp tells whether functions see this machine's /tmp.
+func plainTemp(t *testing.T, m *machine) bool {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(m.dir, "functions", "code"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Mode().Perm() != 0o700
+}
+
+func TestALostRunnerIsTold(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, m *machine) {
+		f := m.python(t, "print('begun', flush=True)\ntime.sleep(600)")
+		in := m.invocation(t, f, `{}`)
+		ended := make(chan function.Outcome, 1)
+		go func() {
+			outcome, err := m.Invoke(t.Context(), in)
+			if err != nil {
+				t.Error(err)
+			}
+			ended <- outcome
+		}()
+		waitFor(t, in, regexp.MustCompile(`begun`))
+		text, err := os.ReadFile(filepath.Join(in.Dir, "started"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(string(text))
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if outcome := <-ended; outcome.Error == nil || outcome.Error.Type != function.ErrorLost {
+			t.Error(outcome)
+		}
+	})
+}
+
+func TestAStoppedInvocationLeavesNothing(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, m *machine) {
+		word := "96" + strconv.FormatInt(time.Now().UnixNano()%1e9, 10)
+		f := m.script(t, "trap '' TERM\necho begun\nsleep "+word+" &\nsleep "+word+"\nsleep "+word+"\n")
+		in := m.invocation(t, f, `{}`)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := m.Invoke(ctx, in)
+			ended <- err
+		}()
+		waitFor(t, in, regexp.MustCompile(`begun`))
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		waittest.Until(t, "its processes are gone", func() bool { return !lives(t, word) })
+	})
+}
+
+func TestASecretDoesNotGetIntoTheLog(t *testing.T) {
+	t.Parallel()
+	m := setup(t)
+	f := m.python(t, "secret = os.environ['AWS_SECRET_ACCESS_KEY']\nos.write(1, secret[:9].encode())\ntime.sleep(0.1)\nos.write(1, secret[9:].encode() + b'\\n')\nreturn {'token': os.environ['AWS_SESSION_TOKEN']}")
+	in := m.invocation(t, f, `{}`)
+	in.Credentials = function.Credentials{AccessKeyID: "ASIA1234567890123456", SecretAccessKey: "very-secret-very-secret", SessionToken: "a-token-a-token"}
+	outcome, err := m.Invoke(t.Context(), in)
+	if err != nil || string(outcome.Payload) != `{"token":"a-token-a-token"}` {
+		t.Fatal(err, outcome)
+	}
+	if log := logOf(t, in); strings.Contains(log, "very-secret") || !strings.Contains(log, "***") {
+		t.Error(log)
+	}
+	if strings.Contains(strings.Join(outcome.Tail, "\n"), "very-secret") {
+		t.Error(outcome.Tail)
+	}
+	if _, err := os.Stat(filepath.Join(in.Dir, "in.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Error("its credentials are left on the disk", err)
+	}
+}
+
+func TestOnlySoManyRunAtATime(t *testing.T) {
+	t.Parallel()
+	m := setup(t, func(c *function.Config) { c.Slots = 1 })
+	f := m.script(t, "echo begun\nsleep 600\n")
+	first, second := m.invocation(t, f, `{}`), m.invocation(t, f, `{}`)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := m.Invoke(ctx, first)
+		ended <- err
+	}()
+	waitFor(t, first, regexp.MustCompile(`begun`))
+	short, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer stop()
+	if _, err := m.Invoke(short, second); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error("a second one ran", err)
+	}
+	if _, err := os.Stat(second.LogFiles[0]); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a second one has begun", err)
+	}
+	cancel()
+	<-ended
+}
