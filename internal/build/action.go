@@ -38,6 +38,17 @@ type Action struct {
 	Reports Reports
 	// Kubeconfigs may be nil where no build gets a credential for a cluster.
 	Kubeconfigs Kubeconfigs
+	// Secrets may be nil where no values are kept for builds, and Git where no
+	// repository has a credential.
+	Secrets Secrets
+	Git     GitCredentials
+	// Account is what builds are told of where they run, in AWS's terms.
+	Account Account
+	// Project is the project whose builds these are, "" for a pipeline's own.
+	Project string
+	// Parallel is how many builds of a batch run at once: 0 for as many as this
+	// machine has processors.
+	Parallel int
 	// Now is the clock, time.Now when nil.
 	Now func() time.Time
 }
@@ -53,16 +64,33 @@ const (
 // Run runs the build of a job. A command that fails, a missing or wrong
 // buildspec and an artifact without files are results with the outcome Failed.
 func (a Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
-	p, err := a.plan(ctx, job)
+	var config pipeline.Build
+	if err := json.Unmarshal(job.Configuration, &config); err != nil {
+		return pipeline.Result{}, fmt.Errorf("read the build's configuration: %w", err)
+	}
+	var result pipeline.Result
+	var err error
+	if config.Batch != nil {
+		result, err = a.batch(ctx, job, config)
+	} else {
+		result, err = a.one(ctx, job, config, part{})
+	}
 	if no, ok := errors.AsType[refusal](err); ok {
 		return pipeline.Fail("%s", no), nil
 	}
+	return result, err
+}
+
+// one runs one build. An error that is a refusal is the user's to mend.
+func (a Action) one(ctx context.Context, job pipeline.Job, config pipeline.Build, of part) (pipeline.Result, error) {
+	p, err := a.plan(ctx, job, config, of)
 	if err != nil {
 		return pipeline.Result{}, err
 	}
 	p.Build.Dir, p.Build.Source = job.Dir, filepath.Join(job.Dir, sourceDir)
 	p.Build.Log, p.Build.LogFile = job.Log, job.LogFile
 	p.Build.Kubeconfig = a.kubeconfig(p.Kubeconfig, p.Build.Timeout)
+	p.Build.Values = a.values(job, p)
 	p.Build.Restore = func(ctx context.Context) error { return a.unpack(ctx, job) }
 	ended, err := a.Backend.Run(ctx, p.Build)
 	if err != nil {
@@ -81,7 +109,7 @@ func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(forma
 
 // plan returns the plan of the job, as it was made when the job was given the
 // first time.
-func (a Action) plan(ctx context.Context, job pipeline.Job) (plan, error) {
+func (a Action) plan(ctx context.Context, job pipeline.Job, config pipeline.Build, of part) (plan, error) {
 	file := filepath.Join(job.Dir, planFile)
 	text, err := os.ReadFile(file)
 	if err == nil {
@@ -94,10 +122,6 @@ func (a Action) plan(ctx context.Context, job pipeline.Job) (plan, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return plan{}, fmt.Errorf("read the build's plan: %w", err)
 	}
-	var config pipeline.Build
-	if err := json.Unmarshal(job.Configuration, &config); err != nil {
-		return plan{}, fmt.Errorf("read the build's configuration: %w", err)
-	}
 	if err := a.unpack(ctx, job); err != nil {
 		return plan{}, err
 	}
@@ -105,11 +129,10 @@ func (a Action) plan(ctx context.Context, job pipeline.Job) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	now := a.Now
-	if now == nil {
-		now = time.Now
+	if !of.told {
+		tell(job.Log, config, spec.Warnings)
 	}
-	p, err := newPlan(job, config, spec, now())
+	p, err := newPlan(request{job: job, config: config, spec: spec, started: a.now(), account: a.Account.orDefault(), label: of.label})
 	if err != nil {
 		return plan{}, refusal(err.Error())
 	}
@@ -120,6 +143,13 @@ func (a Action) plan(ctx context.Context, job pipeline.Job) (plan, error) {
 		return plan{}, fmt.Errorf("keep the build's plan: %w", err)
 	}
 	return p, nil
+}
+
+func (a Action) now() time.Time {
+	if a.Now == nil {
+		return time.Now()
+	}
+	return a.Now()
 }
 
 // WriteFile writes a file that is there whole or not at all, also after a crash
@@ -173,6 +203,9 @@ func (a Action) spec(job pipeline.Job, config pipeline.Build) (buildspec.Spec, e
 	if len(config.Commands) > 0 {
 		return synthesize(config), nil
 	}
+	if inline(config.Buildspec) {
+		return inlineSpec(config.Buildspec)
+	}
 	name := cmp.Or(config.Buildspec, buildspec.FileName)
 	if !filepath.IsLocal(name) {
 		return buildspec.Spec{}, refuse("the buildspec %q is not inside the source; name it by its path from the top of the repository", name)
@@ -193,10 +226,18 @@ func (a Action) spec(job pipeline.Job, config pipeline.Build) (buildspec.Spec, e
 	if err != nil {
 		return buildspec.Spec{}, refusal(err.Error())
 	}
-	for _, w := range spec.Warnings {
-		fmt.Fprintf(job.Log, "warning: %s:%d:%d: %s\n", name, w.Line, w.Column, w.Message)
-	}
 	return spec, nil
+}
+
+// tell writes what a buildspec says and the build does not do.
+func tell(log io.Writer, config pipeline.Build, warnings []buildspec.Warning) {
+	name := cmp.Or(config.Buildspec, buildspec.FileName)
+	if inline(name) {
+		name = inlineName
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(log, "warning: %s:%d:%d: %s\n", name, w.Line, w.Column, w.Message)
+	}
 }
 
 // readSpec reads a buildspec, and of one that is too large only enough to show

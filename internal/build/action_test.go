@@ -132,7 +132,7 @@ func TestActionRunsABuildspecFromSourceToArtifact(t *testing.T) {
 	t.Parallel()
 	o := newOrder(t, map[string]string{
 		"buildspec.yml": `version: 0.2
-run-as: me
+proxy: {logs: yes}
 env:
   variables: {GREETING: hello, CODEBUILD_BUILD_NUMBER: "99"}
   exported-variables: [VERSION]
@@ -188,7 +188,7 @@ artifacts:
 		t.Error("result (-want +got)\n", diff)
 	}
 	for _, line := range []string{
-		"warning: buildspec.yml:2:1: run-as is not supported yet: the commands run as the build's own user",
+		"warning: buildspec.yml:2:1: proxy has no meaning here: artifacts and logs go to Towline itself; the commands get the server's proxy variables",
 		"host backend: not isolated: ",
 		"asked build",
 		"3f9c2e1aa0000000000000000000000000000000 web:web-7.Test.1.unit codepipeline/web web-7 yes",

@@ -141,6 +141,8 @@ type PhaseEnd struct {
 type Failure struct {
 	Command string `json:"command"`
 	Exit    int    `json:"exit"` // 128 and the signal when one ended it
+	// Reason says why the phase could not begin, and is "" when a command failed.
+	Reason string `json:"reason,omitempty"`
 	// Tail are the last lines that the command printed.
 	Tail []string `json:"tail,omitempty"`
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/host"
+	"github.com/towline/towline/internal/build/phases"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/report"
 )
@@ -24,6 +25,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == phases.HashFiles {
+		os.Exit(phases.HashMain(os.Args[2:], os.Stdout, os.Stderr))
+	}
 	if len(os.Args) == 3 {
 		switch os.Args[1] {
 		case runnerCommand:
@@ -44,6 +48,8 @@ type order struct {
 	Store, Cache string
 	Plain        bool
 	Job          pipeline.Job
+	// Vault is nil where no secrets are kept. No other process gets it.
+	Vault vault
 }
 
 // wire is the JSON of an order: a Job without what no other process can use.
@@ -99,5 +105,9 @@ func (o order) run(ctx context.Context) (pipeline.Result, error) {
 	}
 	defer log.Close()
 	o.Job.Log = log
-	return build.Action{Backend: host, Artifacts: store}.Run(ctx, o.Job)
+	action := build.Action{Backend: host, Artifacts: store}
+	if o.Vault != nil {
+		action.Secrets, action.Git = o.Vault, o.Vault
+	}
+	return action.Run(ctx, o.Job)
 }

@@ -18,8 +18,11 @@ func failure(b Build, ended Ended, tests *pipeline.TestReport) string {
 	switch {
 	case ended.TimedOut != "":
 		fmt.Fprintf(&text, "the build took longer than %v and was ended in phase %s; make it faster, or give the action a longer timeout", b.Timeout, ended.TimedOut)
+	case failed && phase.Failure.Reason != "":
+		fmt.Fprintf(&text, "phase %s failed: %s", phase.Name, phase.Failure.Reason)
 	case failed:
-		fmt.Fprintf(&text, "phase %s failed: %q ended with exit code %d%s", phase.Name, firstLine(phase.Failure.Command), phase.Failure.Exit, meaning(phase.Failure.Exit))
+		fmt.Fprintf(&text, "phase %s failed: %q ended with exit code %d%s%s", phase.Name, firstLine(phase.Failure.Command), phase.Failure.Exit,
+			meaning(phase.Failure.Exit), times(phase.Retries))
 	default:
 		return ""
 	}
@@ -39,6 +42,14 @@ func failure(b Build, ended Ended, tests *pipeline.TestReport) string {
 		fmt.Fprintf(&text, "\nits last lines:\n  %s", strings.Join(phase.Failure.Tail, "\n  "))
 	}
 	return text.String()
+}
+
+// times says that a phase was run again in vain.
+func times(retries int) string {
+	if retries == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", as it did before: the phase was run %s", count(retries+1, "time"))
 }
 
 // meaning explains the exit codes that shells give by themselves.

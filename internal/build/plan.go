@@ -2,10 +2,10 @@ package build
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +27,10 @@ type plan struct {
 	// Seen are where the commands saw the source and the further inputs, once
 	// expanded: what they name below it is found again on this side.
 	Seen []string `json:"seen,omitempty"`
+	// Secrets are the variables whose values are asked for when the build runs.
+	Secrets []wanted `json:"secrets,omitempty"`
+	// Git says that git may use the source's credential.
+	Git bool `json:"git,omitempty"`
 	// Kubeconfig is the credential that the commands get, nil for none.
 	Kubeconfig *pipeline.Kubeconfig `json:"kubeconfig,omitempty"`
 }
@@ -100,8 +104,20 @@ func synthesize(c pipeline.Build) buildspec.Spec {
 	return s
 }
 
+// request is all that a plan is made of.
+type request struct {
+	job     pipeline.Job
+	config  pipeline.Build
+	spec    buildspec.Spec
+	started time.Time
+	account Account
+	// label is the identifier of a build of a batch, else "".
+	label string
+}
+
 // newPlan makes the plan of a job. It is pure.
-func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, started time.Time) (plan, error) {
+func newPlan(r request) (plan, error) {
+	job, config, spec := r.job, r.config, r.spec
 	timeout := defaultTimeout
 	if config.Timeout != "" {
 		d, err := time.ParseDuration(config.Timeout)
@@ -110,15 +126,21 @@ func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, start
 		}
 		timeout = d
 	}
+	if len(spec.Phases) == 0 {
+		return plan{}, errors.New("the buildspec has a batch and no commands of its own; run it as a batch, or add phases")
+	}
+	secrets := append(wantedSecrets(spec.Env, config.Secrets), projectSecrets(config)...)
 	b := Build{
 		Pipeline: job.Pipeline,
 		Key:      job.Key(),
+		Label:    r.label,
 		Shell:    spec.Env.Shell,
 		Separate: spec.Version == "0.1",
-		Phases:   phases(spec.Phases),
-		Env:      environment(job, spec.Env.Variables, started),
+		Phases:   phases(spec),
+		Env:      environment(r),
 		Override: config.Env,
-		Exported: spec.Env.Exported,
+		Runtimes: runtimes(spec.Phases),
+		Exported: exported(spec.Env.Exported, secrets),
 		Timeout:  timeout,
 		Compute:  config.Compute,
 		Pod:      config.Pod,
@@ -128,8 +150,8 @@ func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, start
 	}
 	for _, name := range slices.Sorted(maps.Keys(config.Services)) {
 		service := config.Services[name]
-		if service.Engine != "postgres" {
-			return plan{}, fmt.Errorf("service %q asks for engine %q; there is postgres", name, service.Engine)
+		if !slices.Contains(pipeline.Engines(), service.Engine) {
+			return plan{}, fmt.Errorf("service %q asks for engine %q; the engines are %s", name, service.Engine, strings.Join(pipeline.Engines(), ", "))
 		}
 		b.Services = append(b.Services, Service{Name: name, Engine: service.Engine, Version: service.Version})
 	}
@@ -138,7 +160,7 @@ func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, start
 	}
 	p := plan{
 		Build: b, Artifacts: spec.Artifacts, Secondary: spec.Secondary, Reports: spec.Reports, Cache: spec.Cache,
-		Kubeconfig: config.Kubeconfig,
+		Kubeconfig: config.Kubeconfig, Secrets: secrets, Git: spec.Env.GitCredentials,
 	}
 	p.Seen = p.seen()
 	for _, text := range p.texts() {
@@ -150,42 +172,37 @@ func newPlan(job pipeline.Job, config pipeline.Build, spec buildspec.Spec, start
 // phases gives each phase CodeBuild's transitions: post_build runs after a
 // failed build phase, nothing else runs after a failure, on-failure says
 // otherwise.
-func phases(of []buildspec.Phase) []Phase {
+func phases(spec buildspec.Spec) []Phase {
 	var out []Phase
-	for _, p := range of {
-		out = append(out, Phase{
+	for _, p := range spec.Phases {
+		phase := Phase{
 			Name:     p.Name,
 			Commands: p.Commands,
 			Finally:  p.Finally,
+			RunAs:    cmp.Or(p.RunAs, spec.RunAs),
 			GoOn:     p.OnFailure.Action == buildspec.Continue || p.Name == "build" && p.OnFailure.Action != buildspec.Abort,
-		})
+		}
+		if p.OnFailure.Action == buildspec.Retry {
+			phase.Retries, phase.RetryIf = p.OnFailure.Times, p.OnFailure.Match
+		}
+		out = append(out, phase)
 	}
 	return out
 }
 
-// environment is CodeBuild's environment of a build as far as it has a meaning
-// here. The prefix CODEBUILD_ is reserved, so these win over the buildspec's.
-func environment(job pipeline.Job, vars map[string]string, started time.Time) map[string]string {
-	env := maps.Clone(vars)
-	if env == nil {
-		env = map[string]string{}
+func runtimes(of []buildspec.Phase) []buildspec.Runtime {
+	var all []buildspec.Runtime
+	for _, p := range of {
+		all = append(all, p.Runtimes...)
 	}
-	maps.Copy(env, map[string]string{
-		"CI":                                "true",
-		"TOWLINE_PIPELINE":                  job.Pipeline,
-		"TOWLINE_EXECUTION":                 job.Execution,
-		"CODEBUILD_BUILD_ID":                job.Pipeline + ":" + job.Key(),
-		"CODEBUILD_BUILD_NUMBER":            strconv.Itoa(job.Number),
-		"CODEBUILD_BUILD_SUCCEEDING":        "1",
-		"CODEBUILD_INITIATOR":               "codepipeline/" + job.Pipeline,
-		"CODEBUILD_RESOLVED_SOURCE_VERSION": job.Revision.Commit,
-		"CODEBUILD_SOURCE_VERSION":          cmp.Or(job.Revision.Commit, job.Revision.Branch),
-		"CODEBUILD_SOURCE_REPO_URL":         job.Revision.Repository,
-		"CODEBUILD_START_TIME":              strconv.FormatInt(started.UnixMilli(), 10),
-		"CODEBUILD_WEBHOOK_HEAD_REF":        "refs/heads/" + job.Revision.Branch,
-		"CODEBUILD_WEBHOOK_TRIGGER":         "branch/" + job.Revision.Branch,
+	return all
+}
+
+// exported are the variables whose values later actions may see.
+func exported(names []string, secrets []wanted) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(secrets, func(w wanted) bool { return w.Variable == name })
 	})
-	return env
 }
 
 // Variable turns a name into one that a shell takes: "app-jar" is app_jar.

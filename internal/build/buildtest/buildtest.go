@@ -4,11 +4,11 @@ package buildtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,10 +25,23 @@ import (
 // within bounds each build of the suite on a busy machine.
 const within = 2 * time.Minute
 
-// Run runs the suite. It asks for one backend, which must be fit for several
-// builds at once.
-func Run(t *testing.T, backend build.Backend) {
-	s := suite{backend: backend}
+// Options are what the suite needs to know of a backend.
+type Options struct {
+	// Backend is fit for several builds at once.
+	Backend build.Backend
+	// Prepare, when it is set, completes a build before it is run.
+	Prepare func(b *build.Build)
+	// Elsewhere tells that the builds have another network than this machine.
+	// Their processes are seen here all the same.
+	Elsewhere bool
+}
+
+// Run runs the suite for a backend of this machine.
+func Run(t *testing.T, backend build.Backend) { RunWith(t, Options{Backend: backend}) }
+
+// RunWith runs the suite.
+func RunWith(t *testing.T, o Options) {
+	s := suite{backend: prepared{o}, elsewhere: o.Elsewhere}
 	t.Run("commands", s.commands)
 	t.Run("a build whose command fails", s.failures)
 	t.Run("the environment is clean", s.environment)
@@ -40,9 +53,23 @@ func Run(t *testing.T, backend build.Backend) {
 	t.Run("a database of its own", s.database)
 	t.Run("builds at once do not share a database", s.twoDatabases)
 	t.Run("a shell that is missing is a fault", s.noShell)
+	t.Run("phases", s.phases)
 }
 
-type suite struct{ backend build.Backend }
+type suite struct {
+	backend   build.Backend
+	elsewhere bool
+}
+
+// prepared is the backend with builds that are completed for it.
+type prepared struct{ Options }
+
+func (p prepared) Run(ctx context.Context, b build.Build) (build.Ended, error) {
+	if p.Prepare != nil {
+		p.Prepare(&b)
+	}
+	return p.Backend.Run(ctx, b)
+}
 
 // New returns a build with one phase, with an empty source, in a directory of
 // its own, which ends with the test.
@@ -63,7 +90,7 @@ func New(tb testing.TB, commands ...string) build.Build {
 	}
 	tb.Cleanup(func() { _ = log.Close() })
 	return build.Build{
-		Pipeline: "web", Key: "web-1.Test.1.unit", Timeout: within,
+		Pipeline: "web", Key: "web-1.Test.1." + rand.Text()[:10], Timeout: within,
 		Phases: []build.Phase{{Name: "build", Commands: commands}},
 		Dir:    dir, Source: source, Log: log, LogFile: filepath.Join(dir, "action.log"), Restore: restore,
 	}
@@ -92,7 +119,7 @@ func printed(t *testing.T, b build.Build) []string {
 	t.Helper()
 	lines := []string{}
 	for _, l := range Lines(t, b) {
-		if !strings.HasPrefix(l, "host backend: ") && !strings.HasPrefix(l, "service ") && !strings.HasPrefix(l, "[") {
+		if !strings.HasPrefix(l, "host backend: ") && !strings.HasPrefix(l, "pod backend: ") && !strings.HasPrefix(l, "service ") && !strings.HasPrefix(l, "[") {
 			lines = append(lines, l)
 		}
 	}
@@ -364,18 +391,48 @@ func Leftovers(t *testing.T, word string) []string {
 	return found
 }
 
+// touch makes a file where the commands of a running build are, wherever that is.
+func touch(t *testing.T, b build.Build, name string) {
+	t.Helper()
+	for _, pid := range marked(t, b) {
+		if os.WriteFile(filepath.Join("/proc", pid, "cwd", name), nil, 0o666) == nil { //nolint:gosec // the build's user reads it
+			return
+		}
+	}
+	t.Fatal("the build has no process to be found here")
+}
+
+// waitGone waits until the commands of a build have ended.
+func waitGone(t *testing.T, b build.Build) {
+	t.Helper()
+	for deadline := time.Now().Add(within); len(marked(t, b)) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the build does not end")
+		}
+	}
+}
+
+// marked are the process IDs of the commands of a build.
+func marked(t *testing.T, b build.Build) []string {
+	t.Helper()
+	var pids []string
+	for _, found := range Leftovers(t, mark(b)) {
+		pids = append(pids, strings.Split(found, "/")[2])
+	}
+	return pids
+}
+
 // gone fails when a process of the build lives, or a part of its databases.
-func gone(t *testing.T, b build.Build) {
+func (s suite) gone(t *testing.T, b build.Build) {
 	t.Helper()
 	// The suite's own process has the word in nobody's environment but the
 	// build's: New gives each build a directory of its own.
-	word := "TOWLINE_TEST_BUILD=" + b.Dir
-	if left := Leftovers(t, word); len(left) > 0 {
+	if left := Leftovers(t, mark(b)); len(left) > 0 {
 		t.Errorf("processes are left:\n%s", strings.Join(left, "\n"))
 	}
 	port, err := os.ReadFile(filepath.Join(b.Source, "port"))
-	if err != nil {
-		return // a build without a database
+	if err != nil || s.elsewhere {
+		return // a build without a database, or one that cannot be reached from here
 	}
 	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strings.TrimSpace(string(port))))
 	if err == nil {
@@ -384,14 +441,18 @@ func gone(t *testing.T, b build.Build) {
 	}
 }
 
-func marked(b build.Build) build.Build {
+// mark is in the environment of all processes of a build that withMark has
+// given it to.
+func mark(b build.Build) string { return "TOWLINE_TEST_BUILD=" + b.Dir }
+
+func withMark(b build.Build) build.Build {
 	b.Override = map[string]string{"TOWLINE_TEST_BUILD": b.Dir}
 	return b
 }
 
 func (s suite) timeout(t *testing.T) {
 	t.Parallel()
-	b := marked(New(t, holder, "sleep 1000"))
+	b := withMark(New(t, holder, "sleep 1000"))
 	b.Phases[0].GoOn = true
 	b.Phases = append(b.Phases, build.Phase{Name: "post_build", Commands: []string{"echo no"}})
 	b.Timeout = 2 * time.Second
@@ -399,12 +460,12 @@ func (s suite) timeout(t *testing.T) {
 	if ended.TimedOut != "build" || len(ended.Phases) > 0 {
 		t.Errorf("got %+v", ended)
 	}
-	gone(t, b)
+	s.gone(t, b)
 }
 
 func (s suite) stop(t *testing.T) {
 	t.Parallel()
-	b := marked(New(t, "echo $PGPORT > port", holder, "trap 'echo cleaning up; exit 1' TERM; echo here; sleep 1000 & wait"))
+	b := withMark(New(t, "echo $PGPORT > port", holder, "trap 'echo cleaning up; exit 1' TERM; echo here; sleep 1000 & wait"))
 	b.Services = []build.Service{{Name: "db", Engine: "postgres"}}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopped := errors.New("stopped by somebody")
@@ -417,7 +478,7 @@ func (s suite) stop(t *testing.T) {
 	waitFor(t, b, "here")
 	cancel(stopped)
 	wg.Wait()
-	gone(t, b)
+	s.gone(t, b)
 	if lines := printed(t, b); lines[len(lines)-1] != "cleaning up" {
 		t.Errorf("the commands had no time to clean up; the log ends with %q", lines[len(lines)-1])
 	}
@@ -425,7 +486,7 @@ func (s suite) stop(t *testing.T) {
 
 func (s suite) shutdown(t *testing.T) {
 	t.Parallel()
-	b := marked(New(t, "echo run >> count", "echo one", "while [ ! -e go ]; do sleep 0.01; done", "echo two", "cat count"))
+	b := withMark(New(t, "echo run >> count", "echo one", "while [ ! -e go ]; do sleep 0.01; done", "echo two", "cat count"))
 	b.Exported = []string{"TOWLINE_TEST_BUILD"}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan error, 1)
@@ -439,10 +500,8 @@ func (s suite) shutdown(t *testing.T) {
 		t.Fatalf("Run returned %v", err)
 	}
 	// The build waits in a loop of its own; while nobody is there it must go on.
-	if err := exec.Command("touch", filepath.Join(b.Source, "go")).Run(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, b, "two")
+	touch(t, b, "go")
+	waitGone(t, b)
 	for range 2 { // and once more, after it has ended
 		ended := s.run(t, b)
 		if diff := cmp.Diff([]string{"build ok"}, outcome(ended)); diff != "" {
@@ -455,23 +514,23 @@ func (s suite) shutdown(t *testing.T) {
 	if diff := cmp.Diff([]string{"one", "two", "run"}, printed(t, b)); diff != "" {
 		t.Error("printed (-want +got)\n", diff)
 	}
-	gone(t, b)
+	s.gone(t, b)
 }
 
 func (s suite) background(t *testing.T) {
 	t.Parallel()
-	b := marked(New(t, holder))
+	b := withMark(New(t, holder))
 	b.Phases = append(b.Phases, build.Phase{Name: "post_build", Commands: []string{"kill -0 $(cat a) && echo lives"}})
 	s.run(t, b)
 	if diff := cmp.Diff([]string{"holding", "lives"}, printed(t, b)); diff != "" {
 		t.Error("(-want +got)\n", diff)
 	}
-	gone(t, b)
+	s.gone(t, b)
 }
 
 func (s suite) database(t *testing.T) {
 	t.Parallel()
-	b := marked(New(t,
+	b := withMark(New(t,
 		`psql -XAtc "select current_database() || ' ' || count(*) from pg_tables where schemaname = 'public'"`,
 		`psql -XAtq "$DATABASE_URL" -c "create table t (x text); insert into t values ('é'); select upper(x) from t"`,
 		`PGPASSWORD=wrong psql -XAtc "select 'let in'" 2>/dev/null || echo refused`,
@@ -504,7 +563,7 @@ func (s suite) database(t *testing.T) {
 	if len(ended.Services) != 2 || !strings.HasPrefix(ended.Services[0], "PostgreSQL ") {
 		t.Errorf("services are %q", ended.Services)
 	}
-	gone(t, b)
+	s.gone(t, b)
 }
 
 func (s suite) twoDatabases(t *testing.T) {
@@ -512,7 +571,7 @@ func (s suite) twoDatabases(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			b := marked(New(t, `psql -XAtqc "create table t (x int)"`, `for i in $(seq 20); do psql -XAtqc "insert into t values ($i)"; done`, `psql -XAtc "select count(*) from t"`))
+			b := withMark(New(t, `psql -XAtqc "create table t (x int)"`, `for i in $(seq 20); do psql -XAtqc "insert into t values ($i)"; done`, `psql -XAtc "select count(*) from t"`))
 			b.Services = []build.Service{{Name: "db", Engine: "postgres"}}
 			ended, err := s.backend.Run(t.Context(), b)
 			if p, failed := ended.Failed(); err != nil || failed {
@@ -521,7 +580,7 @@ func (s suite) twoDatabases(t *testing.T) {
 			if diff := cmp.Diff([]string{"20"}, printed(t, b)); diff != "" {
 				t.Error("(-want +got)\n", diff)
 			}
-			gone(t, b)
+			s.gone(t, b)
 		})
 	}
 	wg.Wait()

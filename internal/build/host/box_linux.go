@@ -26,6 +26,8 @@ type places struct {
 	source, inputs, home, temp, cache, services string
 	// control holds the command files, which the build reads and cannot write.
 	control string
+	// program is Towline's own, for the tools on the commands' search path.
+	program string
 }
 
 // enter makes the directories of the build and, in a box, shows them to this
@@ -42,6 +44,10 @@ func enter(in instructions) (instructions, places, error) {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 		}
+	}
+	// As /tmp is, for phases that run as another user.
+	if err := os.Chmod(p.temp, 0o777|fs.ModeSticky); err != nil {
+		return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 	}
 	if in.User >= 0 {
 		for _, dir := range []string{p.home, p.temp, p.services, p.source, p.inputs} {
@@ -63,7 +69,22 @@ func enter(in instructions) (instructions, places, error) {
 			return in, places{}, fmt.Errorf("let the build's user pass: %w", err)
 		}
 	}
+	p.program = linked(box)
 	return in, p, reachable(in.User, p)
+}
+
+// linked is a path of this program that the build's user can enter: its own may
+// lie where that user may not look.
+func linked(box string) string {
+	program, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	link := filepath.Join(box, programFile)
+	if err := os.Link(program, link); err != nil {
+		return program // on another file system, or not allowed
+	}
+	return link
 }
 
 // inBox is the path of a part of the box as the build sees it.
@@ -77,7 +98,7 @@ func inBox(name ...string) string {
 func mount(in instructions, p places, box string) (instructions, places, error) {
 	seen := places{
 		source: inBox("src"), inputs: inBox(build.InputsDir), cache: inBox("cache"), home: inBox("home"), temp: "/tmp",
-		services: inBox(servicesDir), control: inBox("control"),
+		services: inBox(servicesDir), control: inBox("control"), program: inBox(programFile),
 	}
 	moved := in
 	moved.Dir, moved.Templates, moved.LogFile = inBox("own", "job"), inBox("own", "templates"), inBox("own", "action.log")
@@ -86,11 +107,13 @@ func mount(in instructions, p places, box string) (instructions, places, error) 
 			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 		}
 	}
-	log, err := os.OpenFile(filepath.Join(box, "own", "action.log"), os.O_CREATE, 0o600)
-	if err != nil {
-		return in, places{}, fmt.Errorf("make the build's directories: %w", err)
+	for _, name := range []string{"own/action.log", programFile} {
+		file, err := os.OpenFile(filepath.Join(box, name), os.O_CREATE, 0o600)
+		if err != nil {
+			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
+		}
+		_ = file.Close()
 	}
-	_ = log.Close()
 	if err := os.MkdirAll(mountPoint, 0o755); err != nil {
 		return in, places{}, fmt.Errorf("%w: %w", errUnboxed, err)
 	}
@@ -108,6 +131,7 @@ func mount(in instructions, p places, box string) (instructions, places, error) 
 		{in.Dir, moved.Dir, "", unix.MS_BIND},
 		{in.Templates, moved.Templates, "", unix.MS_BIND},
 		{in.LogFile, moved.LogFile, "", unix.MS_BIND},
+		{"/proc/self/exe", seen.program, "", unix.MS_BIND},
 		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 		{p.temp, seen.temp, "", unix.MS_BIND},
 	} {
@@ -148,7 +172,7 @@ func leave(in instructions, p places) error {
 		return nil
 	}
 	var errs []error
-	for _, at := range []string{p.temp, "/etc/passwd", p.source, p.inputs, p.cache, in.Dir, in.Templates, in.LogFile, mountPoint} {
+	for _, at := range []string{p.temp, "/etc/passwd", p.program, p.source, p.inputs, p.cache, in.Dir, in.Templates, in.LogFile, mountPoint} {
 		// What is not mounted, such as further inputs that there are not, is
 		// not an error.
 		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {

@@ -5,7 +5,8 @@ import "log/slog"
 // Config says how builds run on this machine.
 type Config struct {
 	// Runner is the command line of a process that calls RunnerMain with the
-	// one argument that is appended to it.
+	// one argument that is appended to it. Its program is phases.HashMain, too,
+	// when its first argument is phases.HashFiles.
 	Runner []string
 	// CacheDir keeps the caches of the tools, a directory per pipeline, and
 	// the templates of databases.
@@ -13,6 +14,9 @@ type Config struct {
 	// UID is the first of 1000 user and group IDs that belong to nobody else.
 	// Where Towline is root the builds of each pipeline get one. Default 64200.
 	UID int
+	// Users are users of this machine that a buildspec's run-as may name. The
+	// commands of anybody who may push have their rights then. Default none.
+	Users []string
 	// Plain leaves out the namespaces, as where the system forbids them. Where
 	// Towline is root the builds of all pipelines run as nobody then.
 	Plain bool

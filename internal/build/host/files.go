@@ -28,6 +28,7 @@ const (
 	wordsFile        = "runner.err" // what the runner says when it cannot run
 	boxDir           = "box"        // home, temporary files and databases of the build
 	servicesDir      = "services"   // below boxDir: the databases
+	programFile      = "towline"    // below boxDir: this program
 )
 
 // instructions are what a runner needs to know.
@@ -43,6 +44,7 @@ type instructions struct {
 	Run       int         `json:"run"` // 1, or 2 after a lost runner
 	Marker    string      `json:"marker"`
 	Environ   []string    `json:"environ"`
+	Users     []string    `json:"users,omitempty"` // that a phase may run as
 }
 
 // runnerFile says which process the runner is.

@@ -85,7 +85,7 @@ func New(config Config) (*Backend, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "pipelines"), 0o711); err != nil {
 		return nil, fmt.Errorf("configure the host backend: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "postgres"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "services"), 0o700); err != nil {
 		return nil, fmt.Errorf("configure the host backend: %w", err)
 	}
 	h := &Backend{config: config}
@@ -136,7 +136,7 @@ func (h *Backend) next(ctx context.Context, b build.Build, files buildFiles, loc
 	if last.Run >= mostRuns || starts > mostRuns {
 		return build.Ended{}, true, fmt.Errorf("run build %s: its runner ended %d times without a result%s", b.Key, max(last.Run, starts), files.lastWords())
 	}
-	pid, err := h.start(b, files, lock, last.Run+1)
+	pid, err := h.start(ctx, b, files, lock, last.Run+1)
 	if err != nil {
 		return build.Ended{}, true, err
 	}
@@ -166,7 +166,7 @@ func (h *Backend) afterLoss(ctx context.Context, b build.Build, files buildFiles
 
 // start starts a runner, which holds lock from before its first instruction to
 // its last, so that there never are two. It returns the runner's process ID.
-func (h *Backend) start(b build.Build, files buildFiles, lock *os.File, run int) (int, error) {
+func (h *Backend) start(ctx context.Context, b build.Build, files buildFiles, lock *os.File, run int) (int, error) {
 	boxed := !h.plain.Load()
 	user, cache, err := h.user(b.Pipeline, boxed)
 	if err != nil {
@@ -174,12 +174,18 @@ func (h *Backend) start(b build.Build, files buildFiles, lock *os.File, run int)
 	}
 	in := instructions{
 		Build: b, Dir: b.Dir, Source: b.Source, LogFile: b.LogFile,
-		Cache: cache, Templates: filepath.Join(h.config.CacheDir, "postgres"),
+		Cache: cache, Templates: filepath.Join(h.config.CacheDir, "services"),
 		User: user, Boxed: boxed, Run: run, Marker: files.marker(), Environ: passed(h.config.Environ),
+		Users: h.config.Users,
 	}
 	if err := files.instruct(in); err != nil {
 		return 0, err
 	}
+	hidden, err := handOver(ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	defer hidden.Close()
 	words, err := os.OpenFile(files.path(wordsFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("start the build's runner: %w", err)
@@ -188,7 +194,7 @@ func (h *Backend) start(b build.Build, files buildFiles, lock *os.File, run int)
 	cmd := exec.Command(h.config.Runner[0], append(slices.Clone(h.config.Runner[1:]), b.Dir)...)
 	cmd.Dir, cmd.Env = b.Dir, passed(h.config.Environ)
 	cmd.Stdout, cmd.Stderr = words, words
-	cmd.ExtraFiles = []*os.File{lock}
+	cmd.ExtraFiles = []*os.File{lock, hidden}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if boxed {
 		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC
@@ -196,7 +202,7 @@ func (h *Backend) start(b build.Build, files buildFiles, lock *os.File, run int)
 	if err := cmd.Start(); err != nil {
 		if boxed && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOSPC)) {
 			h.unbox(err.Error())
-			return h.start(b, files, lock, run)
+			return h.start(ctx, b, files, lock, run)
 		}
 		return 0, fmt.Errorf("start the build's runner: %w", err)
 	}

@@ -15,12 +15,16 @@ import (
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/buildtest"
 	"github.com/towline/towline/internal/build/host"
+	"github.com/towline/towline/internal/build/phases"
 )
 
 // runnerCommand makes the test binary the runner of a build.
 const runnerCommand = "build-runner"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == phases.HashFiles {
+		os.Exit(phases.HashMain(os.Args[2:], os.Stdout, os.Stderr))
+	}
 	if len(os.Args) == 3 && os.Args[1] == runnerCommand {
 		os.Exit(host.RunnerMain(context.Background(), os.Args[2]))
 	}

@@ -4,11 +4,14 @@ package host
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +22,7 @@ import (
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/phases"
 	"github.com/towline/towline/internal/build/process"
+	"github.com/towline/towline/internal/build/service"
 	"github.com/towline/towline/internal/report"
 )
 
@@ -30,8 +34,12 @@ const (
 	exitUnboxed = 75 // namespaces are forbidden here: nothing was begun
 )
 
-// lockFD is where a runner finds the lock that its parent took for it.
-const lockFD = 3
+// Where a runner finds the lock that its parent took for it, and what no file
+// may hold.
+const (
+	lockFD   = 3
+	hiddenFD = 4
+)
 
 // errStopped ends a build because its runner was told to.
 var errStopped = errors.New("the build was stopped")
@@ -40,6 +48,7 @@ var errStopped = errors.New("the build was stopped")
 // exit code. It is for a process that does nothing else.
 func RunnerMain(ctx context.Context, dir string) int {
 	unix.CloseOnExec(lockFD)
+	unix.CloseOnExec(hiddenFD)
 	if err := runBuild(ctx, buildFiles{dir: dir}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		if errors.Is(err, errUnboxed) {
@@ -54,6 +63,10 @@ func runBuild(ctx context.Context, files buildFiles) error {
 	var in instructions
 	if ok, err := files.read(instructionsFile, &in); err != nil || !ok {
 		return errors.Join(err, errors.New("this command is started by Towline itself, with the directory of a build"))
+	}
+	secrets, err := takeOver()
+	if err != nil {
+		return err
 	}
 	// Caught and not ignored: the commands would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
@@ -79,7 +92,7 @@ func runBuild(ctx context.Context, files buildFiles) error {
 	me.Run = in.Run
 	ended, err := build.Ended{}, buildFiles{dir: moved.Dir}.write(runnerRecord, me)
 	if err == nil {
-		r := &runner{in: moved, places: places, log: log}
+		r := &runner{in: moved, hidden: secrets, places: places, log: log}
 		ended, err = r.run(ctx)
 	}
 	err = errors.Join(err, leave(moved, places))
@@ -107,6 +120,7 @@ func self() (runnerFile, error) {
 // runner runs one build.
 type runner struct {
 	in     instructions
+	hidden hidden
 	places places
 	log    *report.Log
 	out    *phases.Output
@@ -122,6 +136,7 @@ func (r *runner) run(ctx context.Context) (ended build.Ended, err error) {
 	if r.out, err = phases.NewOutput(r.log); err != nil {
 		return build.Ended{}, err
 	}
+	r.out.Label(r.in.Build.Label)
 	stopReaping := process.ReapOrphans()
 	ended, err = r.build(ctx)
 	if ended.TimedOut != "" {
@@ -148,29 +163,65 @@ func (r *runner) build(ctx context.Context) (build.Ended, error) {
 	if r.in.User < 0 {
 		as = "as Towline's own user"
 	}
-	_ = r.log.Printf("host backend: not isolated: the commands run on this machine %s", as)
+	r.out.Printf("host backend: not isolated: the commands run on this machine %s", as)
 	env := r.environment()
+	maps.Copy(env, r.hidden.Values.Env)
 	var ended build.Ended
-	for i, s := range r.in.Build.Services {
-		db, err := r.startPostgres(ctx, s)
+	stop, err := r.services(ctx, env, &ended)
+	defer stop()
+	if err != nil {
+		return ended, err
+	}
+	maps.Copy(env, r.in.Build.Override)
+	maps.Copy(env, r.hidden.Values.Override)
+	walk := phases.Walk{
+		Build: r.in.Build, Source: r.places.source, Control: r.places.control, LogFile: r.in.LogFile,
+		User: r.in.User, Users: r.in.Users, Program: r.places.program,
+		Env: env, Values: r.hidden.Values, Kubeconfig: r.hidden.Kubeconfig, Output: r.out,
+	}
+	err = walk.Run(ctx, &ended)
+	return ended, err
+}
+
+// services starts the build's databases and puts into env how they are found.
+// Those that run are ended by stop, also after an error.
+func (r *runner) services(ctx context.Context, env map[string]string, ended *build.Ended) (stop func(), err error) {
+	var running []*service.Server
+	stop = func() {
+		for _, server := range running {
+			server.Stop()
+		}
+	}
+	place := service.Place{
+		Data: r.places.services, Outside: filepath.Join(r.in.Dir, boxDir, servicesDir), Templates: r.in.Templates,
+		Sockets: socketDir(r.in.Dir), Logs: r.places.control, User: r.in.User, Environ: r.in.Environ,
+		Mark: markerVariable + "=" + r.in.Marker, Hide: func(secret string) { r.log.Hide(secret) }, Say: r.out.Printf,
+	}
+	if r.in.Boxed {
+		place.Layers = filepath.Join(r.in.Dir, boxDir, "layers")
+	}
+	var accounts []service.Named
+	for _, s := range r.in.Build.Services {
+		server, err := service.Start(ctx, place, s)
 		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			ended.TimedOut = "start of service " + s.Name
 		}
 		if err != nil {
-			return ended, fmt.Errorf("start service %s: %w", s.Name, err)
+			return stop, fmt.Errorf("start service %s: %w", s.Name, err)
 		}
-		defer db.stop()
-		maps.Copy(env, db.variables(s.Name, i == 0, len(r.in.Build.Services) > 1))
-		ended.Services = append(ended.Services, db.title())
-		_ = r.log.Printf("service %s: %s is ready on 127.0.0.1:%d (%v)", s.Name, db.title(), db.port, db.took.Round(time.Millisecond))
+		running, accounts = append(running, server), append(accounts, service.Named{Name: s.Name, Account: server.Account})
+		ended.Services = append(ended.Services, server.Title)
+		r.out.Printf("service %s: %s is ready on 127.0.0.1:%d (%v)", s.Name, server.Title, server.Port, server.Took.Round(time.Millisecond))
 	}
-	maps.Copy(env, r.in.Build.Override)
-	walk := phases.Walk{
-		Build: r.in.Build, Source: r.places.source, Control: r.places.control, LogFile: r.in.LogFile,
-		User: r.in.User, Env: env, Output: r.out,
-	}
-	err := walk.Run(ctx, &ended)
-	return ended, err
+	maps.Copy(env, service.Environment(accounts))
+	return stop, nil
+}
+
+// socketDir is the directory of the sockets of a build's databases. It is not
+// below the build's own, since the path of a socket may have 107 bytes only.
+func socketDir(buildDir string) string {
+	sum := sha256.Sum256([]byte(buildDir))
+	return filepath.Join("/tmp", "towline-db-"+hex.EncodeToString(sum[:6]))
 }
 
 // environment is the environment of the commands without the services.

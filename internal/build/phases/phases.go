@@ -9,12 +9,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/redact"
 	"github.com/towline/towline/internal/report"
 )
 
@@ -28,9 +31,21 @@ type Walk struct {
 	// LogFile is the file behind Output, in the form of report.Log.
 	LogFile string
 	// User is the user and group ID of the commands, -1 for this process's own.
-	User   int
-	Env    map[string]string
-	Output *Output
+	User int
+	// Users are those that a phase may run as besides the build's own, AnyUser
+	// lets it be each: where nothing but the build can be seen.
+	Users   []string
+	AnyUser bool
+	// Program is the path of Towline's program as the commands see it, for the
+	// tools that they find on their search path; "" leaves these out.
+	Program string
+	Env     map[string]string
+	// Values are in Env already, where they belong. The log hides them, and git
+	// gets its credential.
+	Values build.Values
+	// Kubeconfig is the file that KUBECONFIG is to lead to, nil for none.
+	Kubeconfig []byte
+	Output     *Output
 }
 
 // walker is a Walk on its way.
@@ -38,6 +53,7 @@ type walker struct {
 	Walk
 	ended *build.Ended
 	shell *shell
+	own   account // of the build's user
 }
 
 // Run runs the phases and asks for the variables at the end, and notes in ended
@@ -47,20 +63,14 @@ func (w Walk) Run(ctx context.Context, ended *build.Ended) error {
 }
 
 func (p *walker) run(ctx context.Context) error {
-	b := p.Build
-	state := filepath.Join(p.Control, "state")
-	if err := p.stateFile(state); err != nil {
+	if err := p.prepare(); err != nil {
 		return err
 	}
-	p.shell = &shell{
-		program: b.Shell, dir: p.Source, control: p.Control, state: state,
-		env: p.Env, user: p.User, output: p.Output.write,
-	}
-	if p.shell.program == "" {
-		p.shell.program = "sh"
-	}
 	defer p.shell.close()
-	for _, phase := range b.Phases {
+	if err := p.runtimes(ctx); err != nil {
+		return p.interrupted(ctx, "install", err)
+	}
+	for _, phase := range p.Build.Phases {
 		end, err := p.phase(ctx, phase)
 		if err != nil {
 			return p.interrupted(ctx, phase.Name, err)
@@ -76,9 +86,48 @@ func (p *walker) run(ctx context.Context) error {
 			return p.interrupted(ctx, phase.Name, err)
 		}
 	}
-	var err error
-	p.ended.Exported, p.ended.Expanded, err = p.shell.values(ctx, b.Exported, b.Expand)
-	return p.interrupted(ctx, "post_build", err)
+	return p.interrupted(ctx, "post_build", p.values(ctx))
+}
+
+// prepare makes what the first shell needs.
+func (p *walker) prepare() error {
+	p.Output.Label(p.Build.Label)
+	p.Env = maps.Clone(p.Env)
+	p.own = account{uid: p.User, gid: p.User, home: p.Env["HOME"], name: p.Env["USER"]}
+	p.shell = &shell{
+		program: p.Build.Shell, dir: p.Source, control: p.Control, state: filepath.Join(p.Control, "state"),
+		env: p.Env, account: p.own, output: p.Output.write,
+	}
+	if p.shell.program == "" {
+		p.shell.program = "sh"
+	}
+	for _, secret := range append(p.Values.Hidden(), build.TokenOf(p.Kubeconfig)) {
+		if secret != "" {
+			p.Output.hide(secret)
+		}
+	}
+	if err := p.stateFile(p.shell.state); err != nil {
+		return err
+	}
+	if err := p.tools(); err != nil {
+		return err
+	}
+	if err := p.gitCredential(); err != nil {
+		return err
+	}
+	return p.kubeconfig()
+}
+
+// values asks the shell for the variables and texts that are wanted at the end.
+// What is secret is not told by them.
+func (p *walker) values(ctx context.Context) error {
+	exported, expanded, err := p.shell.values(ctx, p.Build.Exported, p.Build.Expand)
+	secrets := redact.New(p.Values.Hidden()...)
+	for name, value := range exported {
+		exported[name] = secrets.String(value)
+	}
+	p.ended.Exported, p.ended.Expanded = exported, expanded
+	return err
 }
 
 // stateFile makes the file that a shell leaves its variables in. The commands
@@ -110,23 +159,60 @@ func (p *walker) failing(ctx context.Context) error {
 	return err
 }
 
+// phase runs a phase, and again when it fails and may be run again.
 func (p *walker) phase(ctx context.Context, phase build.Phase) (build.PhaseEnd, error) {
 	started := time.Now()
 	end := build.PhaseEnd{Name: phase.Name}
+	for {
+		failure, err := p.once(ctx, phase)
+		if err != nil {
+			return end, err
+		}
+		end.Failure = failure
+		if failure == nil || !p.again(phase, *failure, end.Retries) {
+			end.Seconds = time.Since(started).Seconds()
+			return end, nil
+		}
+		end.Retries++
+	}
+}
+
+// again says whether a phase that has failed is run again, having been so
+// often already.
+func (p *walker) again(phase build.Phase, failure build.Failure, retries int) bool {
+	if phase.Retries == 0 || failure.Reason != "" {
+		return false
+	}
+	if retries >= phase.Retries {
+		p.Output.Printf("[%s] the phase has failed %d times and is not run again", phase.Name, retries+1)
+		return false
+	}
+	// What is no expression matches nothing: the buildspec's reader has refused it.
+	match, err := regexp.Compile(phase.RetryIf)
+	if err != nil || !match.MatchString(failure.Message()) {
+		p.Output.Printf("[%s] the phase is not run again: its failure does not match %q", phase.Name, phase.RetryIf)
+		return false
+	}
+	p.Output.Printf("[%s] the phase has failed and is run again, %d of %d", phase.Name, retries+1, phase.Retries)
+	return true
+}
+
+// once runs the commands of a phase and then, however they ended, those of its
+// finally block. It returns the first failure.
+func (p *walker) once(ctx context.Context, phase build.Phase) (*build.Failure, error) {
+	refused, err := p.become(ctx, phase.RunAs)
+	if err != nil || refused != nil {
+		return refused, err
+	}
 	failure, err := p.commands(ctx, phase.Name, phase.Commands)
 	if err != nil {
-		return end, err
+		return nil, err
 	}
-	end.Failure = failure
-	failure, err = p.commands(ctx, phase.Name+" finally", phase.Finally)
-	if err != nil {
-		return end, err
+	last, err := p.commands(ctx, phase.Name+" finally", phase.Finally)
+	if failure == nil {
+		failure = last
 	}
-	if end.Failure == nil {
-		end.Failure = failure
-	}
-	end.Seconds = time.Since(started).Seconds()
-	return end, nil
+	return failure, err
 }
 
 // commands runs a list of commands until one fails.
@@ -187,7 +273,9 @@ func (p *walker) tail(begin int64) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = report.Follow(ctx, p.LogFile, begin, func() bool { return true }, func(l report.Line) error {
-		lines = append(lines, l.Text)
+		if text, ok := strings.CutPrefix(l.Text, string(p.Output.label)); ok {
+			lines = append(lines, text)
+		}
 		return nil
 	})
 	if !whole && len(lines) > 0 {

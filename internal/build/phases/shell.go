@@ -49,7 +49,7 @@ type shell struct {
 	control string // for the command files
 	state   string // what one shell leaves for the next
 	env     map[string]string
-	user    int
+	account account
 	output  *os.File
 
 	files int // number of command files so far
@@ -88,7 +88,7 @@ func (s *shell) start() error {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	cmd.ExtraFiles = []*os.File{requestsRead, statusWrite}
-	cmd.SysProcAttr = Group(s.user)
+	cmd.SysProcAttr = s.account.group()
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start the shell: %w", err), requestsWrite.Close(), statusRead.Close())
 	}

@@ -1,0 +1,173 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/towline/towline/internal/buildspec"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// The files of a batch in Job.Dir.
+const (
+	batchFile   = "batch.json"
+	partsDir    = "batch"    // a directory for each build, by its number
+	togetherDir = "together" // what they made, to be packed as one artifact
+)
+
+// part tells a build of a batch from others. The zero value is a build of its
+// own.
+type part struct {
+	label string // identifier in the batch
+	told  bool   // the warnings of its buildspec were told already
+}
+
+// batch runs the builds of a batch and makes one result of theirs. Each has a
+// directory of its own and writes to the one log.
+func (a Action) batch(ctx context.Context, job pipeline.Job, config pipeline.Build) (pipeline.Result, error) {
+	b, err := a.tasks(ctx, job, config)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	tasks := b.Expand()
+	parts := walk{tasks: tasks, most: a.Parallel, fastFail: b.FastFail}
+	if parts.most <= 0 {
+		parts.most = runtime.NumCPU()
+	}
+	results, err := parts.run(ctx, func(ctx context.Context, i int, before []pipeline.Artifact) (pipeline.Result, error) {
+		return a.part(ctx, job, config, partOf{task: tasks[i], number: i, inputs: before})
+	})
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	result := summarize(tasks, results)
+	if result.Outcome == pipeline.Succeeded {
+		result.Artifacts, err = a.together(ctx, job, tasks, results, config.Batch.Combine)
+	}
+	return result, err
+}
+
+// tasks returns the batch of the job's buildspec, as it was read when the job
+// was given the first time.
+func (a Action) tasks(ctx context.Context, job pipeline.Job, config pipeline.Build) (buildspec.Batch, error) {
+	var b buildspec.Batch
+	file := filepath.Join(job.Dir, batchFile)
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &b)
+	}
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return b, err
+	}
+	if err := a.unpack(ctx, job); err != nil {
+		return b, err
+	}
+	spec, err := a.spec(job, config)
+	if err != nil {
+		return b, err
+	}
+	if spec.Batch == nil {
+		return b, refuse("the buildspec has no batch; add one, or run it as one build")
+	}
+	tell(job.Log, config, spec.Warnings)
+	if text, err = json.Marshal(spec.Batch); err == nil {
+		err = WriteFile(file, text)
+	}
+	if err != nil {
+		return b, fmt.Errorf("keep the batch: %w", err)
+	}
+	return *spec.Batch, nil
+}
+
+// partOf is one build of a batch that is to run.
+type partOf struct {
+	task   buildspec.Task
+	number int // in the batch, from 0
+	inputs []pipeline.Artifact
+}
+
+// part runs one build of the batch. A refusal is its own failure.
+func (a Action) part(ctx context.Context, job pipeline.Job, config pipeline.Build, of partOf) (pipeline.Result, error) {
+	id := of.task.Identifier
+	job.Log = &labelled{log: job.Log, label: []byte("[" + id + "] ")}
+	config, err := configured(config, of.task)
+	if err != nil {
+		fmt.Fprintln(job.Log, err)
+		return pipeline.Fail("%v", err), nil
+	}
+	number := strconv.Itoa(of.number)
+	job.Dir = filepath.Join(job.Dir, partsDir, number)
+	if err := os.MkdirAll(job.Dir, 0o711); err != nil {
+		return pipeline.Result{}, fmt.Errorf("make the directory of build %s: %w", id, err)
+	}
+	// The key must be that of no other build, and fit for the name of a Pod,
+	// which an identifier may not be.
+	job.Action.Name += "-" + number
+	job.Action.Outputs = []string{id}
+	job.Inputs = append(slices.Clip(job.Inputs), of.inputs...)
+	job.Progress = nil
+	result, err := a.one(ctx, job, config, part{label: id, told: of.task.Buildspec == ""})
+	if no, ok := errors.AsType[refusal](err); ok {
+		fmt.Fprintln(job.Log, no)
+		return pipeline.Fail("%s", no), nil
+	}
+	return result, err
+}
+
+// configured is the configuration of one build of a batch. The error is the
+// user's to mend.
+func configured(config pipeline.Build, t buildspec.Task) (pipeline.Build, error) {
+	config.Batch = nil
+	if strings.HasPrefix(t.Env.Type, "WINDOWS") {
+		return config, fmt.Errorf("env.type is %s, and builds run on Linux alone", t.Env.Type)
+	}
+	if t.Buildspec != "" {
+		config.Buildspec, config.Commands = t.Buildspec, nil
+	}
+	env := maps.Clone(config.Env)
+	if env == nil {
+		env = map[string]string{}
+	}
+	maps.Copy(env, t.Env.Variables)
+	if t.Shards > 0 {
+		env["TOWLINE_SHARD"], env["TOWLINE_SHARDS"] = strconv.Itoa(t.Shard), strconv.Itoa(t.Shards)
+	}
+	config.Env = env
+	// CodeBuild's own images are not to be had elsewhere.
+	if image := t.Env.Image; image != "" && !strings.HasPrefix(image, "aws/codebuild/") && config.Compute == pipeline.ComputePod {
+		pod := pipeline.Pod{}
+		if config.Pod != nil {
+			pod = *config.Pod
+		}
+		pod.Image = image
+		config.Pod = &pod
+	}
+	return config, nil
+}
+
+// labelled is the log of one build of a batch: of whole lines.
+type labelled struct {
+	log   io.Writer
+	label []byte
+}
+
+func (l *labelled) Write(text []byte) (int, error) {
+	lines := bytes.ReplaceAll(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"), append([]byte("\n"), l.label...))
+	whole := append(append(slices.Clone(l.label), lines...), '\n')
+	if _, err := l.log.Write(whole); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}

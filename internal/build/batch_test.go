@@ -1,0 +1,119 @@
+package build_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/towline/towline/internal/pipeline"
+)
+
+const batched = `version: 0.2
+batch:
+  build-graph:
+    - identifier: base
+      env: {variables: {WORD: from-base}}
+    - identifier: left
+      depend-on: [base]
+      buildspec: ci/left.yml
+    - identifier: right
+      depend-on: [base]
+      ignore-failure: true
+      env: {variables: {WORD: from-right, FAIL: "1"}}
+phases:
+  build:
+    commands:
+      - echo "$CODEBUILD_BATCH_BUILD_IDENTIFIER says $WORD"
+      - echo "$WORD" > $CODEBUILD_BATCH_BUILD_IDENTIFIER.txt
+      - test -z "$FAIL"
+artifacts:
+  files: '*.txt'
+`
+
+const left = `version: 0.2
+phases:
+  build:
+    commands:
+      - cat "$CODEBUILD_SRC_DIR_base/base.txt" > left.txt
+reports: {unit: {files: t.xml}}
+artifacts: {files: left.txt}
+`
+
+func TestActionRunsABatch(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"buildspec.yml": batched, "ci/left.yml": left, "t.xml": junit}
+	for name, c := range map[string]struct {
+		batch pipeline.Batch
+		want  map[string]string
+	}{
+		"each in a directory": {pipeline.Batch{}, map[string]string{"base/base.txt": "from-base\n", "left/left.txt": "from-base\n"}},
+		"combined":            {pipeline.Batch{Combine: true}, map[string]string{"base.txt": "from-base\n", "left.txt": "from-base\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOrder(t, files, pipeline.Build{Batch: &c.batch})
+			got := run(t, o)
+			if got.Outcome != pipeline.Succeeded || len(got.Artifacts) != 1 {
+				t.Fatalf("%+v\n%s", got, logOf(t, o))
+			}
+			if diff := cmp.Diff("3 builds · right failed, which is ignored · 2 passed", got.Summary); diff != "" {
+				t.Error("summary (-want +got)\n", diff)
+			}
+			if got.Artifacts[0].Name != "app" {
+				t.Errorf("the artifact is %+v", got.Artifacts[0])
+			}
+			if diff := cmp.Diff(c.want, contents(t, o.Store, got.Artifacts[0])); diff != "" {
+				t.Error("artifact (-want +got)\n", diff)
+			}
+			log := logOf(t, o)
+			for _, want := range []string{"\n[base] base says from-base\n", "\n[right] right says from-right\n", "\n[left] [build] $ cat"} {
+				if !strings.Contains(log, want) {
+					t.Errorf("the log has no %q:\n%s", want, log)
+				}
+			}
+			// Given the job once more, it takes what there is.
+			again := run(t, o)
+			if diff := cmp.Diff(got, again); diff != "" {
+				t.Error("once more (-first +second)\n", diff)
+			}
+			if n := strings.Count(logOf(t, o), "base says"); n != 1 {
+				t.Errorf("build base is in the log %d times", n)
+			}
+		})
+	}
+}
+
+func TestActionTellsWhatFailedOfABatch(t *testing.T) {
+	t.Parallel()
+	const spec = `version: 0.2
+batch:
+  build-list:
+    - {identifier: good}
+    - {identifier: bad, env: {variables: {FAIL: "1"}}}
+    - {identifier: gone, buildspec: none.yml}
+    - {identifier: windows, env: {type: WINDOWS_SERVER_2022_CONTAINER}}
+phases: {build: {commands: ['test -z "$FAIL"']}}
+`
+	o := newOrder(t, map[string]string{"buildspec.yml": spec}, pipeline.Build{Batch: &pipeline.Batch{}})
+	got := run(t, o)
+	want := `3 of 4 builds of the batch failed:
+bad: phase build failed: "test -z \"$FAIL\"" ended with exit code 1
+gone: commit 3f9c2e1 has no none.yml: the top of the source has buildspec.yml. Add the file, or say where it is with build.buildspec, or list the commands with build.commands in towline.yaml.
+windows: env.type is WINDOWS_SERVER_2022_CONTAINER, and builds run on Linux alone`
+	if diff := cmp.Diff(want, got.Message); diff != "" || got.Outcome != pipeline.Failed {
+		t.Errorf("%s (-want +got)\n%s", got.Outcome, diff)
+	}
+}
+
+func TestActionRefusesABatchThatThereIsNot(t *testing.T) {
+	t.Parallel()
+	o := newOrder(t, map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [make]}}\n"}, pipeline.Build{Batch: &pipeline.Batch{}})
+	if got := run(t, o); got.Outcome != pipeline.Failed || got.Message != "the buildspec has no batch; add one, or run it as one build" {
+		t.Errorf("got %+v", got)
+	}
+	o = newOrder(t, map[string]string{"buildspec.yml": "version: 0.2\nbatch: {build-fanout: {parallelism: 2}}\n"}, pipeline.Build{})
+	if got := run(t, o); got.Outcome != pipeline.Failed || got.Message != "the buildspec has a batch and no commands of its own; run it as a batch, or add phases" {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -1,0 +1,140 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/towline/towline/internal/buildspec"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+// errFastFail ends the builds of a batch when one has failed and fast-fail is
+// set.
+var errFastFail = errors.New("another build of the batch has failed")
+
+// walk runs the tasks of a batch, each when those that it depends on have
+// ended.
+type walk struct {
+	tasks    []buildspec.Task
+	most     int // at once
+	fastFail bool
+
+	results []*pipeline.Result // nil for those that have not ended
+	running map[int]context.CancelCauseFunc
+	failed  bool // a task has failed whose failure counts
+	fault   error
+}
+
+// runTask runs one task by its number, with what those before it have made. It
+// is called by several goroutines at once.
+type runTask func(ctx context.Context, task int, before []pipeline.Artifact) (pipeline.Result, error)
+
+// ending is how a task has ended.
+type ending struct {
+	task   int
+	result pipeline.Result
+	err    error
+}
+
+// run returns a result for each task, nil for those that did not run. The error
+// is the first fault, or the cause of ctx; no task runs any more then.
+func (w *walk) run(ctx context.Context, do runTask) ([]*pipeline.Result, error) {
+	w.results, w.running = make([]*pipeline.Result, len(w.tasks)), map[int]context.CancelCauseFunc{}
+	ends := make(chan ending)
+	for {
+		for w.fault == nil && ctx.Err() == nil && len(w.running) < w.most {
+			i := w.next()
+			if i < 0 {
+				break
+			}
+			taskCtx, cancel := context.WithCancelCause(ctx)
+			w.running[i] = cancel
+			before := w.before(i)
+			go func() {
+				result, err := do(taskCtx, i, before)
+				ends <- ending{i, result, err}
+			}()
+		}
+		if len(w.running) == 0 {
+			if w.fault == nil && ctx.Err() != nil {
+				w.fault = context.Cause(ctx)
+			}
+			return w.results, w.fault
+		}
+		w.end(<-ends)
+	}
+}
+
+// end notes how a task has ended, and ends the others when it must.
+func (w *walk) end(e ending) {
+	w.running[e.task](nil)
+	delete(w.running, e.task)
+	switch {
+	case errors.Is(e.err, errFastFail):
+		stopped := pipeline.Fail("stopped, since another build of the batch has failed")
+		w.results[e.task] = &stopped
+	case e.err != nil:
+		if w.fault == nil {
+			w.fault = e.err
+		}
+		w.cancel(e.err)
+	default:
+		w.results[e.task] = &e.result
+		if e.result.Outcome != pipeline.Succeeded && !w.tasks[e.task].IgnoreFailure {
+			w.failed = true
+			if w.fastFail {
+				w.cancel(errFastFail)
+			}
+		}
+	}
+}
+
+func (w *walk) cancel(cause error) {
+	for _, cancel := range w.running {
+		cancel(cause)
+	}
+}
+
+// next is a task that can begin, -1 when there is none now.
+func (w *walk) next() int {
+	if w.failed && w.fastFail {
+		return -1
+	}
+	for i, t := range w.tasks {
+		_, runs := w.running[i]
+		waits := slices.ContainsFunc(t.DependOn, func(id string) bool { return !w.passed(id) })
+		if !runs && w.results[i] == nil && !waits {
+			return i
+		}
+	}
+	return -1
+}
+
+// passed says whether a task has ended so that those which depend on it may
+// begin.
+func (w *walk) passed(id string) bool {
+	i := w.number(id)
+	if i < 0 || w.results[i] == nil {
+		return false
+	}
+	return w.results[i].Outcome == pipeline.Succeeded || w.tasks[i].IgnoreFailure
+}
+
+func (w *walk) number(id string) int {
+	return slices.IndexFunc(w.tasks, func(t buildspec.Task) bool { return t.Identifier == id })
+}
+
+// before are the artifacts of those that a task depends on, each by the
+// identifier of its build.
+func (w *walk) before(task int) []pipeline.Artifact {
+	var all []pipeline.Artifact
+	for _, id := range w.tasks[task].DependOn {
+		if made := w.results[w.number(id)].Artifacts; len(made) > 0 {
+			one := made[0]
+			one.Name = id
+			all = append(all, one)
+		}
+	}
+	return all
+}
