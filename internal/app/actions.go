@@ -30,7 +30,7 @@ func (a *App) actions() map[kind]engine.Action {
 
 		// The files are tested, against a real database if they ask for one,
 		// and packaged: an artifact again.
-		{pipeline.CategoryBuild, "Buildspec"}: &build.Action{Backend: a.host, Artifacts: a.artifacts},
+		{pipeline.CategoryBuild, "Buildspec"}: &build.Action{Backend: a.host, Artifacts: a.artifacts, Reports: a.store},
 
 		// The package becomes an image in a registry, known by its digest.
 		{pipeline.CategoryBuild, "Image"}: &image.Action{Artifacts: a.artifacts, Registry: a.imageRegistry()},

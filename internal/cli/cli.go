@@ -120,7 +120,7 @@ interrupted.`,
 	flags.StringVarP(&c.output, "output", "o", "text", "how results are printed: text or json")
 	root.AddCommand(
 		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.accessKeyCommand(), c.notificationCommand(), c.repositoryCommand(), c.mirrorCommand(), c.pipelineCommand(),
-		c.runCommand(), c.statusCommand(), c.executionsCommand(), c.logsCommand(),
+		c.runCommand(), c.statusCommand(), c.executionsCommand(), c.logsCommand(), c.testsCommand(),
 		c.approveCommand(), c.rejectCommand(), c.stopCommand(), c.retryCommand(), c.rollbackStageCommand(), c.overrideCommand(), c.transitionCommand(),
 		c.deployCommand(), c.deploymentsCommand(), c.diffCommand(), c.rollbackCommand(),
 		c.promoteCommand(), c.abortCommand(),

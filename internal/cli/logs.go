@@ -15,12 +15,14 @@ import (
 
 func (c *command) logsCommand() *cobra.Command {
 	var follow bool
+	var search search
 	cmd := &cobra.Command{
 		Use:   "logs PIPELINE|EXECUTION [ACTION]",
-		Short: "Print the logs of an execution, or of one action of it",
+		Short: "Print the logs of an execution, or of one action of it, or search in them",
 		Example: `  towline logs web            all actions of the last execution
   towline logs web-2 unit     one action of the second
-  towline logs -f web         follow the last one to its end`,
+  towline logs -f web         follow the last one to its end
+  towline logs web --grep "connection refused" --last 20`,
 		Args: between(1, "PIPELINE|EXECUTION", "ACTION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.client()
@@ -30,6 +32,10 @@ func (c *command) logsCommand() *cobra.Command {
 			e, err := find(cmd.Context(), api, args[0])
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("grep") || cmd.Flags().Changed("last") {
+				search.api, search.only = api, args[1:]
+				return c.grep(cmd, search, e)
 			}
 			if follow && len(args) == 1 {
 				if e, err = c.follow(cmd.Context(), api, e.ID); err != nil {
@@ -41,6 +47,9 @@ func (c *command) logsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the end")
+	cmd.Flags().StringVar(&search.text, "grep", "", "print only lines with this text, in capitals or not")
+	cmd.Flags().IntVar(&search.last, "last", 1, "with --grep: how many executions are searched, this one and those before, up to 200")
+	cmd.MarkFlagsMutuallyExclusive("follow", "grep")
 	return cmd
 }
 
@@ -73,22 +82,36 @@ func (c *command) printLogs(cmd *cobra.Command, api *client.Client, e client.Exe
 }
 
 func (c *command) copyLog(cmd *cobra.Command, api *client.Client, ref client.ActionRef, follow bool) error {
-	out := c.Out
-	if _, person := terminal(c.Out); person {
-		out = printableLines{c.Out}
-	}
 	if follow {
-		return api.Follow(cmd.Context(), ref, out)
+		return api.Follow(cmd.Context(), ref, c.logOut())
 	}
 	log, err := api.Log(cmd.Context(), ref, 0, false)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
+	return eachLine(log, func(line string) error {
+		_, err := io.WriteString(c.logOut(), line)
+		return err
+	})
+}
+
+// logOut is where lines of logs are printed.
+func (c *command) logOut() io.Writer {
+	if _, person := terminal(c.Out); person {
+		return printableLines{c.Out}
+	}
+	return c.Out
+}
+
+// eachLine shows the lines of a log, each with its newline.
+func eachLine(log io.Reader, show func(line string) error) error {
 	for lines := bufio.NewReader(log); ; {
 		line, end := lines.ReadString('\n')
-		if _, err := io.WriteString(out, line); err != nil {
-			return err
+		if line != "" {
+			if err := show(line); err != nil {
+				return err
+			}
 		}
 		if errors.Is(end, io.EOF) {
 			return nil

@@ -136,8 +136,18 @@ type ActionRef struct {
 // Log opens an action's log from a byte offset on. With follow it goes on
 // until the action has ended.
 func (c *Client) Log(ctx context.Context, ref ActionRef, offset int64, follow bool) (io.ReadCloser, error) {
-	path := fmt.Sprintf("/executions/%s/stages/%s/%d/actions/%s/log?offset=%d&follow=%t",
-		url.PathEscape(ref.Execution), url.PathEscape(ref.Stage), ref.Attempt, url.PathEscape(ref.Action), offset, follow)
+	return c.log(ctx, ref, fmt.Sprintf("offset=%d&follow=%t", offset, follow))
+}
+
+// Grep opens those lines of an action's log that have the text in them, in
+// capitals or not.
+func (c *Client) Grep(ctx context.Context, ref ActionRef, text string) (io.ReadCloser, error) {
+	return c.log(ctx, ref, url.Values{"grep": {text}}.Encode())
+}
+
+func (c *Client) log(ctx context.Context, ref ActionRef, query string) (io.ReadCloser, error) {
+	path := fmt.Sprintf("/executions/%s/stages/%s/%d/actions/%s/log?%s",
+		url.PathEscape(ref.Execution), url.PathEscape(ref.Stage), ref.Attempt, url.PathEscape(ref.Action), query)
 	response, err := c.send(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return nil, err

@@ -49,6 +49,7 @@ func (s *Server) api() http.Handler {
 	s.clusterRoutes(group)
 	s.accessKeyRoutes(group)
 	s.notificationRoutes(group)
+	s.testRoutes(group)
 	sse.Register(group, huma.Operation{OperationID: "watch-execution", Method: http.MethodGet, Path: "/executions/{id}/watch"},
 		map[string]any{"execution": client.Execution{}}, s.watchExecution)
 	return mux

@@ -55,6 +55,7 @@ type logRequest struct {
 	Action  string `path:"action"`
 	Offset  int64  `query:"offset" minimum:"0" doc:"byte to begin with"`
 	Follow  bool   `query:"follow" doc:"true goes on until the action has ended"`
+	Grep    string `query:"grep" maxLength:"1000" doc:"only lines with this text, in capitals or not; then neither offset nor follow"`
 }
 
 // getLog streams an action's log as plain text, each line stamped with its
@@ -68,6 +69,10 @@ func (s *Server) getLog(ctx context.Context, in *logRequest) (*huma.StreamRespon
 	if actionOf(e, *in) == nil {
 		return nil, huma.Error404NotFound("execution " + in.ID + " has no action " + in.Stage + "/" + in.Action)
 	}
+	if in.Grep != "" && (in.Follow || in.Offset > 0) {
+		return nil, huma.Error422UnprocessableEntity("a log that is searched cannot be followed: offsets count all of its lines")
+	}
+	wanted := report.Containing(in.Grep)
 	path := s.Engine.LogFile(in.ID, in.Stage, in.Attempt, in.Action)
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		hctx.SetHeader("Content-Type", "text/plain; charset=utf-8")
@@ -76,6 +81,9 @@ func (s *Server) getLog(ctx context.Context, in *logRequest) (*huma.StreamRespon
 		defer stop()
 		out := newPaced(hctx.BodyWriter())
 		err := report.Follow(ctx, path, in.Offset, s.ended(ctx, *in, changed), func(line report.Line) error {
+			if !wanted(line.Text) {
+				return nil
+			}
 			return out.write(asStored(line))
 		})
 		if err = errors.Join(err, out.close()); err != nil {
