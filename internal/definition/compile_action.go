@@ -119,9 +119,6 @@ func (c *compiler) namedOutput(a action, out *pipeline.Action) {
 	}
 }
 
-// engines are the databases that a build may ask for.
-var engines = []string{"postgres", "mysql", "mariadb", "redis"}
-
 // invoke is what a function is called with, by an action or a rule.
 func (c *compiler) invoke(at string, i invoke, who string) json.RawMessage {
 	if i.Function == "" {
@@ -145,8 +142,8 @@ func (c *compiler) build(a action, at string, out *pipeline.Action) {
 		c.problem(at+".kubeconfig", "write kubeconfig: {namespace: web, serviceAccount: deployer}", "the credential has no namespace or no service account")
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Services)) {
-		if engine := b.Services[name].Engine; !slices.Contains(engines, engine) {
-			c.problem(fmt.Sprintf("%s.services.%s.engine", at, name), "the engines are "+strings.Join(engines, ", "), "service %q asks for engine %q", name, engine)
+		if engine := b.Services[name].Engine; !slices.Contains(pipeline.Engines(), engine) {
+			c.problem(fmt.Sprintf("%s.services.%s.engine", at, name), "the engines are "+strings.Join(pipeline.Engines(), ", "), "service %q asks for engine %q", name, engine)
 		}
 	}
 	c.duration(at+".timeout", b.Timeout)

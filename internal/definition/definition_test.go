@@ -91,7 +91,7 @@ func TestParseNamesWhatIsWrongAndWhere(t *testing.T) {
 		"an artifact made twice":     {test + "      - {name: a, build: {}, outputs: [source]}\n", `towline.yaml:5:40: action "a" of stage "Test" makes artifact "source", which action "push" of stage "Source" makes too`},
 		"an unknown variable":        {test + "      - {name: a, deploy: {images: {web: '#{image.ImageURI}'}}}\n", "#{image.ImageURI} refers to no earlier action; earlier actions are push"},
 		"a bad duration":             {test + "      - {name: a, build: {timeout: 5 minutes}}\n", `towline.yaml:5:36: "5 minutes" is not a duration; write it like`},
-		"an unknown database":        {test + "      - {name: a, build: {services: {db: {engine: oracle}}}}\n", `service "db" asks for engine "oracle"; the engine there is: postgres`},
+		"an unknown database":        {test + "      - {name: a, build: {services: {db: {engine: oracle}}}}\n", `service "db" asks for engine "oracle"; the engines are postgres, mysql, mariadb, redis`},
 		"an unknown strategy":        {test + "      - {name: a, deploy: {strategy: yolo}}\n", `unknown strategy "yolo"`},
 		"a knob of another strategy": {test + "      - {name: a, deploy: {cutover: union}}\n", "towline.yaml:5:37: strategy rolling has no cutover; leave it out, or set strategy: immutable or blue-green"},
 		"a check that asks nothing":  {test + "      - name: a\n        deploy:\n          checks: {after: [{timeout: 5s}]}\n", "towline.yaml:7:28: the check asks nothing; add one of http, job, prometheus"},

@@ -17,17 +17,22 @@ type Source struct {
 // Build is the configuration of Build/Buildspec: the phases of a buildspec,
 // run on a backend. Exactly one of Buildspec and Commands is set.
 type Build struct {
-	Buildspec  string             `json:"buildspec,omitempty" doc:"path of a buildspec file in the source, default buildspec.yml"`
-	Commands   []string           `json:"commands,omitempty" doc:"shell commands instead of a buildspec file"`
-	Artifacts  []string           `json:"artifacts,omitempty" doc:"with commands: glob patterns of the files that form the output artifact"`
-	Reports    []string           `json:"reports,omitempty" doc:"with commands: glob patterns of JUnit XML files to read and show"`
-	Compute    string             `json:"compute,omitempty" doc:"where the build runs: host, as processes of the server's machine, or pod, as a Pod of a cluster; default host, or pod when pod is given" jsonschema:"enum=host,enum=pod"`
-	Pod        *Pod               `json:"pod,omitempty" doc:"the Pod of a build with compute: pod"`
-	Services   map[string]Service `json:"services,omitempty" doc:"databases that are started empty for this build, by name"`
-	Env        map[string]string  `json:"env,omitempty" doc:"environment variables of the build"`
-	Secrets    map[string]string  `json:"secrets,omitempty" doc:"environment variables whose values are kept by towline secret: variable to name of the secret; hidden in the log"`
-	Kubeconfig *Kubeconfig        `json:"kubeconfig,omitempty" doc:"lets the commands use kubectl: the variable KUBECONFIG leads to a short-lived credential of a cluster, gone when the build ends"`
-	Timeout    string             `json:"timeout,omitempty" doc:"longest the build may take, e.g. 20m; default 1h"`
+	Buildspec string             `json:"buildspec,omitempty" doc:"path of a buildspec file in the source, default buildspec.yml"`
+	Commands  []string           `json:"commands,omitempty" doc:"shell commands instead of a buildspec file"`
+	Artifacts []string           `json:"artifacts,omitempty" doc:"with commands: glob patterns of the files that form the output artifact"`
+	Reports   []string           `json:"reports,omitempty" doc:"with commands: glob patterns of JUnit XML files to read and show"`
+	Compute   string             `json:"compute,omitempty" doc:"where the build runs: host, as processes of the server's machine, or pod, as a Pod of a cluster; default host, or pod when pod is given" jsonschema:"enum=host,enum=pod"`
+	Pod       *Pod               `json:"pod,omitempty" doc:"the Pod of a build with compute: pod"`
+	Services  map[string]Service `json:"services,omitempty" doc:"databases that are started empty for this build, by name"`
+	Env       map[string]string  `json:"env,omitempty" doc:"environment variables of the build"`
+	Secrets   map[string]string  `json:"secrets,omitempty" doc:"environment variables whose values are kept by towline secret: variable to name of the secret; hidden in the log"`
+	// Parameters and Managed are variables as Secrets are, whose values are named
+	// as AWS's Parameter Store and Secrets Manager name them. Projects have them.
+	Parameters map[string]string `json:"parameters,omitempty" jsonschema:"-"`
+	Managed    map[string]string `json:"managed,omitempty" jsonschema:"-"`
+	Batch      *Batch            `json:"batch,omitempty" doc:"runs the builds of the buildspec's batch instead of the one build"`
+	Kubeconfig *Kubeconfig       `json:"kubeconfig,omitempty" doc:"lets the commands use kubectl: the variable KUBECONFIG leads to a short-lived credential of a cluster, gone when the build ends"`
+	Timeout    string            `json:"timeout,omitempty" doc:"longest the build may take, e.g. 20m; default 1h"`
 }
 
 // The values of Build.Compute.
@@ -55,6 +60,22 @@ type Service struct {
 	Version string `json:"version,omitempty" doc:"version that is wanted, such as 16: of the image in a Pod; on host the installed one must match"`
 	Server  string `json:"server,omitempty" doc:"name of a secret with the URL of a running server, on which a database is created for the build and dropped after it"`
 }
+
+// Batch is how the builds of a batch are run.
+type Batch struct {
+	Combine bool `json:"combine,omitempty" doc:"puts the builds' files into one directory; default a directory of its own for each build"`
+}
+
+// The engines of a Service.
+const (
+	EnginePostgres = "postgres"
+	EngineMySQL    = "mysql"
+	EngineMariaDB  = "mariadb"
+	EngineRedis    = "redis"
+)
+
+// Engines are those that a Service may ask for.
+func Engines() []string { return []string{EnginePostgres, EngineMySQL, EngineMariaDB, EngineRedis} }
 
 // Kubeconfig is a credential for a cluster that a build gets.
 type Kubeconfig struct {
