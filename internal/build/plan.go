@@ -129,7 +129,7 @@ func newPlan(r request) (plan, error) {
 	if len(spec.Phases) == 0 {
 		return plan{}, errors.New("the buildspec has a batch and no commands of its own; run it as a batch, or add phases")
 	}
-	secrets := append(wantedSecrets(spec.Env, config.Secrets), projectSecrets(config)...)
+	secrets := append(wantedSecrets(spec.Env, config), projectSecrets(config)...)
 	b := Build{
 		Pipeline: job.Pipeline,
 		Key:      job.Key(),

@@ -41,10 +41,10 @@ const (
 	// keeps.
 	OwnSecret SecretKind = "secret"
 	// ParameterSecret is the name of a parameter, of a buildspec's
-	// env.parameter-store.
+	// env.parameter-store or of a project.
 	ParameterSecret SecretKind = "parameter-store"
 	// ManagerSecret is secret-id:json-key:version-stage:version-id, of a
-	// buildspec's env.secrets-manager.
+	// buildspec's env.secrets-manager or of a project.
 	ManagerSecret SecretKind = "secrets-manager"
 )
 
@@ -60,21 +60,26 @@ type wanted struct {
 	Variable string     `json:"variable"`
 	Kind     SecretKind `json:"kind"`
 	Name     string     `json:"name"`
+	// Override is that of an action or project, which replaces others.
+	Override bool `json:"override,omitempty"`
 }
 
-// wantedSecrets are the secrets of a buildspec and of its action, sorted.
-func wantedSecrets(env buildspec.Env, own map[string]string) []wanted {
+// wantedSecrets are the secrets of a buildspec and then those of its action or
+// project, each sorted.
+func wantedSecrets(env buildspec.Env, config pipeline.Build) []wanted {
 	var all []wanted
-	add := func(names map[string]string, kind SecretKind) {
+	add := func(names map[string]string, kind SecretKind, override bool) {
 		for _, variable := range slices.Sorted(maps.Keys(names)) {
 			if !strings.HasPrefix(variable, reservedPrefix) {
-				all = append(all, wanted{Variable: variable, Kind: kind, Name: names[variable]})
+				all = append(all, wanted{Variable: variable, Kind: kind, Name: names[variable], Override: override})
 			}
 		}
 	}
-	add(env.Parameters, ParameterSecret)
-	add(env.Secrets, ManagerSecret)
-	add(own, OwnSecret)
+	add(env.Parameters, ParameterSecret, false)
+	add(env.Secrets, ManagerSecret, false)
+	add(config.Parameters, ParameterSecret, true)
+	add(config.Managed, ManagerSecret, true)
+	add(config.Secrets, OwnSecret, true)
 	return all
 }
 
@@ -91,7 +96,7 @@ func (a Action) values(job pipeline.Job, p plan) func(context.Context) (Values, 
 			if err != nil {
 				return Values{}, err
 			}
-			if w.Kind == OwnSecret {
+			if w.Override {
 				v.Override[w.Variable] = value
 			} else {
 				v.Env[w.Variable] = value

@@ -49,7 +49,7 @@ phases:
   build:
     commands:
       - echo "$TOKEN $PASSWORD $OWN $BOTH $PLAIN"
-      - test "$TOKEN$PASSWORD$OWN$BOTH" = tok"en-of-the-store"pass"word-of-the-store"own"-secret-value"own"-secret-value" && echo all are known
+      - test "$TOKEN$PASSWORD$OWN$BOTH" = tok"en-of-the-store"pass"word-of-the-store"own"-secret-value"own"-secret-value" -a "$PROJECT" = "$TOKEN" && echo all are known
       - printf 'protocol=https\nhost=git.example.com\n\n' | GIT_TERMINAL_PROMPT=0 git credential fill
       - printf 'protocol=https\nhost=elsewhere.example.com\n\n' | GIT_TERMINAL_PROMPT=0 git credential fill 2>/dev/null || echo nothing for others
       - printf 'protocol=http\nhost=git.example.com\n\n' | GIT_TERMINAL_PROMPT=0 git credential fill 2>/dev/null || echo nothing in the clear
@@ -59,6 +59,7 @@ func TestActionGivesABuildItsSecrets(t *testing.T) {
 	t.Parallel()
 	o := newOrder(t, map[string]string{"buildspec.yml": asking}, pipeline.Build{
 		Env: map[string]string{"BOTH": "no"}, Secrets: map[string]string{"OWN": "web/own", "BOTH": "web/own"},
+		Parameters: map[string]string{"PROJECT": "/web/token"}, Managed: map[string]string{"BOTH": "web/db:password"},
 	})
 	o.Vault = vault{
 		build.ParameterSecret: {"/web/token": "token-of-the-store"},
