@@ -61,6 +61,9 @@ type Action struct {
 	// Keychain has the credentials for other registries than Registry. Nil is
 	// Docker's: its config file and credential helpers.
 	Keychain authn.Keychain
+
+	// Attestor is told of each image. Nil: nobody vouches for them.
+	Attestor Attestor
 }
 
 // Run makes and pushes the image. Given the same job again it makes the same
@@ -108,6 +111,7 @@ type making struct {
 	platforms []v1.Platform
 	files     string // directory of the unpacked artifact
 	packed    string // file of the new layer
+	pushed    v1.Descriptor
 }
 
 func (m *making) clean() error {
@@ -142,7 +146,11 @@ func (m *making) run(ctx context.Context) (pipeline.Result, error) {
 			return pipeline.Result{}, err
 		}
 	}
-	return m.publish(ctx, images)
+	result, err := m.publish(ctx, images)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	return result, m.attest(ctx, bases, images)
 }
 
 // unpack writes the artifact's files into a fresh directory.

@@ -49,6 +49,15 @@ func (m *making) publish(ctx context.Context, images []v1.Image) (pipeline.Resul
 	if err := m.push(ctx, what, images); err != nil {
 		return pipeline.Result{}, err
 	}
+	media, err := what.MediaType()
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	bytes, err := what.Size()
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	m.pushed = v1.Descriptor{MediaType: media, Digest: digest, Size: bytes}
 	uri := m.target.Digest(digest.String()).String()
 	m.say("image %s, tagged %s", uri, strings.Join(m.tags(), " and "))
 	return pipeline.Result{
