@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/towline/towline/internal/awsapi"
+	"github.com/towline/towline/internal/awsapi/access"
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/secret"
 	"github.com/towline/towline/internal/server"
@@ -34,7 +34,7 @@ type accessKeys struct {
 
 var (
 	_ server.AccessKeys = (*accessKeys)(nil)
-	_ awsapi.Keys       = (*accessKeys)(nil)
+	_ access.Keys       = (*accessKeys)(nil)
 )
 
 // openKey is good for as long as what is stored is the same.
@@ -95,10 +95,10 @@ func (k *accessKeys) Revoke(ctx context.Context, id string) error {
 }
 
 // Key opens an access key that signs a request.
-func (k *accessKeys) Key(ctx context.Context, id string) (awsapi.Key, error) {
+func (k *accessKeys) Key(ctx context.Context, id string) (access.Key, error) {
 	stored, err := k.store.AccessKey(ctx, id)
 	if err != nil {
-		return awsapi.Key{}, err
+		return access.Key{}, err
 	}
 	k.mu.Lock()
 	known, ok := k.open[id]
@@ -106,14 +106,14 @@ func (k *accessKeys) Key(ctx context.Context, id string) (awsapi.Key, error) {
 	if !ok || !bytes.Equal(known.sealed, stored.Sealed) {
 		text, err := k.keys.Unseal(accessKeyLabel(id), stored.Sealed)
 		if err != nil {
-			return awsapi.Key{}, err
+			return access.Key{}, err
 		}
 		known = openKey{sealed: stored.Sealed, secret: string(text), used: stored.Used}
 		k.mu.Lock()
 		k.open[id] = known
 		k.mu.Unlock()
 	}
-	return awsapi.Key{ID: id, Secret: known.secret, Role: client.Role(stored.Role), Note: stored.Note}, nil
+	return access.Key{ID: id, Secret: known.secret, Role: client.Role(stored.Role), Note: stored.Note}, nil
 }
 
 // Used records the hour, so that a busy key is written once in it.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towline/towline/internal/awsapi"
+	"github.com/towline/towline/internal/awsapi/access"
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/secret"
 	"github.com/towline/towline/internal/store"
@@ -40,7 +41,7 @@ func TestAccessKeys(t *testing.T) {
 		}
 	})
 	t.Run("it opens with the role it was made for", func(t *testing.T) {
-		want := awsapi.Key{ID: made.ID, Secret: made.Secret, Role: client.Operator, Note: "release desk"}
+		want := access.Key{ID: made.ID, Secret: made.Secret, Role: client.Operator, Note: "release desk"}
 		for range 2 { // the second time from memory
 			if got, err := keys.Key(ctx, made.ID); err != nil || got != want {
 				t.Errorf("got %v %v", got.ID, err)

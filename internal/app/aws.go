@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/awsapi"
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/codepipeline"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
@@ -22,9 +23,9 @@ func (a *App) awsHandler() (*awsapi.Handler, error) {
 		return nil, err
 	}
 	return awsapi.New(awsapi.Config{
-		Keys: a.accessKeys, Definitions: awsDefinitions{store: a.store, now: time.Now}, Tags: a.store,
+		Keys: a.signers(), Definitions: awsDefinitions{store: a.store, now: time.Now}, Tags: a.store,
 		Records: a.store, Starts: awsStarts{a}, Decisions: a.engine,
-		Jobs: a.store, Workers: a.engine, CustomTypes: a.store, Types: a.types,
+		Jobs: a.store, Workers: a.engine, Handover: a.handover(), CustomTypes: a.store, Types: a.types,
 		Webhooks: awsWebhooks{store: a.store, keys: a.accessKeys.keys}, Deliveries: a.store,
 		WebhookURL: func(path string) string {
 			return strings.TrimSuffix(cmp.Or(a.options.Server.URL, a.URL()), "/") + "/hooks/aws/" + path
@@ -85,7 +86,7 @@ func (d awsDefinitions) Get(ctx context.Context, name string, version int) (awsa
 	if err == nil && version > 0 {
 		found, err = d.store.PipelineVersion(ctx, name, version)
 		if errors.Is(err, store.ErrNotFound) {
-			err = awsapi.Faultf("PipelineVersionNotFoundException", "The pipeline '%s' has no version %d.", name, version)
+			err = wire.Faultf("PipelineVersionNotFoundException", "The pipeline '%s' has no version %d.", name, version)
 		}
 	}
 	if err != nil {
@@ -98,7 +99,7 @@ func (d awsDefinitions) Get(ctx context.Context, name string, version int) (awsa
 func (d awsDefinitions) Create(ctx context.Context, declaration json.RawMessage) (awsapi.Definition, error) {
 	return d.put(ctx, declaration, func(p pipeline.Pipeline, _ store.Definition, there bool) error {
 		if there {
-			return awsapi.Faultf("PipelineNameInUseException", "A pipeline with the name '%s' already exists in account '%s'", p.Name, awsAccount)
+			return wire.Faultf("PipelineNameInUseException", "A pipeline with the name '%s' already exists in account '%s'", p.Name, awsAccount)
 		}
 		return nil
 	})
@@ -111,7 +112,7 @@ func (d awsDefinitions) Update(ctx context.Context, declaration json.RawMessage)
 		case !there:
 			return fmt.Errorf("pipeline %s: %w", p.Name, store.ErrNotFound)
 		case old.Repository != "":
-			return awsapi.Faultf("InvalidStructureException", "The pipeline '%s' is defined by the file towline.yaml of the repository '%s': change it there.", p.Name, old.Repository)
+			return wire.Faultf("InvalidStructureException", "The pipeline '%s' is defined by the file towline.yaml of the repository '%s': change it there.", p.Name, old.Repository)
 		}
 		return nil
 	})
@@ -156,14 +157,14 @@ func (d awsDefinitions) Delete(ctx context.Context, name string) error {
 			return err
 		}
 		if there.Repository != "" {
-			return awsapi.Faultf("ValidationException", "The pipeline '%s' is defined by the file towline.yaml of the repository '%s', and would come again with the next push.", name, there.Repository)
+			return wire.Faultf("ValidationException", "The pipeline '%s' is defined by the file towline.yaml of the repository '%s', and would come again with the next push.", name, there.Repository)
 		}
 		state, err := store.State(ctx, q, name)
 		if err != nil {
 			return err
 		}
 		if len(state.Executions) > 0 {
-			return awsapi.Faultf("ConcurrentModificationException", "The execution '%s' has not ended: stop it before you delete the pipeline '%s'.", state.Executions[0].ID, name)
+			return wire.Faultf("ConcurrentModificationException", "The execution '%s' has not ended: stop it before you delete the pipeline '%s'.", state.Executions[0].ID, name)
 		}
 		return store.DeletePipeline(ctx, q, name, d.now())
 	})

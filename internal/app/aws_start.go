@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/towline/towline/internal/awsapi"
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/source"
@@ -30,7 +31,7 @@ func (s awsStarts) RollBack(ctx context.Context, req engine.RollbackRequest) (pi
 func (s awsStarts) Start(ctx context.Context, req engine.StartRequest) (pipeline.Execution, error) {
 	e, err := s.run(ctx, req, "")
 	if problem, ok := errors.AsType[*source.Error](err); ok {
-		err = awsapi.Faultf("ValidationException", "%s", problem.Error())
+		err = wire.Faultf("ValidationException", "%s", problem.Error())
 	}
 	return e, err
 }
@@ -50,6 +51,9 @@ func (a *App) run(ctx context.Context, req engine.StartRequest, branch string) (
 		ref = "refs/heads/" + branch
 	}
 	if repository != "" {
+		if err := a.sourceMirrors.ready(d.Pipeline, repository); err != nil {
+			return pipeline.Execution{}, err
+		}
 		if req.Revision, err = a.repositories.Revision(ctx, repository, ref); err != nil {
 			return pipeline.Execution{}, err
 		}
@@ -82,7 +86,7 @@ func wanted(d store.Definition, overrides []pipeline.Override) (repository, ref 
 	if repository == "" {
 		return "", "", &source.Error{Kind: source.ErrInvalid, Message: fmt.Sprintf("The pipeline '%s' has no source action with a repository of this server, so there is nothing to start with.", d.Pipeline.Name)}
 	}
-	if ref == "" {
+	if ref == "" && branch != "" {
 		ref = "refs/heads/" + branch
 	}
 	return repository, ref, nil

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/towline/towline/internal/awsapi"
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
 	from "github.com/towline/towline/internal/source"
 	"github.com/towline/towline/internal/store"
@@ -16,7 +16,7 @@ import (
 
 // codeOf is AWS's word for an error, "" for none, or the error.
 func codeOf(err error) string {
-	fault, isFault := errors.AsType[*awsapi.Fault](err)
+	fault, isFault := errors.AsType[*wire.Fault](err)
 	problems, isProblems := errors.AsType[pipeline.Problems](err)
 	switch {
 	case err == nil:

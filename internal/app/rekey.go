@@ -17,7 +17,7 @@ var _ server.Clusters = sealed{}
 
 // sealed is all that this server keeps sealed.
 func (a *App) sealed() sealed {
-	return sealed{a.clusters, []func(context.Context) error{a.accessKeys.rekey, a.mirrors.reseal, a.notifier.Reseal}}
+	return sealed{a.clusters, []func(context.Context) error{a.accessKeys.rekey, a.sessions().rekey, a.functions.reseal, a.mirrors.reseal, a.notifier.Reseal, a.secrets.reseal, a.attestKeys.reseal}}
 }
 
 // Rekey makes a new key and seals everything with it. It returns how many

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
 )
@@ -31,8 +32,8 @@ const maxCustomTypes = 50
 
 // listActionTypes lists what pipelines can name: what Towline does itself, then
 // custom types. They are few, and come on one page.
-func (h *Handler) listActionTypes(ctx context.Context, _ call, in *codepipeline.ListActionTypesInput) (*codepipeline.ListActionTypesOutput, error) {
-	if _, err := h.place(list("ListActionTypes"), in.NextToken); err != nil {
+func (h *Handler) listActionTypes(ctx context.Context, _ wire.Call, in *codepipeline.ListActionTypesInput) (*codepipeline.ListActionTypesOutput, error) {
+	if _, err := h.pages().Place(wire.List("ListActionTypes"), in.NextToken); err != nil {
 		return nil, err
 	}
 	all, err := h.actionTypes(ctx)
@@ -75,9 +76,9 @@ func (h *Handler) actionTypes(ctx context.Context) ([]types.ActionType, error) {
 
 // customType reads a custom type as it is kept.
 func customType(c store.CustomActionType) (t types.ActionType, err error) {
-	members, err := parse(c.Definition)
+	members, err := wire.Parse(c.Definition)
 	if err == nil {
-		err = decode(members, &t)
+		err = wire.Decode(members, &t)
 	}
 	return t, err
 }
@@ -89,7 +90,7 @@ func typeID(t pipeline.ActionType) *types.ActionTypeId {
 // anyArtifacts is AWS's bound: how many an action takes is in its definition.
 func anyArtifacts() *types.ArtifactDetails { return &types.ArtifactDetails{MaximumCount: 5} }
 
-func (h *Handler) listRuleTypes(context.Context, call, *codepipeline.ListRuleTypesInput) (*codepipeline.ListRuleTypesOutput, error) {
+func (h *Handler) listRuleTypes(context.Context, wire.Call, *codepipeline.ListRuleTypesInput) (*codepipeline.ListRuleTypesOutput, error) {
 	out := &codepipeline.ListRuleTypesOutput{RuleTypes: []types.RuleType{}}
 	for _, t := range h.Types() {
 		if t.Category == pipeline.CategoryRule {
@@ -108,41 +109,41 @@ func customID(category types.ActionCategory, provider, version *string) pipeline
 	return pipeline.ActionType{Category: pipeline.Category(category), Owner: "Custom", Provider: *provider, Version: *version}
 }
 
-func (h *Handler) createActionType(ctx context.Context, _ call, in *codepipeline.CreateCustomActionTypeInput) (*codepipeline.CreateCustomActionTypeOutput, error) {
+func (h *Handler) createActionType(ctx context.Context, _ wire.Call, in *codepipeline.CreateCustomActionTypeInput) (*codepipeline.CreateCustomActionTypeOutput, error) {
 	id := customID(in.Category, in.Provider, in.Version)
 	if id.Category == pipeline.CategoryApproval || id.Category == pipeline.CategoryCompute {
-		return nil, Faultf("ValidationException", "Custom action types are of category Source, Build, Deploy, Test or Invoke, and not of %s.", id.Category)
+		return nil, wire.Faultf("ValidationException", "Custom action types are of category Source, Build, Deploy, Test or Invoke, and not of %s.", id.Category)
 	}
 	if len(in.Tags) > 0 {
-		return nil, Faultf("InvalidTagsException", "Towline keeps tags of pipelines alone.")
+		return nil, wire.Faultf("InvalidTagsException", "Towline keeps tags of pipelines alone.")
 	}
 	if in.InputArtifactDetails.MinimumCount > in.InputArtifactDetails.MaximumCount || in.OutputArtifactDetails.MinimumCount > in.OutputArtifactDetails.MaximumCount {
-		return nil, Faultf("ValidationException", "The minimum of artifacts is greater than the maximum.")
+		return nil, wire.Faultf("ValidationException", "The minimum of artifacts is greater than the maximum.")
 	}
 	all, err := h.CustomTypes.ActionTypes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if len(all) >= maxCustomTypes {
-		return nil, Faultf("LimitExceededException", "There are %d custom action types, and there cannot be more.", len(all))
+		return nil, wire.Faultf("LimitExceededException", "There are %d custom action types, and there cannot be more.", len(all))
 	}
 	made := types.ActionType{
 		Id: typeID(id), InputArtifactDetails: in.InputArtifactDetails, OutputArtifactDetails: in.OutputArtifactDetails,
 		ActionConfigurationProperties: in.ConfigurationProperties, Settings: in.Settings,
 	}
-	text, err := encode(made)
+	text, err := wire.Encode(made)
 	if err != nil {
 		return nil, err
 	}
 	err = h.CustomTypes.AddActionType(ctx, store.CustomActionType{Type: id, Definition: json.RawMessage(text), Created: h.Now()})
 	if errors.Is(err, store.ErrExists) {
-		return nil, Faultf("ActionTypeAlreadyExistsException", "There is or was an action type of category '%s', provider '%s' and version '%s': choose another version.", id.Category, id.Provider, id.Version)
+		return nil, wire.Faultf("ActionTypeAlreadyExistsException", "There is or was an action type of category '%s', provider '%s' and version '%s': choose another version.", id.Category, id.Provider, id.Version)
 	}
 	return &codepipeline.CreateCustomActionTypeOutput{ActionType: &made}, err
 }
 
 // deleteActionType is content with a type that is gone already, as AWS is.
-func (h *Handler) deleteActionType(ctx context.Context, _ call, in *codepipeline.DeleteCustomActionTypeInput) (*nothing, error) {
+func (h *Handler) deleteActionType(ctx context.Context, _ wire.Call, in *codepipeline.DeleteCustomActionTypeInput) (*nothing, error) {
 	err := h.CustomTypes.RemoveActionType(ctx, customID(in.Category, in.Provider, in.Version), h.Now())
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil
@@ -163,5 +164,5 @@ func (h *Handler) custom(ctx context.Context, id *types.ActionTypeId) (types.Act
 			}
 		}
 	}
-	return types.ActionType{}, Faultf("ActionTypeNotFoundException", "There is no custom action type of category '%s', provider '%s' and version '%s'.", id.Category, aws.ToString(id.Provider), aws.ToString(id.Version))
+	return types.ActionType{}, wire.Faultf("ActionTypeNotFoundException", "There is no custom action type of category '%s', provider '%s' and version '%s'.", id.Category, aws.ToString(id.Provider), aws.ToString(id.Version))
 }

@@ -1,44 +1,27 @@
 // Package awsapi answers AWS's own clients: the aws command, the SDKs and what
-// is made with them. Its noun is the operation, one request of CodePipeline's
-// API in JSON 1.1, signed with SigV4 by an access key. It stands beside the
-// native API, between the port and the engine: it checks who asks and what is
-// asked, turns it into the words of package pipeline, and the answer back into
+// is made with them. Its noun is the operation of CodePipeline's API. It stands
+// beside the native API, between the port and the engine: what room wire has let
+// in, it turns into the words of package pipeline, and the answer back into
 // AWS's. It decides nothing about pipelines, and it does not know the form of a
-// pipeline's declaration, which it hands on as it came.
+// pipeline's declaration, which it hands on as it came. Its inner rooms answer
+// other services: s3 those that read and write artifacts.
 package awsapi
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"regexp"
 	"time"
 
-	"github.com/towline/towline/internal/client"
+	"github.com/towline/towline/internal/awsapi/access"
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
 )
 
-// Key is an access key, opened.
-type Key struct {
-	ID     string
-	Secret string
-	Role   client.Role
-	Note   string // what it is for
-}
-
-// Keys are the access keys that may sign.
-type Keys interface {
-	// Key opens one. The error wraps store.ErrNotFound when there is none. It
-	// is called for each request, so that a key which is revoked is so at once.
-	Key(ctx context.Context, id string) (Key, error)
-	// Used records that a request with the key has been let in.
-	Used(ctx context.Context, id string) error
-}
-
 // Config is what a Handler needs.
 type Config struct {
-	Keys        Keys
+	Keys        access.Keys
 	Definitions Definitions
 	Tags        Tags
 	Records     Records
@@ -46,6 +29,7 @@ type Config struct {
 	Decisions   Decisions
 	Jobs        Jobs
 	Workers     Workers
+	Handover    access.Handover
 	CustomTypes CustomTypes
 	Webhooks    Webhooks
 	Deliveries  Deliveries
@@ -54,6 +38,9 @@ type Config struct {
 	// Types tells the types of actions and rules that Towline carries out
 	// itself.
 	Types func() []pipeline.ActionType
+	// Others are services that are answered at the same address, such as
+	// CodeBuild.
+	Others []wire.API
 	// Region is the only one that signatures may name, such as eu-west-1. When
 	// it is "" they may name any, and names of resources carry the same.
 	Region string
@@ -69,8 +56,8 @@ type Config struct {
 // Handler answers requests of AWS's clients. It is safe for concurrent use.
 type Handler struct {
 	Config
-	model *model
-	table map[string]operation
+	api  wire.API
+	wire *wire.Handler
 }
 
 // New makes a Handler. The error is about the configuration.
@@ -85,9 +72,26 @@ func New(config Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{Config: config, model: m}
-	h.table = h.operations()
+	h := &Handler{Config: config}
+	h.api = wire.API{Name: "codepipeline", Target: "CodePipeline_20150709", Version: "2015-07-09", Model: m, Operations: h.operations()}
+	h.wire = wire.New(
+		wire.Config{Keys: config.Keys, Region: config.Region, Account: config.Account, Now: config.Now, Logger: config.Logger},
+		append([]wire.API{h.api}, config.Others...)...,
+	)
 	return h, nil
 }
 
 var _ http.Handler = (*Handler)(nil)
+
+// ServeHTTP answers one request of an API, or with a path value "path" one
+// message to a webhook: mux.Handle("POST /hooks/aws/{path}", handler).
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.PathValue("path") != "" {
+		h.serveWebhook(w, r)
+		return
+	}
+	h.wire.ServeHTTP(w, r)
+}
+
+// pages makes the tokens of the lists' pages.
+func (h *Handler) pages() wire.Pages { return h.PageKey }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
@@ -19,10 +20,10 @@ import (
 // errAnswered ends the transaction of a start that has been made before.
 var errAnswered = errors.New("this request has been answered")
 
-func (h *Handler) start(ctx context.Context, c call, in *codepipeline.StartPipelineExecutionInput) (*codepipeline.StartPipelineExecutionOutput, error) {
+func (h *Handler) start(ctx context.Context, c wire.Call, in *codepipeline.StartPipelineExecutionInput) (*codepipeline.StartPipelineExecutionOutput, error) {
 	req := engine.StartRequest{
 		Pipeline: *in.Name, Variables: map[string]string{},
-		Trigger: pipeline.Trigger{Type: pipeline.TriggerManual, Detail: c.who()},
+		Trigger: pipeline.Trigger{Type: pipeline.TriggerManual, Detail: c.Who()},
 	}
 	for _, v := range in.Variables {
 		req.Variables[aws.ToString(v.Name)] = aws.ToString(v.Value)
@@ -43,21 +44,21 @@ func (h *Handler) start(ctx context.Context, c call, in *codepipeline.StartPipel
 		e, err = h.answered(ctx, in, known)
 	}
 	if err != nil {
-		return nil, c.missingPipeline(*in.Name, refused(err))
+		return nil, missingPipeline(c, *in.Name, refused(err))
 	}
 	return &codepipeline.StartPipelineExecutionOutput{PipelineExecutionId: &e.ID}, nil
 }
 
 // asked is a request with its client's token, as it is kept.
-func (h *Handler) asked(c call, token string, in *codepipeline.StartPipelineExecutionInput) (store.ClientRequest, error) {
+func (h *Handler) asked(c wire.Call, token string, in *codepipeline.StartPipelineExecutionInput) (store.ClientRequest, error) {
 	without := *in
 	without.ClientRequestToken = nil
-	text, err := encode(without)
+	text, err := wire.Encode(without)
 	if err != nil {
 		return store.ClientRequest{}, err
 	}
 	sum := sha256.Sum256(text)
-	return store.ClientRequest{Operation: c.operation, Token: token, Digest: hex.EncodeToString(sum[:]), At: h.Now()}, nil
+	return store.ClientRequest{Operation: c.Operation, Token: token, Digest: hex.EncodeToString(sum[:]), At: h.Now()}, nil
 }
 
 // keep records the number that the execution is about to get, in the
@@ -73,7 +74,7 @@ func keep(ctx context.Context, q store.Querier, name string, asked store.ClientR
 		before.Operation, before.Token = asked.Operation, asked.Token
 		*known, err = before, errAnswered
 		if before.Digest != asked.Digest {
-			err = Faultf("ConflictException", "The clientRequestToken '%s' was used before with other parameters. Use a new one.", asked.Token)
+			err = wire.Faultf("ConflictException", "The clientRequestToken '%s' was used before with other parameters. Use a new one.", asked.Token)
 		}
 	}
 	return err
@@ -95,7 +96,7 @@ func (h *Handler) answered(ctx context.Context, in *codepipeline.StartPipelineEx
 	return found[0], nil
 }
 
-func (h *Handler) stop(ctx context.Context, c call, in *codepipeline.StopPipelineExecutionInput) (*codepipeline.StopPipelineExecutionOutput, error) {
+func (h *Handler) stop(ctx context.Context, c wire.Call, in *codepipeline.StopPipelineExecutionInput) (*codepipeline.StopPipelineExecutionOutput, error) {
 	e, err := h.execution(ctx, c, *in.PipelineName, *in.PipelineExecutionId)
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func (h *Handler) stop(ctx context.Context, c call, in *codepipeline.StopPipelin
 	reason := aws.ToString(in.Reason)
 	err = h.Decisions.StopExecution(ctx, e.ID, in.Abandon, reason)
 	if errors.Is(err, pipeline.ErrNotStoppable) && e.Status == pipeline.ExecutionStopping {
-		return nil, Faultf("DuplicatedStopRequestException", "The execution '%s' is being stopped already; only abandoning it is more.", e.ID)
+		return nil, wire.Faultf("DuplicatedStopRequestException", "The execution '%s' is being stopped already; only abandoning it is more.", e.ID)
 	}
 	if err != nil {
 		return nil, refused(err)
@@ -111,7 +112,7 @@ func (h *Handler) stop(ctx context.Context, c call, in *codepipeline.StopPipelin
 	return &codepipeline.StopPipelineExecutionOutput{PipelineExecutionId: &e.ID}, nil
 }
 
-func (h *Handler) retry(ctx context.Context, c call, in *codepipeline.RetryStageExecutionInput) (*codepipeline.RetryStageExecutionOutput, error) {
+func (h *Handler) retry(ctx context.Context, c wire.Call, in *codepipeline.RetryStageExecutionInput) (*codepipeline.RetryStageExecutionOutput, error) {
 	e, err := h.execution(ctx, c, *in.PipelineName, *in.PipelineExecutionId)
 	if err != nil {
 		return nil, err
@@ -125,7 +126,7 @@ func (h *Handler) retry(ctx context.Context, c call, in *codepipeline.RetryStage
 	}
 	err = h.Decisions.Retry(ctx, e.ID, *in.StageName, pipeline.RetryMode(in.RetryMode))
 	if newest := state.Latest[*in.StageName]; errors.Is(err, pipeline.ErrNotRetryable) && newest != e.ID && e.Definition.Mode != pipeline.ModeParallel {
-		return nil, Faultf("NotLatestPipelineExecutionException", "The execution '%s' has been in the stage '%s' since.", newest, *in.StageName)
+		return nil, wire.Faultf("NotLatestPipelineExecutionException", "The execution '%s' has been in the stage '%s' since.", newest, *in.StageName)
 	}
 	if err != nil {
 		return nil, refused(err)
@@ -133,10 +134,10 @@ func (h *Handler) retry(ctx context.Context, c call, in *codepipeline.RetryStage
 	return &codepipeline.RetryStageExecutionOutput{PipelineExecutionId: &e.ID}, nil
 }
 
-func (h *Handler) rollBack(ctx context.Context, c call, in *codepipeline.RollbackStageInput) (*codepipeline.RollbackStageOutput, error) {
+func (h *Handler) rollBack(ctx context.Context, c wire.Call, in *codepipeline.RollbackStageInput) (*codepipeline.RollbackStageOutput, error) {
 	definition, err := h.Records.Pipeline(ctx, *in.PipelineName)
 	if err != nil {
-		return nil, c.missingPipeline(*in.PipelineName, err)
+		return nil, missingPipeline(c, *in.PipelineName, err)
 	}
 	if _, _, ok := definition.Pipeline.Stage(*in.StageName); !ok {
 		return nil, noStage(*in.PipelineName, *in.StageName)
@@ -146,11 +147,11 @@ func (h *Handler) rollBack(ctx context.Context, c call, in *codepipeline.Rollbac
 		return nil, err
 	}
 	if target.Definition.Version != definition.Pipeline.Version && target.Stage(*in.StageName) == nil {
-		return nil, Faultf("PipelineExecutionOutdatedException", "The pipeline has changed since the execution '%s': it had no stage '%s'.", target.ID, *in.StageName)
+		return nil, wire.Faultf("PipelineExecutionOutdatedException", "The pipeline has changed since the execution '%s': it had no stage '%s'.", target.ID, *in.StageName)
 	}
 	e, err := h.Starts.RollBack(ctx, engine.RollbackRequest{
 		Pipeline: *in.PipelineName, Stage: *in.StageName, Target: target.ID,
-		Trigger: pipeline.Trigger{Type: pipeline.TriggerManualRollback, Detail: c.who()},
+		Trigger: pipeline.Trigger{Type: pipeline.TriggerManualRollback, Detail: c.Who()},
 	})
 	if err != nil {
 		return nil, refused(err)
@@ -158,7 +159,7 @@ func (h *Handler) rollBack(ctx context.Context, c call, in *codepipeline.Rollbac
 	return &codepipeline.RollbackStageOutput{PipelineExecutionId: &e.ID}, nil
 }
 
-func (h *Handler) override(ctx context.Context, c call, in *codepipeline.OverrideStageConditionInput) (*nothing, error) {
+func (h *Handler) override(ctx context.Context, c wire.Call, in *codepipeline.OverrideStageConditionInput) (*nothing, error) {
 	e, err := h.execution(ctx, c, *in.PipelineName, *in.PipelineExecutionId)
 	if err != nil {
 		return nil, err
@@ -167,26 +168,26 @@ func (h *Handler) override(ctx context.Context, c call, in *codepipeline.Overrid
 		return nil, err
 	}
 	return &nothing{}, refused(h.Decisions.Override(ctx, pipeline.Overridden{
-		Execution: e.ID, Stage: *in.StageName, Kind: pipeline.ConditionKind(in.ConditionType), By: c.who(),
+		Execution: e.ID, Stage: *in.StageName, Kind: pipeline.ConditionKind(in.ConditionType), By: c.Who(),
 	}))
 }
 
-func (h *Handler) enableTransition(ctx context.Context, c call, in *codepipeline.EnableStageTransitionInput) (*nothing, error) {
+func (h *Handler) enableTransition(ctx context.Context, c wire.Call, in *codepipeline.EnableStageTransitionInput) (*nothing, error) {
 	return h.setTransition(ctx, c, *in.PipelineName, pipeline.TransitionSet{
-		Transition: pipeline.Transition{Stage: *in.StageName, Type: pipeline.TransitionType(in.TransitionType), By: c.who()},
+		Transition: pipeline.Transition{Stage: *in.StageName, Type: pipeline.TransitionType(in.TransitionType), By: c.Who()},
 	})
 }
 
-func (h *Handler) disableTransition(ctx context.Context, c call, in *codepipeline.DisableStageTransitionInput) (*nothing, error) {
+func (h *Handler) disableTransition(ctx context.Context, c wire.Call, in *codepipeline.DisableStageTransitionInput) (*nothing, error) {
 	return h.setTransition(ctx, c, *in.PipelineName, pipeline.TransitionSet{Disabled: true, Transition: pipeline.Transition{
-		Stage: *in.StageName, Type: pipeline.TransitionType(in.TransitionType), Reason: *in.Reason, By: c.who(),
+		Stage: *in.StageName, Type: pipeline.TransitionType(in.TransitionType), Reason: *in.Reason, By: c.Who(),
 	}})
 }
 
-func (h *Handler) setTransition(ctx context.Context, c call, name string, set pipeline.TransitionSet) (*nothing, error) {
+func (h *Handler) setTransition(ctx context.Context, c wire.Call, name string, set pipeline.TransitionSet) (*nothing, error) {
 	err := h.Decisions.SetTransition(ctx, name, set)
 	if errors.Is(err, pipeline.ErrNoStage) {
 		err = noStage(name, set.Stage)
 	}
-	return &nothing{}, c.missingPipeline(name, refused(err))
+	return &nothing{}, missingPipeline(c, name, refused(err))
 }

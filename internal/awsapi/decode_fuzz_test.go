@@ -2,11 +2,15 @@ package awsapi
 
 import (
 	"errors"
+	"maps"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/towline/towline/internal/awsapi/wire"
 )
 
 // FuzzDecode holds three promises for whatever a client sends to any operation:
@@ -17,7 +21,7 @@ func FuzzDecode(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	names := sortedKeys(m.Operations)
+	names := slices.Sorted(maps.Keys(m.Operations))
 	for i := range names {
 		f.Add(i, []byte(`{}`))
 	}
@@ -43,11 +47,11 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("the SDK has no %s", name)
 		}
 		read := func(body []byte) (any, error) {
-			request, err := parse(body)
+			request, err := wire.Parse(body)
 			if err == nil {
-				err = m.check(m.Operations[name].Input, request)
+				err = m.Check(m.Operations[name].Input, request)
 			}
-			var fault *Fault
+			var fault *wire.Fault
 			if err != nil && !errors.As(err, &fault) {
 				t.Fatalf("%s: error %v is no Fault", name, err)
 			}
@@ -55,7 +59,7 @@ func FuzzDecode(f *testing.F) {
 				return nil, err
 			}
 			in := reflect.New(method.Type.In(2).Elem()).Interface()
-			if err := decode(request, in); err != nil {
+			if err := wire.Decode(request, in); err != nil {
 				t.Fatalf("%s: the model lets through what does not fit: %v", name, err)
 			}
 			return in, nil
@@ -64,7 +68,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := encode(first)
+		again, err := wire.Encode(first)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/store"
 )
 
@@ -33,7 +34,7 @@ type Definition struct {
 // Definitions are the declarations of pipelines. They are called concurrently.
 // A declaration that comes in has the members, types and lengths that AWS
 // wants, and nothing else about it has been checked. Errors that AWS has a name
-// for are *Fault or pipeline.Problems, such as InvalidStructureException; one that
+// for are *wire.Fault or pipeline.Problems, such as InvalidStructureException; one that
 // wraps store.ErrNotFound says that there is no such pipeline.
 type Definitions interface {
 	// List returns at most limit pipelines by name, those after the given one.
@@ -47,26 +48,26 @@ type Definitions interface {
 }
 
 // noPipeline is what AWS says of a pipeline that is not there.
-func (c call) noPipeline(name string) *Fault {
-	return Faultf("PipelineNotFoundException", "Account '%s' does not have a pipeline with name '%s'", c.account, name)
+func noPipeline(c wire.Call, name string) *wire.Fault {
+	return wire.Faultf("PipelineNotFoundException", "Account '%s' does not have a pipeline with name '%s'", c.Account, name)
 }
 
 // missingPipeline tells an error about a pipeline that is not there in AWS's
 // words, and leaves others as they are.
-func (c call) missingPipeline(name string, err error) error {
+func missingPipeline(c wire.Call, name string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return c.noPipeline(name)
+		return noPipeline(c, name)
 	}
 	return err
 }
 
-func (h *Handler) listPipelines(ctx context.Context, _ call, in *codepipeline.ListPipelinesInput) (*codepipeline.ListPipelinesOutput, error) {
-	list := list("ListPipelines")
-	after, err := h.place(list, in.NextToken)
+func (h *Handler) listPipelines(ctx context.Context, _ wire.Call, in *codepipeline.ListPipelinesInput) (*codepipeline.ListPipelinesOutput, error) {
+	list := wire.List("ListPipelines")
+	after, err := h.pages().Place(list, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
-	most := size(in.MaxResults, 1000)
+	most := wire.Size(in.MaxResults, 1000)
 	found, err := h.Definitions.List(ctx, after, most+1)
 	if err != nil {
 		return nil, err
@@ -74,7 +75,7 @@ func (h *Handler) listPipelines(ctx context.Context, _ call, in *codepipeline.Li
 	out := &codepipeline.ListPipelinesOutput{Pipelines: []types.PipelineSummary{}}
 	if len(found) > most {
 		found = found[:most]
-		out.NextToken = new(h.nextToken(list, found[most-1].Name))
+		out.NextToken = new(h.pages().Next(list, found[most-1].Name))
 	}
 	for _, p := range found {
 		out.Pipelines = append(out.Pipelines, types.PipelineSummary{
@@ -92,14 +93,14 @@ type definitionOutput struct {
 	Tags     []types.Tag
 }
 
-func (h *Handler) getPipeline(ctx context.Context, c call, in *codepipeline.GetPipelineInput) (*definitionOutput, error) {
+func (h *Handler) getPipeline(ctx context.Context, c wire.Call, in *codepipeline.GetPipelineInput) (*definitionOutput, error) {
 	found, err := h.Definitions.Get(ctx, *in.Name, int(aws.ToInt32(in.Version)))
 	if err != nil {
-		return nil, c.missingPipeline(*in.Name, err)
+		return nil, missingPipeline(c, *in.Name, err)
 	}
 	return &definitionOutput{
 		Pipeline: found.Declaration,
-		Metadata: &types.PipelineMetadata{PipelineArn: new(c.arn(found.Name)), Created: when(found.Created), Updated: when(found.Updated)},
+		Metadata: &types.PipelineMetadata{PipelineArn: new(c.ARN(found.Name)), Created: when(found.Created), Updated: when(found.Updated)},
 	}, nil
 }
 
@@ -109,7 +110,7 @@ type declarationInput struct {
 	Tags     []types.Tag
 }
 
-func (h *Handler) createPipeline(ctx context.Context, _ call, in *declarationInput) (*definitionOutput, error) {
+func (h *Handler) createPipeline(ctx context.Context, _ wire.Call, in *declarationInput) (*definitionOutput, error) {
 	tags, err := tagsOf(in.Tags)
 	if err != nil {
 		return nil, err
@@ -124,10 +125,10 @@ func (h *Handler) createPipeline(ctx context.Context, _ call, in *declarationInp
 	return &definitionOutput{Pipeline: made.Declaration, Tags: in.Tags}, nil
 }
 
-func (h *Handler) updatePipeline(ctx context.Context, c call, in *declarationInput) (*definitionOutput, error) {
+func (h *Handler) updatePipeline(ctx context.Context, c wire.Call, in *declarationInput) (*definitionOutput, error) {
 	made, err := h.Definitions.Update(ctx, in.Pipeline)
 	if err != nil {
-		return nil, c.missingPipeline(nameIn(in.Pipeline), refused(err))
+		return nil, missingPipeline(c, nameIn(in.Pipeline), refused(err))
 	}
 	return &definitionOutput{Pipeline: made.Declaration}, nil
 }
@@ -142,7 +143,7 @@ func nameIn(declaration json.RawMessage) string {
 }
 
 // deletePipeline is content with a pipeline that is gone already, as AWS is.
-func (h *Handler) deletePipeline(ctx context.Context, _ call, in *codepipeline.DeletePipelineInput) (*nothing, error) {
+func (h *Handler) deletePipeline(ctx context.Context, _ wire.Call, in *codepipeline.DeletePipelineInput) (*nothing, error) {
 	if err := h.Definitions.Delete(ctx, *in.Name); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}

@@ -11,10 +11,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
 )
 
-func (h *Handler) getExecution(ctx context.Context, c call, in *codepipeline.GetPipelineExecutionInput) (*codepipeline.GetPipelineExecutionOutput, error) {
+func (h *Handler) getExecution(ctx context.Context, c wire.Call, in *codepipeline.GetPipelineExecutionInput) (*codepipeline.GetPipelineExecutionOutput, error) {
 	e, err := h.execution(ctx, c, *in.PipelineName, *in.PipelineExecutionId)
 	if err != nil {
 		return nil, err
@@ -39,24 +40,24 @@ func (h *Handler) getExecution(ctx context.Context, c call, in *codepipeline.Get
 // them may be left out.
 const pageOfExecutions = 100
 
-func (h *Handler) listExecutions(ctx context.Context, c call, in *codepipeline.ListPipelineExecutionsInput) (*codepipeline.ListPipelineExecutionsOutput, error) {
+func (h *Handler) listExecutions(ctx context.Context, c wire.Call, in *codepipeline.ListPipelineExecutionsInput) (*codepipeline.ListPipelineExecutionsOutput, error) {
 	succeededIn := ""
 	if in.Filter != nil && in.Filter.SucceededInStage != nil {
 		succeededIn = aws.ToString(in.Filter.SucceededInStage.StageName)
 	}
-	list := list("ListPipelineExecutions", *in.PipelineName, succeededIn)
+	list := wire.List("ListPipelineExecutions", *in.PipelineName, succeededIn)
 	before, err := h.numberPlace(list, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
 	definition, err := h.Records.Pipeline(ctx, *in.PipelineName)
 	if err != nil {
-		return nil, c.missingPipeline(*in.PipelineName, err)
+		return nil, missingPipeline(c, *in.PipelineName, err)
 	}
 	if _, _, ok := definition.Pipeline.Stage(succeededIn); succeededIn != "" && !ok {
-		return nil, Faultf("ValidationException", "The pipeline '%s' has no stage '%s'.", *in.PipelineName, succeededIn)
+		return nil, wire.Faultf("ValidationException", "The pipeline '%s' has no stage '%s'.", *in.PipelineName, succeededIn)
 	}
-	most := size(in.MaxResults, 100)
+	most := wire.Size(in.MaxResults, 100)
 	out := &codepipeline.ListPipelineExecutionsOutput{PipelineExecutionSummaries: []types.PipelineExecutionSummary{}}
 	for e, err := range h.walkExecutions(ctx, *in.PipelineName, before) {
 		switch {
@@ -66,7 +67,7 @@ func (h *Handler) listExecutions(ctx context.Context, c call, in *codepipeline.L
 			continue
 		case len(out.PipelineExecutionSummaries) == most:
 			// The place is the last one shown, not this one: it may be gone.
-			out.NextToken = new(h.nextToken(list, strconv.Itoa(before)))
+			out.NextToken = new(h.pages().Next(list, strconv.Itoa(before)))
 			return out, nil
 		}
 		out.PipelineExecutionSummaries = append(out.PipelineExecutionSummaries, executionSummary(e))
@@ -77,7 +78,7 @@ func (h *Handler) listExecutions(ctx context.Context, c call, in *codepipeline.L
 
 // numberPlace is the place of a token that is the number of an execution.
 func (h *Handler) numberPlace(list string, token *string) (int, error) {
-	place, err := h.place(list, token)
+	place, err := h.pages().Place(list, token)
 	if err != nil || place == "" {
 		return 0, err
 	}

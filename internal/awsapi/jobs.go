@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"github.com/towline/towline/internal/awsapi/access"
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
@@ -27,6 +29,9 @@ type Jobs interface {
 	DispatchJob(ctx context.Context, job store.Job, again time.Time) (given store.Job, ok bool, err error)
 	Job(ctx context.Context, id string) (store.Job, error)
 	ChangeJob(ctx context.Context, job store.Job, to store.JobStatus, continuation string, at time.Time) (ok bool, err error)
+	// ReportJob keeps what a function says of its job, if the job is still as
+	// it was. Who has invoked the function looks there.
+	ReportJob(ctx context.Context, was, is store.Job) (ok bool, err error)
 }
 
 var _ Jobs = (*store.DB)(nil)
@@ -41,6 +46,10 @@ var _ Workers = (*engine.Engine)(nil)
 // takenWithin is how long a worker has to take a job that it was given, before
 // it is given to another.
 const takenWithin = 30 * time.Second
+
+// credentialsLast is how long the credentials of a job are good. A worker that
+// needs longer asks for the details of its job again.
+const credentialsLast = time.Hour
 
 // forever is later than any action is waited for.
 var forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -80,14 +89,14 @@ func (w waiting) configuration() (map[string]string, error) {
 	return flat(resolved), err
 }
 
-func (h *Handler) poll(ctx context.Context, c call, in *codepipeline.PollForJobsInput) (*codepipeline.PollForJobsOutput, error) {
+func (h *Handler) poll(ctx context.Context, c wire.Call, in *codepipeline.PollForJobsInput) (*codepipeline.PollForJobsOutput, error) {
 	of, err := h.custom(ctx, in.ActionTypeId)
 	if err != nil {
 		return nil, err
 	}
 	for name := range in.QueryParam {
 		if !slices.ContainsFunc(of.ActionConfigurationProperties, func(p types.ActionConfigurationProperty) bool { return p.Queryable && *p.Name == name }) {
-			return nil, Faultf("ValidationException", "The action type has no queryable configuration property '%s'.", name)
+			return nil, wire.Faultf("ValidationException", "The action type has no queryable configuration property '%s'.", name)
 		}
 	}
 	executions, err := h.Jobs.Due(ctx, forever)
@@ -95,7 +104,7 @@ func (h *Handler) poll(ctx context.Context, c call, in *codepipeline.PollForJobs
 		return nil, err
 	}
 	slices.SortFunc(executions, func(a, b pipeline.Execution) int { return a.Started.Compare(b.Started) })
-	most, out := size(in.MaxBatchSize, 100), &codepipeline.PollForJobsOutput{Jobs: []types.Job{}}
+	most, out := wire.Size(in.MaxBatchSize, 100), &codepipeline.PollForJobsOutput{Jobs: []types.Job{}}
 	id := customID(in.ActionTypeId.Category, in.ActionTypeId.Provider, in.ActionTypeId.Version)
 	for _, e := range executions {
 		for _, w := range waitingIn(e) {
@@ -116,7 +125,7 @@ func (h *Handler) poll(ctx context.Context, c call, in *codepipeline.PollForJobs
 
 // give gives a job out, if its configuration is the one asked for and nobody
 // has it.
-func (h *Handler) give(ctx context.Context, c call, w waiting, query map[string]string) (types.Job, bool, error) {
+func (h *Handler) give(ctx context.Context, c wire.Call, w waiting, query map[string]string) (types.Job, bool, error) {
 	configuration, err := w.configuration()
 	if err != nil {
 		return types.Job{}, false, h.unresolved(ctx, w, err)
@@ -133,7 +142,8 @@ func (h *Handler) give(ctx context.Context, c call, w waiting, query map[string]
 	if err != nil || !ok {
 		return types.Job{}, false, err
 	}
-	return types.Job{Id: &job.ID, Nonce: &job.Nonce, AccountId: &c.account, Data: jobData(c, w, job, configuration)}, true, nil
+	data, err := h.jobData(ctx, c, w, job, configuration)
+	return types.Job{Id: &job.ID, Nonce: &job.Nonce, AccountId: &c.Account, Data: data}, err == nil, err
 }
 
 // unresolved ends an action whose configuration names a variable that is not
@@ -149,42 +159,68 @@ func (h *Handler) unresolved(ctx context.Context, w waiting, reason error) error
 	return err
 }
 
-// jobData is what a worker is told of a job. Artifacts are named; where they
-// lie is not told, since no worker can read them there.
-func jobData(c call, w waiting, job store.Job, configuration map[string]string) *types.JobData {
-	artifacts := func(names []string) []types.Artifact {
-		found := []types.Artifact{}
-		for _, name := range names {
-			found = append(found, types.Artifact{Name: &name})
-		}
-		return found
+// jobData is what a worker is told of a job: where its artifacts lie, and with
+// which credentials it reads and writes them.
+func (h *Handler) jobData(ctx context.Context, c wire.Call, w waiting, job store.Job, configuration map[string]string) (*types.JobData, error) {
+	work := w.work(job.ID)
+	given, err := h.Handover.Give(ctx, work, credentialsLast)
+	if err != nil {
+		return nil, err
 	}
-	e := w.execution
-	return &types.JobData{
+	e, signIn := w.execution, given.Credentials
+	data := &types.JobData{
 		ActionTypeId: typeID(w.action.Type), ActionConfiguration: &types.ActionConfiguration{Configuration: configuration},
 		PipelineContext: &types.PipelineContext{
-			PipelineName: &e.Pipeline, PipelineArn: new(c.arn(e.Pipeline)), PipelineExecutionId: &e.ID, Stage: &types.StageContext{Name: &w.stage},
+			PipelineName: &e.Pipeline, PipelineArn: new(c.ARN(e.Pipeline)), PipelineExecutionId: &e.ID, Stage: &types.StageContext{Name: &w.stage},
 			Action: &types.ActionContext{Name: &w.action.Name, ActionExecutionId: new(actionID(e, w.stage, w.attempt, "", w.action.Name))},
 		},
-		InputArtifacts: artifacts(w.action.Inputs), OutputArtifacts: artifacts(w.action.Outputs), ContinuationToken: text(job.Continuation),
+		InputArtifacts: []types.Artifact{}, OutputArtifacts: []types.Artifact{}, ContinuationToken: text(job.Continuation),
+		ArtifactCredentials: &types.AWSSessionCredentials{AccessKeyId: &signIn.AccessKeyID, SecretAccessKey: &signIn.SecretAccessKey, SessionToken: &signIn.SessionToken},
 	}
+	for i, a := range work.Inputs {
+		data.InputArtifacts = append(data.InputArtifacts, artifactAt(a.Name, given.Inputs[i], &a.Digest))
+	}
+	for i, name := range work.Outputs {
+		data.OutputArtifacts = append(data.OutputArtifacts, artifactAt(name, given.Outputs[i], nil))
+	}
+	return data, nil
+}
+
+// artifactAt is an artifact with the place of its zip archive.
+func artifactAt(name string, at access.Object, revision *string) types.Artifact {
+	return types.Artifact{Name: &name, Revision: revision, Location: &types.ArtifactLocation{
+		Type: types.ArtifactLocationTypeS3, S3Location: &types.S3ArtifactLocation{BucketName: &at.Bucket, ObjectKey: &at.Key},
+	}}
+}
+
+// work is the waiting action as far as its artifacts go.
+func (w waiting) work(job string) access.Work {
+	work := access.Work{Job: job, Pipeline: w.execution.Pipeline, Outputs: w.action.Outputs}
+	for _, name := range w.action.Inputs {
+		for _, a := range w.execution.Artifacts() {
+			if a.Name == name {
+				work.Inputs = append(work.Inputs, a)
+			}
+		}
+	}
+	return work
 }
 
 // job finds a job by its id.
 func (h *Handler) job(ctx context.Context, id string) (store.Job, error) {
 	job, err := h.Jobs.Job(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		err = Faultf("JobNotFoundException", "There is no job '%s'.", id)
+		err = wire.Faultf("JobNotFoundException", "There is no job '%s'.", id)
 	}
 	return job, err
 }
 
-func (h *Handler) acknowledge(ctx context.Context, _ call, in *codepipeline.AcknowledgeJobInput) (*codepipeline.AcknowledgeJobOutput, error) {
+func (h *Handler) acknowledge(ctx context.Context, _ wire.Call, in *codepipeline.AcknowledgeJobInput) (*codepipeline.AcknowledgeJobOutput, error) {
 	job, err := h.job(ctx, *in.JobId)
 	if err != nil {
 		return nil, err
 	}
-	invalid := Faultf("InvalidNonceException", "The job '%s' has been given out again since, or is over.", job.ID)
+	invalid := wire.Faultf("InvalidNonceException", "The job '%s' has been given out again since, or is over.", job.ID)
 	if job.Nonce != *in.Nonce {
 		return nil, invalid
 	}
@@ -201,32 +237,47 @@ func (h *Handler) acknowledge(ctx context.Context, _ call, in *codepipeline.Ackn
 	return &codepipeline.AcknowledgeJobOutput{Status: types.JobStatus(job.Status)}, nil
 }
 
-func (h *Handler) jobDetails(ctx context.Context, c call, in *codepipeline.GetJobDetailsInput) (*codepipeline.GetJobDetailsOutput, error) {
+func (h *Handler) jobDetails(ctx context.Context, c wire.Call, in *codepipeline.GetJobDetailsInput) (*codepipeline.GetJobDetailsOutput, error) {
 	job, err := h.job(ctx, *in.JobId)
 	if err != nil {
 		return nil, err
 	}
-	e, err := h.Records.Execution(ctx, job.Execution)
+	w, err := h.waitingFor(ctx, job)
 	if err != nil {
 		return nil, err
+	}
+	configuration, err := w.configuration()
+	if err != nil {
+		return nil, wire.Faultf("ValidationException", "%s", err)
+	}
+	data, err := h.jobData(ctx, c, w, job, configuration)
+	if err != nil {
+		return nil, err
+	}
+	return &codepipeline.GetJobDetailsOutput{JobDetails: &types.JobDetails{Id: &job.ID, AccountId: &c.Account, Data: data}}, nil
+}
+
+// waitingFor is the action that a job is about, whether it still waits or not.
+func (h *Handler) waitingFor(ctx context.Context, job store.Job) (waiting, error) {
+	e, err := h.Records.Execution(ctx, job.Execution)
+	if err != nil {
+		return waiting{}, err
 	}
 	stage, _, _ := e.Definition.Stage(job.Stage)
 	i := slices.IndexFunc(stage.Actions, func(a pipeline.Action) bool { return a.Name == job.Action })
 	if i < 0 {
-		return nil, fmt.Errorf("find action %s of stage %s of %s, of which there is a job", job.Action, job.Stage, job.Execution)
+		return waiting{}, fmt.Errorf("find action %s of stage %s of %s, of which there is a job", job.Action, job.Stage, job.Execution)
 	}
-	w := waiting{e, job.Stage, job.Attempt, stage.Actions[i]}
-	configuration, err := w.configuration()
-	if err != nil {
-		return nil, Faultf("ValidationException", "%s", err)
-	}
-	return &codepipeline.GetJobDetailsOutput{JobDetails: &types.JobDetails{Id: &job.ID, AccountId: &c.account, Data: jobData(c, w, job, configuration)}}, nil
+	return waiting{e, job.Stage, job.Attempt, stage.Actions[i]}, nil
 }
 
-func (h *Handler) jobSucceeded(ctx context.Context, c call, in *codepipeline.PutJobSuccessResultInput) (*nothing, error) {
-	job, err := h.taken(ctx, *in.JobId)
+func (h *Handler) jobSucceeded(ctx context.Context, c wire.Call, in *codepipeline.PutJobSuccessResultInput) (*nothing, error) {
+	job, err := h.taken(ctx, c, *in.JobId)
 	if err != nil {
 		return nil, err
+	}
+	if job.Function != "" {
+		return &nothing{}, h.reportJob(ctx, job, saidOf(in))
 	}
 	if in.ContinuationToken != nil {
 		// It is not over: the next one who asks goes on from here.
@@ -237,37 +288,89 @@ func (h *Handler) jobSucceeded(ctx context.Context, c call, in *codepipeline.Put
 	if in.ExecutionDetails != nil {
 		result.Summary = aws.ToString(in.ExecutionDetails.Summary)
 	}
-	return &nothing{}, h.endJob(ctx, c, job, result, store.JobSucceeded)
-}
-
-func (h *Handler) jobFailed(ctx context.Context, c call, in *codepipeline.PutJobFailureResultInput) (*nothing, error) {
-	job, err := h.taken(ctx, *in.JobId)
+	w, err := h.waitingFor(ctx, job)
 	if err != nil {
 		return nil, err
 	}
-	return &nothing{}, h.endJob(ctx, c, job, pipeline.Fail("%s: %s", in.FailureDetails.Type, aws.ToString(in.FailureDetails.Message)), store.JobFailed)
+	// What the worker has put is looked at before the action ends, so that it can
+	// put something better.
+	result.Artifacts, err = h.Handover.Take(ctx, w.work(job.ID))
+	if bad, ok := errors.AsType[*access.BadArchive](err); ok {
+		return nil, wire.Faultf("ValidationException", "%s", bad.Error())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &nothing{}, h.endJob(ctx, c, job, result, store.JobSucceeded)
 }
 
-// taken is a job that a worker has taken, and may report about.
-func (h *Handler) taken(ctx context.Context, id string) (store.Job, error) {
+func (h *Handler) jobFailed(ctx context.Context, c wire.Call, in *codepipeline.PutJobFailureResultInput) (*nothing, error) {
+	job, err := h.taken(ctx, c, *in.JobId)
+	if err != nil {
+		return nil, err
+	}
+	failure := fmt.Sprintf("%s: %s", in.FailureDetails.Type, aws.ToString(in.FailureDetails.Message))
+	if job.Function != "" {
+		return &nothing{}, h.reportJob(ctx, job, store.Job{
+			Status: store.JobFailed, Report: store.JobReport{Failure: failure, External: aws.ToString(in.FailureDetails.ExternalExecutionId)},
+		})
+	}
+	return &nothing{}, h.endJob(ctx, c, job, pipeline.Fail("%s", failure), store.JobFailed)
+}
+
+// saidOf is what a function says of a job that is over, or that is to go on.
+func saidOf(in *codepipeline.PutJobSuccessResultInput) store.Job {
+	said := store.Job{Status: store.JobSucceeded, Report: store.JobReport{Variables: in.OutputVariables}}
+	if in.ContinuationToken != nil {
+		said.Status, said.Continuation = store.JobQueued, *in.ContinuationToken
+	}
+	if details := in.ExecutionDetails; details != nil {
+		said.Report.Summary, said.Report.External = aws.ToString(details.Summary), aws.ToString(details.ExternalExecutionId)
+		said.Report.Percent = int(aws.ToInt32(details.PercentComplete))
+	}
+	return said
+}
+
+// reportJob keeps what a function says of its job. The action that has invoked
+// the function is waiting for it, and ends itself.
+func (h *Handler) reportJob(ctx context.Context, job, said store.Job) error {
+	said.At = h.Now()
+	ok, err := h.Jobs.ReportJob(ctx, job, said)
+	if err == nil && !ok {
+		err = wire.Faultf("InvalidJobStateException", "Nothing waits for the job '%s' any more.", job.ID)
+	}
+	return err
+}
+
+// taken is a job that a worker has taken, and may report about. The holder of a
+// job's credentials may report about that job alone.
+func (h *Handler) taken(ctx context.Context, c wire.Call, id string) (store.Job, error) {
+	if s := c.Key.Session; s != nil && s.Scope.Job != id {
+		return store.Job{}, wire.Faultf("AccessDeniedException", "User: %s is not authorized to perform: codepipeline:%s because its session is for another job", c.User(), c.Operation)
+	}
 	job, err := h.job(ctx, id)
 	if err == nil && job.Status != store.JobInProgress {
-		err = Faultf("InvalidJobStateException", "The job '%s' is %s, not InProgress.", id, job.Status)
+		err = wire.Faultf("InvalidJobStateException", "The job '%s' is %s, not InProgress.", id, job.Status)
 	}
 	return job, err
 }
 
 // endJob ends the action first: it can be ended once, whatever is kept of the
 // job.
-func (h *Handler) endJob(ctx context.Context, c call, job store.Job, result pipeline.Result, status store.JobStatus) error {
+func (h *Handler) endJob(ctx context.Context, c wire.Call, job store.Job, result pipeline.Result, status store.JobStatus) error {
 	err := h.Workers.EndAction(ctx, pipeline.ActionEnded{
-		Execution: job.Execution, Stage: job.Stage, Attempt: job.Attempt, Action: job.Action, Result: result, By: c.who(),
+		Execution: job.Execution, Stage: job.Stage, Attempt: job.Attempt, Action: job.Action, Result: result, By: c.Who(),
 	})
 	if errors.Is(err, pipeline.ErrStale) {
-		return Faultf("InvalidJobStateException", "Nothing waits for the job '%s' any more.", job.ID)
+		return wire.Faultf("InvalidJobStateException", "Nothing waits for the job '%s' any more.", job.ID)
 	}
 	if err != nil {
 		return err
+	}
+	if w, err := h.waitingFor(ctx, job); err != nil {
+		h.Logger.Warn("end the credentials of a job", "job", job.ID, "error", err)
+	} else if err := h.Handover.End(ctx, w.work(job.ID)); err != nil {
+		h.Logger.Warn("end the credentials of a job", "job", job.ID, "error", err)
 	}
 	_, err = h.Jobs.ChangeJob(ctx, job, status, "", h.Now())
 	return err

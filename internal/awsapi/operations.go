@@ -1,78 +1,85 @@
 package awsapi
 
-import "github.com/towline/towline/internal/client"
+import (
+	"github.com/towline/towline/internal/awsapi/wire"
+	"github.com/towline/towline/internal/client"
+)
 
 // operations is THE table: all operations of the API (version 2015-07-09), the
 // role that each needs, and what carries it out. One that Towline does not have
 // says so, and why.
-func (h *Handler) operations() map[string]operation {
+func (h *Handler) operations() map[string]wire.Operation {
 	const (
 		reads   = client.Viewer
 		runs    = client.Operator
 		changes = client.Admin
 	)
-	lacks := func(needs client.Role, why string) operation { return operation{needs: needs, why: why} }
 	const (
 		thirdParty = "it has no third-party action types; job workers use custom ones."
 		executors  = "its custom action types are worked on by job workers, and have no executor; ListActionTypes shows them."
 		webhooks   = "it does not sign in to GitHub: give the URL that PutWebhook answers to the repository's webhook there."
 	)
-	return map[string]operation{
+	// The holder of a job's credentials reports about that job.
+	ofJobs := func(op wire.Operation) wire.Operation {
+		op.Sessions = true
+		return op
+	}
+	return map[string]wire.Operation{
 		// Definitions.
-		"ListPipelines":  does(reads, h.listPipelines),
-		"GetPipeline":    does(reads, h.getPipeline),
-		"CreatePipeline": does(changes, h.createPipeline),
-		"UpdatePipeline": does(changes, h.updatePipeline),
-		"DeletePipeline": does(changes, h.deletePipeline),
+		"ListPipelines":  wire.Does(reads, h.listPipelines),
+		"GetPipeline":    wire.Does(reads, h.getPipeline),
+		"CreatePipeline": wire.Does(changes, h.createPipeline),
+		"UpdatePipeline": wire.Does(changes, h.updatePipeline),
+		"DeletePipeline": wire.Does(changes, h.deletePipeline),
 
-		"ListTagsForResource": does(reads, h.listTags),
-		"TagResource":         does(changes, h.tagResource),
-		"UntagResource":       does(changes, h.untagResource),
+		"ListTagsForResource": wire.Does(reads, h.listTags),
+		"TagResource":         wire.Does(changes, h.tagResource),
+		"UntagResource":       wire.Does(changes, h.untagResource),
 
 		// Executions.
-		"ListPipelineExecutions": does(reads, h.listExecutions),
-		"GetPipelineExecution":   does(reads, h.getExecution),
-		"GetPipelineState":       does(reads, h.getState),
-		"ListActionExecutions":   does(reads, h.listActionExecutions),
-		"ListRuleExecutions":     does(reads, h.listRuleExecutions),
-		"StartPipelineExecution": does(runs, h.start),
-		"StopPipelineExecution":  does(runs, h.stop),
-		"PutApprovalResult":      does(runs, h.approve),
-		"RetryStageExecution":    does(runs, h.retry),
-		"RollbackStage":          does(runs, h.rollBack),
-		"OverrideStageCondition": does(runs, h.override),
-		"EnableStageTransition":  does(runs, h.enableTransition),
-		"DisableStageTransition": does(runs, h.disableTransition),
+		"ListPipelineExecutions": wire.Does(reads, h.listExecutions),
+		"GetPipelineExecution":   wire.Does(reads, h.getExecution),
+		"GetPipelineState":       wire.Does(reads, h.getState),
+		"ListActionExecutions":   wire.Does(reads, h.listActionExecutions),
+		"ListRuleExecutions":     wire.Does(reads, h.listRuleExecutions),
+		"StartPipelineExecution": wire.Does(runs, h.start),
+		"StopPipelineExecution":  wire.Does(runs, h.stop),
+		"PutApprovalResult":      wire.Does(runs, h.approve),
+		"RetryStageExecution":    wire.Does(runs, h.retry),
+		"RollbackStage":          wire.Does(runs, h.rollBack),
+		"OverrideStageCondition": wire.Does(runs, h.override),
+		"EnableStageTransition":  wire.Does(runs, h.enableTransition),
+		"DisableStageTransition": wire.Does(runs, h.disableTransition),
 
-		"PutActionRevision":                lacks(runs, "a source tells of its revisions itself; StartPipelineExecution takes one by sourceRevisions."),
-		"ListDeployActionExecutionTargets": lacks(reads, "deployments are shown by `towline deployments`."),
+		"PutActionRevision":                wire.Lacks(runs, "a source tells of its revisions itself; StartPipelineExecution takes one by sourceRevisions."),
+		"ListDeployActionExecutionTargets": wire.Lacks(reads, "deployments are shown by `towline deployments`."),
 
 		// Types of actions and rules.
-		"ListActionTypes":        does(reads, h.listActionTypes),
-		"GetActionType":          lacks(reads, executors),
-		"ListRuleTypes":          does(reads, h.listRuleTypes),
-		"CreateCustomActionType": does(changes, h.createActionType),
-		"UpdateActionType":       lacks(changes, executors),
-		"DeleteCustomActionType": does(changes, h.deleteActionType),
+		"ListActionTypes":        wire.Does(reads, h.listActionTypes),
+		"GetActionType":          wire.Lacks(reads, executors),
+		"ListRuleTypes":          wire.Does(reads, h.listRuleTypes),
+		"CreateCustomActionType": wire.Does(changes, h.createActionType),
+		"UpdateActionType":       wire.Lacks(changes, executors),
+		"DeleteCustomActionType": wire.Does(changes, h.deleteActionType),
 
 		// Job workers.
-		"PollForJobs":         does(runs, h.poll),
-		"AcknowledgeJob":      does(runs, h.acknowledge),
-		"GetJobDetails":       does(runs, h.jobDetails),
-		"PutJobSuccessResult": does(runs, h.jobSucceeded),
-		"PutJobFailureResult": does(runs, h.jobFailed),
+		"PollForJobs":         wire.Does(runs, h.poll),
+		"AcknowledgeJob":      wire.Does(runs, h.acknowledge),
+		"GetJobDetails":       wire.Does(runs, h.jobDetails),
+		"PutJobSuccessResult": ofJobs(wire.Does(runs, h.jobSucceeded)),
+		"PutJobFailureResult": ofJobs(wire.Does(runs, h.jobFailed)),
 
-		"PollForThirdPartyJobs":         lacks(runs, thirdParty),
-		"AcknowledgeThirdPartyJob":      lacks(runs, thirdParty),
-		"GetThirdPartyJobDetails":       lacks(runs, thirdParty),
-		"PutThirdPartyJobSuccessResult": lacks(runs, thirdParty),
-		"PutThirdPartyJobFailureResult": lacks(runs, thirdParty),
+		"PollForThirdPartyJobs":         wire.Lacks(runs, thirdParty),
+		"AcknowledgeThirdPartyJob":      wire.Lacks(runs, thirdParty),
+		"GetThirdPartyJobDetails":       wire.Lacks(runs, thirdParty),
+		"PutThirdPartyJobSuccessResult": wire.Lacks(runs, thirdParty),
+		"PutThirdPartyJobFailureResult": wire.Lacks(runs, thirdParty),
 
 		// Webhooks.
-		"ListWebhooks":                    does(reads, h.listWebhooks),
-		"PutWebhook":                      does(changes, h.putWebhook),
-		"DeleteWebhook":                   does(changes, h.deleteWebhook),
-		"RegisterWebhookWithThirdParty":   lacks(changes, webhooks),
-		"DeregisterWebhookWithThirdParty": lacks(changes, webhooks),
+		"ListWebhooks":                    wire.Does(reads, h.listWebhooks),
+		"PutWebhook":                      wire.Does(changes, h.putWebhook),
+		"DeleteWebhook":                   wire.Does(changes, h.deleteWebhook),
+		"RegisterWebhookWithThirdParty":   wire.Lacks(changes, webhooks),
+		"DeregisterWebhookWithThirdParty": wire.Lacks(changes, webhooks),
 	}
 }

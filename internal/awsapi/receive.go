@@ -14,10 +14,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towline/towline/internal/awsapi/sigv4"
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
 )
+
+// bodyWithin is how long a client may take to send its message.
+const bodyWithin = 30 * time.Second
 
 // maxMessage bounds a webhook's message, in bytes: GitHub sends none larger.
 const maxMessage = 25 << 20
@@ -57,7 +62,7 @@ func (h *Handler) serveWebhook(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) answerWebhook(w http.ResponseWriter, said string, err error) {
-	fault, refused := errors.AsType[*Fault](err)
+	fault, refused := errors.AsType[*wire.Fault](err)
 	_, large := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case err == nil:
@@ -105,13 +110,13 @@ func authentic(hook Webhook, r *http.Request, body []byte) error {
 // trigger starts the pipeline of a webhook, if the filters let the message
 // through. A signed message that was taken before starts nothing again.
 func (h *Handler) trigger(ctx context.Context, hook Webhook, body []byte) (said string, err error) {
-	message, err := parse(body)
+	message, err := wire.Parse(body)
 	if err != nil {
 		return "", err
 	}
 	definition, err := h.Records.Pipeline(ctx, hook.Pipeline)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", Faultf("PipelineNotFoundException", "there is no pipeline %s any more", hook.Pipeline)
+		return "", wire.Faultf("PipelineNotFoundException", "there is no pipeline %s any more", hook.Pipeline)
 	}
 	if err != nil {
 		return "", err
@@ -122,7 +127,7 @@ func (h *Handler) trigger(ctx context.Context, hook Webhook, body []byte) (said 
 			return "nothing to do: the filter " + f.Path + " does not let this message through", nil
 		}
 	}
-	name, keys := "aws/"+hook.Name, []string{hexDigest(body)}
+	name, keys := "aws/"+hook.Name, []string{sigv4.Digest(body)}
 	if hook.Authentication == "GITHUB_HMAC" {
 		fresh, err := h.Deliveries.TakeDelivery(ctx, name, keys, h.Now())
 		if err != nil {

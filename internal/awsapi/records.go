@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
@@ -45,13 +46,13 @@ type Decisions interface {
 var _ Decisions = (*engine.Engine)(nil)
 
 // execution is one of the pipeline's executions.
-func (h *Handler) execution(ctx context.Context, c call, name, id string) (pipeline.Execution, error) {
+func (h *Handler) execution(ctx context.Context, c wire.Call, name, id string) (pipeline.Execution, error) {
 	if _, err := h.Records.Pipeline(ctx, name); err != nil {
-		return pipeline.Execution{}, c.missingPipeline(name, err)
+		return pipeline.Execution{}, missingPipeline(c, name, err)
 	}
 	e, err := h.Records.Execution(ctx, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && e.Pipeline != name {
-		return e, Faultf("PipelineExecutionNotFoundException", "The pipeline '%s' has no execution '%s'.", name, id)
+		return e, wire.Faultf("PipelineExecutionNotFoundException", "The pipeline '%s' has no execution '%s'.", name, id)
 	}
 	return e, err
 }
@@ -64,8 +65,8 @@ func hasStage(e pipeline.Execution, name string) error {
 	return nil
 }
 
-func noStage(pipelineName, name string) *Fault {
-	return Faultf("StageNotFoundException", "The pipeline '%s' has no stage '%s'.", pipelineName, name)
+func noStage(pipelineName, name string) *wire.Fault {
+	return wire.Faultf("StageNotFoundException", "The pipeline '%s' has no stage '%s'.", pipelineName, name)
 }
 
 // refused tells what the state machine refuses in AWS's words, with its own as
@@ -88,11 +89,11 @@ func refused(err error) error {
 		{pipeline.ErrStale, "ConflictException"},
 	} {
 		if errors.Is(err, known.err) {
-			return &Fault{Code: known.code, Message: err.Error()}
+			return &wire.Fault{Code: known.code, Message: err.Error()}
 		}
 	}
 	if problems, ok := errors.AsType[pipeline.Problems](err); ok {
-		return &Fault{Code: string(cmp.Or(problems.Exception(), pipeline.InvalidValue)), Message: problems.String()}
+		return &wire.Fault{Code: string(cmp.Or(problems.Exception(), pipeline.InvalidValue)), Message: problems.String()}
 	}
 	return err
 }

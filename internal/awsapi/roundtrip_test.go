@@ -3,6 +3,7 @@ package awsapi
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/client"
 )
 
@@ -21,18 +23,18 @@ import (
 func TestEveryOperationHasARowAndIsInTheModel(t *testing.T) {
 	t.Parallel()
 	h := setup(t).handler
-	want := sortedKeys(h.model.Operations)
-	if diff := cmp.Diff(want, sortedKeys(h.table)); diff != "" || len(want) != 44 {
+	want := slices.Sorted(maps.Keys(h.api.Model.Operations))
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(h.api.Operations))); diff != "" || len(want) != 44 {
 		t.Errorf("%d operations in the model, table (-want +got):\n%s", len(want), diff)
 	}
-	for name, op := range h.table {
-		if op.needs == "" || (op.run == nil) == (op.why == "") {
-			t.Errorf("%s: needs %q, run %v, why %q", name, op.needs, op.run != nil, op.why)
+	for name, op := range h.api.Operations {
+		if op.Needs == "" || (op.Run == nil) == (op.Why == "") {
+			t.Errorf("%s: needs %q, run %v, why %q", name, op.Needs, op.Run != nil, op.Why)
 		}
 		reading := strings.HasPrefix(name, "List") || strings.HasPrefix(name, "Get")
 		// Details of jobs hold credentials of artifacts.
-		if reading != (op.needs == client.Viewer) && !strings.Contains(name, "JobDetails") {
-			t.Errorf("%s is for %s", name, op.needs)
+		if reading != (op.Needs == client.Viewer) && !strings.Contains(name, "JobDetails") {
+			t.Errorf("%s is for %s", name, op.Needs)
 		}
 	}
 }
@@ -52,13 +54,13 @@ func method(t *testing.T, c *codepipeline.Client, name string) (call reflect.Val
 func TestTheModelKnowsTheMembersOfTheSDK(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for name, op := range b.handler.model.Operations {
+	for name, op := range b.handler.api.Model.Operations {
 		_, in, _ := method(t, b.sdk(adminID, secretKey), name)
-		sameMembers(t, b.handler.model, op.Input, in, name)
+		sameMembers(t, b.handler.api.Model, op.Input, in, name)
 	}
 }
 
-func sameMembers(t *testing.T, m *model, shapeName string, of reflect.Type, path string) {
+func sameMembers(t *testing.T, m *wire.Model, shapeName string, of reflect.Type, path string) {
 	t.Helper()
 	for of.Kind() == reflect.Pointer {
 		of = of.Elem()
@@ -72,7 +74,7 @@ func sameMembers(t *testing.T, m *model, shapeName string, of reflect.Type, path
 	case "structure":
 		var got []string
 		for i := range of.NumField() {
-			if name, ok := memberOf(of, i); ok {
+			if name, ok := wire.MemberOf(of, i); ok {
 				got = append(got, name)
 				if inner, known := s.Members[name]; known {
 					sameMembers(t, m, inner, of.Field(i).Type, path+"."+name)
@@ -80,7 +82,7 @@ func sameMembers(t *testing.T, m *model, shapeName string, of reflect.Type, path
 			}
 		}
 		slices.Sort(got)
-		if diff := cmp.Diff(sortedKeys(s.Members), got); diff != "" {
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(s.Members)), got); diff != "" {
 			t.Errorf("%s, members (-model +SDK):\n%s", path, diff)
 		}
 	}
@@ -92,20 +94,20 @@ func sameMembers(t *testing.T, m *model, shapeName string, of reflect.Type, path
 func TestWhatTheSDKSendsArrivesAndWhatIsAnsweredIsRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for name := range b.handler.model.Operations {
+	for name := range b.handler.api.Model.Operations {
 		t.Run(name, func(t *testing.T) {
 			call, in, out := method(t, b.sdk(adminID, secretKey), name)
 			sent, answer := fill(in, 0), fill(out, 0)
 			var got reflect.Value
-			b.handler.table[name] = operation{needs: client.Viewer, run: func(_ context.Context, _ call_, request map[string]any) (any, error) {
+			b.handler.api.Operations[name] = wire.Operation{Needs: client.Viewer, Run: func(_ context.Context, _ wire.Call, request map[string]any) (any, error) {
 				got = reflect.New(in)
-				return answer.Addr().Interface(), decode(request, got.Interface())
+				return answer.Addr().Interface(), wire.Decode(request, got.Interface())
 			}}
 			// The values here are not of the form that the API wants.
-			unchecked := b.handler.model.Operations[name]
+			unchecked := b.handler.api.Model.Operations[name]
 			unchecked.Input = "anything"
-			b.handler.model.Shapes["anything"] = &shape{Type: "structure"}
-			b.handler.model.Operations[name] = unchecked
+			b.handler.api.Model.Shapes["anything"] = &wire.Shape{Type: "structure"}
+			b.handler.api.Model.Operations[name] = unchecked
 			results := call.Call([]reflect.Value{reflect.ValueOf(t.Context()), sent.Addr()})
 			if err, _ := reflect.TypeAssert[error](results[1]); err != nil {
 				t.Fatal(err)
@@ -127,8 +129,6 @@ func shapes() cmp.Options {
 		cmp.FilterPath(func(p cmp.Path) bool { return strings.HasPrefix(p.Last().String(), ".noSmithy") }, cmp.Ignore()),
 	}
 }
-
-type call_ = call
 
 // fill makes a value in which nothing is nil or empty.
 func fill(of reflect.Type, depth int) reflect.Value {

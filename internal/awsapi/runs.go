@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -75,7 +76,7 @@ func filterOf(in *codepipeline.ListActionExecutionsInput) (f runFilter, err erro
 	f.execution = aws.ToString(in.Filter.PipelineExecutionId)
 	if last := in.Filter.LatestInPipelineExecution; last != nil {
 		if f.execution != "" {
-			return f, Faultf("ValidationException", "The filter names an execution both by pipelineExecutionId and by latestInPipelineExecution. Use one.")
+			return f, wire.Faultf("ValidationException", "The filter names an execution both by pipelineExecutionId and by latestInPipelineExecution. Use one.")
 		}
 		// The range of all time shows earlier attempts too.
 		f.execution, f.latest = aws.ToString(last.PipelineExecutionId), last.StartTimeRange != types.StartTimeRangeAll
@@ -84,9 +85,9 @@ func filterOf(in *codepipeline.ListActionExecutionsInput) (f runFilter, err erro
 }
 
 // runs are one page of them, newest execution first.
-func (h *Handler) runs(ctx context.Context, c call, f runFilter, page pageAsked) (found []run, next *string, err error) {
-	list := list(c.operation, f.pipeline, f.execution, strconv.FormatBool(f.latest))
-	place, err := h.place(list, page.token)
+func (h *Handler) runs(ctx context.Context, c wire.Call, f runFilter, page pageAsked) (found []run, next *string, err error) {
+	list := wire.List(c.Operation, f.pipeline, f.execution, strconv.FormatBool(f.latest))
+	place, err := h.pages().Place(list, page.token)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,7 +98,7 @@ func (h *Handler) runs(ctx context.Context, c call, f runFilter, page pageAsked)
 			return nil, nil, fmt.Errorf("read the place in a list: %w", err)
 		}
 	}
-	most := size(page.most, 100)
+	most := wire.Size(page.most, 100)
 	executions, err := h.executionsOf(ctx, c, f, number)
 	if err != nil {
 		return nil, nil, err
@@ -113,7 +114,7 @@ func (h *Handler) runs(ctx context.Context, c call, f runFilter, page pageAsked)
 		number = e.Number
 		for _, r := range runs[min(shown, len(runs)):] {
 			if len(found) == most {
-				return found, new(h.nextToken(list, fmt.Sprintf("%d/%d", number, shown))), nil
+				return found, new(h.pages().Next(list, fmt.Sprintf("%d/%d", number, shown))), nil
 			}
 			found = append(found, r)
 			shown++
@@ -130,13 +131,13 @@ type pageAsked struct {
 
 // executionsOf goes through the executions that a filter lets through, from a
 // number on, or with 0 from the newest.
-func (h *Handler) executionsOf(ctx context.Context, c call, f runFilter, from int) (func(yield func(pipeline.Execution, error) bool), error) {
+func (h *Handler) executionsOf(ctx context.Context, c wire.Call, f runFilter, from int) (func(yield func(pipeline.Execution, error) bool), error) {
 	if f.execution != "" {
 		e, err := h.execution(ctx, c, f.pipeline, f.execution)
 		return func(yield func(pipeline.Execution, error) bool) { yield(e, nil) }, err
 	}
 	if _, err := h.Records.Pipeline(ctx, f.pipeline); err != nil {
-		return nil, c.missingPipeline(f.pipeline, err)
+		return nil, missingPipeline(c, f.pipeline, err)
 	}
 	if from > 0 {
 		from++
@@ -144,7 +145,7 @@ func (h *Handler) executionsOf(ctx context.Context, c call, f runFilter, from in
 	return h.walkExecutions(ctx, f.pipeline, from), nil
 }
 
-func (h *Handler) listActionExecutions(ctx context.Context, c call, in *codepipeline.ListActionExecutionsInput) (*codepipeline.ListActionExecutionsOutput, error) {
+func (h *Handler) listActionExecutions(ctx context.Context, c wire.Call, in *codepipeline.ListActionExecutionsInput) (*codepipeline.ListActionExecutionsOutput, error) {
 	f, err := filterOf(in)
 	if err != nil {
 		return nil, err
@@ -217,7 +218,7 @@ func flat(configuration json.RawMessage) map[string]string {
 	return out
 }
 
-func (h *Handler) listRuleExecutions(ctx context.Context, c call, in *codepipeline.ListRuleExecutionsInput) (*codepipeline.ListRuleExecutionsOutput, error) {
+func (h *Handler) listRuleExecutions(ctx context.Context, c wire.Call, in *codepipeline.ListRuleExecutionsInput) (*codepipeline.ListRuleExecutionsOutput, error) {
 	same := &codepipeline.ListActionExecutionsInput{PipelineName: in.PipelineName}
 	if in.Filter != nil {
 		same.Filter = &types.ActionExecutionFilter{PipelineExecutionId: in.Filter.PipelineExecutionId, LatestInPipelineExecution: in.Filter.LatestInPipelineExecution}

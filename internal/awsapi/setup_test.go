@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 
+	"github.com/towline/towline/internal/awsapi/access"
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
@@ -36,12 +38,12 @@ type heldKeys struct {
 	used map[string]int
 }
 
-func (k *heldKeys) Key(_ context.Context, id string) (Key, error) {
+func (k *heldKeys) Key(_ context.Context, id string) (access.Key, error) {
 	roles := map[string]client.Role{viewerID: client.Viewer, operatorID: client.Operator, adminID: client.Admin}
 	if roles[id] == "" {
-		return Key{}, fmt.Errorf("access key %s: %w", id, store.ErrNotFound)
+		return access.Key{}, fmt.Errorf("access key %s: %w", id, store.ErrNotFound)
 	}
-	return Key{ID: id, Secret: secretKey, Role: roles[id]}, nil
+	return access.Key{ID: id, Secret: secretKey, Role: roles[id]}, nil
 }
 
 func (k *heldKeys) Used(_ context.Context, id string) error {
@@ -80,7 +82,7 @@ func (d *heldDefinitions) Get(_ context.Context, name string, version int) (Defi
 		return Definition{}, fmt.Errorf("pipeline %s: %w", name, store.ErrNotFound)
 	}
 	if version > found.Version {
-		return Definition{}, Faultf("PipelineVersionNotFoundException", "no version %d", version)
+		return Definition{}, wire.Faultf("PipelineVersionNotFoundException", "no version %d", version)
 	}
 	return found, nil
 }
@@ -90,7 +92,7 @@ func (d *heldDefinitions) Create(_ context.Context, declaration json.RawMessage)
 	defer d.mu.Unlock()
 	name := nameIn(declaration)
 	if _, taken := d.all[name]; taken {
-		return Definition{}, Faultf("PipelineNameInUseException", "A pipeline with the name '%s' already exists in account '%s'", name, account)
+		return Definition{}, wire.Faultf("PipelineNameInUseException", "A pipeline with the name '%s' already exists in account '%s'", name, account)
 	}
 	d.all[name] = Definition{Summary: Summary{Name: name, Version: 1, Type: "V2", ExecutionMode: "QUEUED", Created: monday, Updated: monday}, Declaration: declaration}
 	return d.all[name], nil
@@ -121,6 +123,9 @@ var monday = time.Date(2026, 3, 2, 8, 0, 0, 123e6, time.UTC)
 
 const account = "123456789012"
 
+// targetPrefix is the service and its version, as X-Amz-Target names them.
+const targetPrefix = "CodePipeline_20150709."
+
 // bench is a Handler that is served, and what is behind it.
 type bench struct {
 	url         string
@@ -138,7 +143,7 @@ func setup(t testing.TB, change ...func(*Config)) bench {
 	}
 	b := bench{keys: &heldKeys{used: map[string]int{}}, definitions: &heldDefinitions{all: map[string]Definition{}}}
 	config := Config{
-		Keys: b.keys, Definitions: b.definitions, Tags: db, CustomTypes: db, Types: ownTypes,
+		Keys: b.keys, Definitions: b.definitions, Tags: db, CustomTypes: db, Types: ownTypes, Handover: &heldArtifacts{},
 		Account: account, PageKey: []byte(strings.Repeat("k", 32)), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {
@@ -192,4 +197,40 @@ func (b bench) hold(t *testing.T, names ...string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// heldArtifacts are places of artifacts, and those that were put.
+type heldArtifacts struct {
+	mu    sync.Mutex
+	put   []pipeline.Artifact
+	bad   error
+	ended []string // jobs
+}
+
+var _ access.Handover = (*heldArtifacts)(nil)
+
+func (a *heldArtifacts) Give(_ context.Context, w access.Work, lasting time.Duration) (access.Given, error) {
+	given := access.Given{Credentials: access.Credentials{
+		AccessKeyID: "ASIA" + strings.ToUpper(strings.ReplaceAll(w.Job, "-", ""))[:16], SecretAccessKey: secretKey, SessionToken: "token", Expires: monday.Add(lasting),
+	}}
+	for _, in := range w.Inputs {
+		given.Inputs = append(given.Inputs, access.Object{Bucket: "artifacts", Key: w.Pipeline + "/" + in.Name})
+	}
+	for _, name := range w.Outputs {
+		given.Outputs = append(given.Outputs, access.Object{Bucket: "artifacts", Key: w.Pipeline + "/" + name + "/" + w.Job})
+	}
+	return given, nil
+}
+
+func (a *heldArtifacts) Take(context.Context, access.Work) ([]pipeline.Artifact, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.put, a.bad
+}
+
+func (a *heldArtifacts) End(_ context.Context, w access.Work) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = append(a.ended, w.Job)
+	return nil
 }

@@ -8,13 +8,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
 )
 
-func (h *Handler) getState(ctx context.Context, c call, in *codepipeline.GetPipelineStateInput) (*codepipeline.GetPipelineStateOutput, error) {
+func (h *Handler) getState(ctx context.Context, c wire.Call, in *codepipeline.GetPipelineStateInput) (*codepipeline.GetPipelineStateOutput, error) {
 	definition, state, err := h.Records.PipelineState(ctx, *in.Name)
 	if err != nil {
-		return nil, c.missingPipeline(*in.Name, err)
+		return nil, missingPipeline(c, *in.Name, err)
 	}
 	p := definition.Pipeline
 	out := &codepipeline.GetPipelineStateOutput{

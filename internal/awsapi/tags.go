@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/store"
 )
 
@@ -34,9 +35,9 @@ func tagsOf(given []types.Tag) ([]store.Tag, error) {
 		key := aws.ToString(t.Key)
 		switch {
 		case strings.HasPrefix(strings.ToLower(key), "aws:"):
-			return nil, Faultf("InvalidTagsException", "Tag keys that start with aws: are reserved, and '%s' does.", key)
+			return nil, wire.Faultf("InvalidTagsException", "Tag keys that start with aws: are reserved, and '%s' does.", key)
 		case slices.ContainsFunc(tags, func(other store.Tag) bool { return other.Key == key }):
-			return nil, Faultf("InvalidTagsException", "The tag key '%s' is given twice.", key)
+			return nil, wire.Faultf("InvalidTagsException", "The tag key '%s' is given twice.", key)
 		}
 		tags = append(tags, store.Tag{Key: key, Value: aws.ToString(t.Value)})
 	}
@@ -49,28 +50,28 @@ func (h *Handler) addTags(ctx context.Context, resource string, tags []store.Tag
 	}
 	err := h.Tags.AddTags(ctx, resource, tags, maxTags)
 	if errors.Is(err, store.ErrTooMany) {
-		return Faultf("TooManyTagsException", "A resource cannot have more than %d tags.", maxTags)
+		return wire.Faultf("TooManyTagsException", "A resource cannot have more than %d tags.", maxTags)
 	}
 	return err
 }
 
 // tagged is the pipeline that an ARN names. Only pipelines have tags here.
-func (h *Handler) tagged(ctx context.Context, c call, arn string) (string, error) {
+func (h *Handler) tagged(ctx context.Context, c wire.Call, arn string) (string, error) {
 	parts := strings.SplitN(arn, ":", 6) // the model wants that many
-	if parts[3] != c.region || parts[4] != c.account {
-		return "", Faultf("InvalidArnException", "The ARN %s is not of this server: its pipelines are named %s.", arn, c.arn("NAME"))
+	if parts[3] != c.Region || parts[4] != c.Account {
+		return "", wire.Faultf("InvalidArnException", "The ARN %s is not of this server: its pipelines are named %s.", arn, c.ARN("NAME"))
 	}
 	name := parts[5]
 	_, err := h.Definitions.Get(ctx, name, 0)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", Faultf("ResourceNotFoundException", "There is no pipeline with the ARN %s.", arn)
+		return "", wire.Faultf("ResourceNotFoundException", "There is no pipeline with the ARN %s.", arn)
 	}
 	return name, err
 }
 
-func (h *Handler) listTags(ctx context.Context, c call, in *codepipeline.ListTagsForResourceInput) (*codepipeline.ListTagsForResourceOutput, error) {
-	list := list("ListTagsForResource", *in.ResourceArn)
-	after, err := h.place(list, in.NextToken)
+func (h *Handler) listTags(ctx context.Context, c wire.Call, in *codepipeline.ListTagsForResourceInput) (*codepipeline.ListTagsForResourceOutput, error) {
+	list := wire.List("ListTagsForResource", *in.ResourceArn)
+	after, err := h.pages().Place(list, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +84,13 @@ func (h *Handler) listTags(ctx context.Context, c call, in *codepipeline.ListTag
 		return nil, err
 	}
 	out := &codepipeline.ListTagsForResourceOutput{Tags: []types.Tag{}}
-	most := size(in.MaxResults, 100)
+	most := wire.Size(in.MaxResults, 100)
 	for _, t := range tags {
 		if t.Key <= after {
 			continue
 		}
 		if len(out.Tags) == most {
-			out.NextToken = new(h.nextToken(list, *out.Tags[most-1].Key))
+			out.NextToken = new(h.pages().Next(list, *out.Tags[most-1].Key))
 			break
 		}
 		out.Tags = append(out.Tags, types.Tag{Key: &t.Key, Value: &t.Value})
@@ -97,7 +98,7 @@ func (h *Handler) listTags(ctx context.Context, c call, in *codepipeline.ListTag
 	return out, nil
 }
 
-func (h *Handler) tagResource(ctx context.Context, c call, in *codepipeline.TagResourceInput) (*nothing, error) {
+func (h *Handler) tagResource(ctx context.Context, c wire.Call, in *codepipeline.TagResourceInput) (*nothing, error) {
 	tags, err := tagsOf(in.Tags)
 	if err != nil {
 		return nil, err
@@ -109,7 +110,7 @@ func (h *Handler) tagResource(ctx context.Context, c call, in *codepipeline.TagR
 	return &nothing{}, h.addTags(ctx, name, tags)
 }
 
-func (h *Handler) untagResource(ctx context.Context, c call, in *codepipeline.UntagResourceInput) (*nothing, error) {
+func (h *Handler) untagResource(ctx context.Context, c wire.Call, in *codepipeline.UntagResourceInput) (*nothing, error) {
 	name, err := h.tagged(ctx, c, *in.ResourceArn)
 	if err != nil {
 		return nil, err

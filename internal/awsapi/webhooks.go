@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
 )
@@ -56,9 +57,9 @@ const maxWebhooks = 300
 // maskedSecret is shown in place of a secret.
 const maskedSecret = "****"
 
-func (h *Handler) putWebhook(ctx context.Context, c call, in *codepipeline.PutWebhookInput) (*codepipeline.PutWebhookOutput, error) {
+func (h *Handler) putWebhook(ctx context.Context, c wire.Call, in *codepipeline.PutWebhookInput) (*codepipeline.PutWebhookOutput, error) {
 	if len(in.Tags) > 0 {
-		return nil, Faultf("InvalidTagsException", "Towline keeps tags of pipelines alone.")
+		return nil, wire.Faultf("InvalidTagsException", "Towline keeps tags of pipelines alone.")
 	}
 	w, err := webhookOf(in.Webhook)
 	if err != nil {
@@ -74,7 +75,7 @@ func (h *Handler) putWebhook(ctx context.Context, c call, in *codepipeline.PutWe
 	if i := slices.IndexFunc(all, func(other Webhook) bool { return other.Name == w.Name }); i >= 0 {
 		w.Triggered = all[i].Triggered
 	} else if len(all) >= maxWebhooks {
-		return nil, Faultf("LimitExceededException", "There are %d webhooks, and there cannot be more.", len(all))
+		return nil, wire.Faultf("LimitExceededException", "There are %d webhooks, and there cannot be more.", len(all))
 	}
 	w.Path = rand.Text()
 	if w.Path, err = h.Webhooks.Put(ctx, w); err != nil {
@@ -95,33 +96,33 @@ func webhookOf(d *types.WebhookDefinition) (Webhook, error) {
 	switch d.Authentication {
 	case types.WebhookAuthenticationTypeGithubHmac:
 		if w.Secret == "" || w.Secret == maskedSecret || w.AllowedIPs != "" {
-			return w, Faultf(bad, "GITHUB_HMAC needs a SecretToken, and nothing else.")
+			return w, wire.Faultf(bad, "GITHUB_HMAC needs a SecretToken, and nothing else.")
 		}
 	case types.WebhookAuthenticationTypeIp:
 		if rangeErr != nil || w.Secret != "" {
-			return w, Faultf(bad, "IP needs an AllowedIPRange such as 192.0.2.0/24, and nothing else.")
+			return w, wire.Faultf(bad, "IP needs an AllowedIPRange such as 192.0.2.0/24, and nothing else.")
 		}
 	case types.WebhookAuthenticationTypeUnauthenticated:
 		if w.Secret != "" || w.AllowedIPs != "" {
-			return w, Faultf(bad, "UNAUTHENTICATED has no parameters.")
+			return w, wire.Faultf(bad, "UNAUTHENTICATED has no parameters.")
 		}
 	}
 	for _, f := range d.Filters {
 		if _, err := parseJSONPath(*f.JsonPath); err != nil {
-			return w, Faultf("InvalidWebhookFilterPatternException", "The filter '%s' cannot be used: %s.", *f.JsonPath, err)
+			return w, wire.Faultf("InvalidWebhookFilterPatternException", "The filter '%s' cannot be used: %s.", *f.JsonPath, err)
 		}
 		w.Filters = append(w.Filters, WebhookFilter{*f.JsonPath, aws.ToString(f.MatchEquals)})
 	}
 	return w, nil
 }
 
-func (h *Handler) checkTarget(ctx context.Context, c call, w Webhook) error {
+func (h *Handler) checkTarget(ctx context.Context, c wire.Call, w Webhook) error {
 	definition, err := h.Records.Pipeline(ctx, w.Pipeline)
 	if err != nil {
-		return c.missingPipeline(w.Pipeline, err)
+		return missingPipeline(c, w.Pipeline, err)
 	}
 	if _, ok := sourceNamed(definition.Pipeline, w.Action); !ok {
-		return Faultf("ValidationException", "The pipeline '%s' has no source action '%s'.", w.Pipeline, w.Action)
+		return wire.Faultf("ValidationException", "The pipeline '%s' has no source action '%s'.", w.Pipeline, w.Action)
 	}
 	return nil
 }
@@ -138,7 +139,7 @@ func sourceNamed(p pipeline.Pipeline, name string) (pipeline.Action, bool) {
 }
 
 // webhookItem shows a webhook, but for its secret.
-func (h *Handler) webhookItem(c call, w Webhook) types.ListWebhookItem {
+func (h *Handler) webhookItem(c wire.Call, w Webhook) types.ListWebhookItem {
 	d := &types.WebhookDefinition{
 		Name: &w.Name, TargetPipeline: &w.Pipeline, TargetAction: &w.Action, Authentication: types.WebhookAuthenticationType(w.Authentication),
 		AuthenticationConfiguration: &types.WebhookAuthConfiguration{AllowedIPRange: text(w.AllowedIPs)}, Filters: []types.WebhookFilterRule{},
@@ -149,12 +150,12 @@ func (h *Handler) webhookItem(c call, w Webhook) types.ListWebhookItem {
 	for _, f := range w.Filters {
 		d.Filters = append(d.Filters, types.WebhookFilterRule{JsonPath: &f.Path, MatchEquals: text(f.Value)})
 	}
-	return types.ListWebhookItem{Definition: d, Url: new(h.WebhookURL(w.Path)), Arn: new(c.arn("webhook:" + w.Name)), LastTriggered: when(w.Triggered)}
+	return types.ListWebhookItem{Definition: d, Url: new(h.WebhookURL(w.Path)), Arn: new(c.ARN("webhook:" + w.Name)), LastTriggered: when(w.Triggered)}
 }
 
-func (h *Handler) listWebhooks(ctx context.Context, c call, in *codepipeline.ListWebhooksInput) (*codepipeline.ListWebhooksOutput, error) {
-	list := list("ListWebhooks")
-	after, err := h.place(list, in.NextToken)
+func (h *Handler) listWebhooks(ctx context.Context, c wire.Call, in *codepipeline.ListWebhooksInput) (*codepipeline.ListWebhooksOutput, error) {
+	list := wire.List("ListWebhooks")
+	after, err := h.pages().Place(list, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -167,10 +168,10 @@ func (h *Handler) listWebhooks(ctx context.Context, c call, in *codepipeline.Lis
 		first = 0
 	}
 	out := &codepipeline.ListWebhooksOutput{Webhooks: []types.ListWebhookItem{}}
-	most := size(in.MaxResults, 100)
+	most := wire.Size(in.MaxResults, 100)
 	for _, w := range all[first:] {
 		if len(out.Webhooks) == most {
-			out.NextToken = new(h.nextToken(list, *out.Webhooks[most-1].Definition.Name))
+			out.NextToken = new(h.pages().Next(list, *out.Webhooks[most-1].Definition.Name))
 			break
 		}
 		out.Webhooks = append(out.Webhooks, h.webhookItem(c, w))
@@ -179,7 +180,7 @@ func (h *Handler) listWebhooks(ctx context.Context, c call, in *codepipeline.Lis
 }
 
 // deleteWebhook is content with one that is gone already, as AWS is.
-func (h *Handler) deleteWebhook(ctx context.Context, _ call, in *codepipeline.DeleteWebhookInput) (*nothing, error) {
+func (h *Handler) deleteWebhook(ctx context.Context, _ wire.Call, in *codepipeline.DeleteWebhookInput) (*nothing, error) {
 	if err := h.Webhooks.Delete(ctx, *in.Name); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -44,7 +45,7 @@ func (w *heldWebhooks) List(context.Context) ([]Webhook, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var found []Webhook
-	for _, name := range sortedKeys(w.all) {
+	for _, name := range slices.Sorted(maps.Keys(w.all)) {
 		found = append(found, w.all[name])
 	}
 	return found, nil

@@ -10,10 +10,18 @@ import (
 
 // AddChanges puts what a transaction has changed into the outbox, in that very
 // transaction: it is told if and only if it has happened. It costs nothing but
-// a look when there is nobody to tell.
+// a look when there is nobody to tell. Artifacts that were made can be read as
+// objects from then on.
 func AddChanges(ctx context.Context, q Querier, set pipeline.ChangeSet) error {
 	if len(set.Changes) == 0 {
 		return nil
+	}
+	for _, change := range set.Changes {
+		for _, made := range change.Outputs {
+			if err := AddArtifact(ctx, q, set.Pipeline, made, set.At); err != nil {
+				return err
+			}
+		}
 	}
 	told, err := q.Query(ctx, `SELECT 1 FROM subscriptions LIMIT 1`)
 	if err != nil {

@@ -1,8 +1,11 @@
-package awsapi
+package wire
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/towline/towline/internal/awsapi/sigv4"
 )
 
 // Fault is an error as AWS's clients know it: Code is the name of the
@@ -34,4 +37,25 @@ func internalFailure() *Fault {
 // the API's model, so that no client takes it for an answer of a pipeline.
 func absent(operation, why string) *Fault {
 	return Faultf("OperationNotImplementedException", "Towline does not implement %s: %s", operation, why)
+}
+
+// notLetIn tells why a signature is not good in the words of JSON APIs. Other
+// errors stay as they are.
+func notLetIn(err error) error {
+	refused, ok := errors.AsType[*sigv4.Error](err)
+	if !ok {
+		return err
+	}
+	code := "InvalidSignatureException"
+	switch refused.Kind {
+	case sigv4.Missing:
+		code = "MissingAuthenticationTokenException"
+	case sigv4.Malformed, sigv4.Incomplete:
+		code = "IncompleteSignatureException"
+	case sigv4.UnknownKey, sigv4.BadToken:
+		code = "UnrecognizedClientException"
+	case sigv4.OldToken:
+		code = "ExpiredTokenException"
+	}
+	return &Fault{Code: code, Message: refused.Message}
 }

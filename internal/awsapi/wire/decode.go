@@ -1,4 +1,4 @@
-package awsapi
+package wire
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 	"unicode/utf8"
 )
 
-// parse reads a request's body: one JSON object, with numbers as they were
+// Parse reads a request's body: one JSON object, with numbers as they were
 // written. The error says what is wrong with it, and repeats nothing of it.
-func parse(body []byte) (map[string]any, error) {
+func Parse(body []byte) (map[string]any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var request map[string]any
@@ -34,16 +34,16 @@ func parse(body []byte) (map[string]any, error) {
 	return request, nil
 }
 
-// decode fills target, a pointer to one of the SDK's structs or one of the same
+// Decode fills target, a pointer to one of the SDK's structs or one of the same
 // kind, from a request that has been checked. A member is the field's name with
 // a small first letter; a json.RawMessage takes its member as it is.
-func decode(request map[string]any, target any) error {
+func Decode(request map[string]any, target any) error {
 	return decodeStruct(request, reflect.ValueOf(target).Elem())
 }
 
 func decodeStruct(request map[string]any, target reflect.Value) error {
 	for i := range target.NumField() {
-		name, ok := memberOf(target.Type(), i)
+		name, ok := MemberOf(target.Type(), i)
 		if !ok || request[name] == nil {
 			continue
 		}
@@ -159,9 +159,9 @@ func unfit(value any, target reflect.Value) error {
 	return fmt.Errorf("a %T does not fit a %s", value, target.Type())
 }
 
-// memberOf is the name that a struct's field has on the wire. It is not ok for
+// MemberOf is the name that a struct's field has on the wire. It is not ok for
 // what is not on the wire.
-func memberOf(of reflect.Type, i int) (name string, ok bool) {
+func MemberOf(of reflect.Type, i int) (name string, ok bool) {
 	field := of.Field(i)
 	if !field.IsExported() || field.Name == "ResultMetadata" {
 		return "", false

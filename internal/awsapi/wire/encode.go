@@ -1,4 +1,4 @@
-package awsapi
+package wire
 
 import (
 	"encoding/json"
@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// encode is an answer as JSON: a struct of the SDK's, or one of the same kind.
+// Encode is an answer as JSON: a struct of the SDK's, or one of the same kind.
 // What is nil and what is an empty text is left out, times are seconds since
 // 1970.
-func encode(answer any) ([]byte, error) {
+func Encode(answer any) ([]byte, error) {
 	tree, err := encodeValue(reflect.ValueOf(answer))
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func encodeValue(value reflect.Value) (any, error) {
 func encodeStruct(value reflect.Value) (any, error) {
 	tree := map[string]any{}
 	for i := range value.NumField() {
-		name, ok := memberOf(value.Type(), i)
+		name, ok := MemberOf(value.Type(), i)
 		if !ok || missing(value.Field(i)) {
 			continue
 		}

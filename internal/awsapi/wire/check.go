@@ -1,4 +1,4 @@
-package awsapi
+package wire
 
 import (
 	"encoding/json"
@@ -20,9 +20,9 @@ const maxSeconds = 253402300799
 // maxShown bounds, in characters, how much of a wrong value an answer repeats.
 const maxShown = 128
 
-// check compares a request with its shape and returns a Fault in AWS's words,
+// Check compares a request with its shape and returns a Fault in AWS's words,
 // or nil. Members that the shape does not know are ignored, as AWS does.
-func (m *model) check(shapeName string, request map[string]any) error {
+func (m *Model) Check(shapeName string, request map[string]any) error {
 	c := checker{model: m}
 	c.structure(m.Shapes[shapeName], request, "")
 	switch {
@@ -40,7 +40,7 @@ func (m *model) check(shapeName string, request map[string]any) error {
 
 // checker gathers what is wrong with one request.
 type checker struct {
-	model      *model
+	model      *Model
 	violations []string
 	wrong      *Fault // a value of another type than its member, which ends the check
 }
@@ -86,7 +86,7 @@ func (c *checker) value(name string, value any, path string) {
 	}
 }
 
-func (c *checker) structure(s *shape, value map[string]any, path string) {
+func (c *checker) structure(s *Shape, value map[string]any, path string) {
 	for _, name := range sortedKeys(s.Members) {
 		inner := name
 		if path != "" {
@@ -101,7 +101,7 @@ func (c *checker) structure(s *shape, value map[string]any, path string) {
 	}
 }
 
-func (c *checker) list(s *shape, value []any, path string) {
+func (c *checker) list(s *Shape, value []any, path string) {
 	c.limits(s.sizeLimits(len(value)), s, "[...]", path)
 	for i, v := range value {
 		c.value(s.Member, v, fmt.Sprintf("%s.%d.member", path, i+1))
@@ -110,7 +110,7 @@ func (c *checker) list(s *shape, value []any, path string) {
 
 // table checks a map. AWS names neither the key nor the value that is wrong,
 // and values may be secrets; the key is no secret, and tells where to mend.
-func (c *checker) table(s *shape, value map[string]any, path string) {
+func (c *checker) table(s *Shape, value map[string]any, path string) {
 	c.limits(s.sizeLimits(len(value)), s, "{...}", path)
 	keys, values := c.model.Shapes[s.Key], c.model.Shapes[s.Value]
 	for _, key := range sortedKeys(value) {
@@ -129,7 +129,7 @@ func (c *checker) table(s *shape, value map[string]any, path string) {
 	}
 }
 
-func (c *checker) integer(s *shape, value any, path string) {
+func (c *checker) integer(s *Shape, value any, path string) {
 	number, ok := typed[json.Number](c, value, s)
 	if !ok {
 		return
@@ -150,7 +150,7 @@ func (c *checker) integer(s *shape, value any, path string) {
 }
 
 // sizeLimits are the limits of a length that n breaks.
-func (s *shape) sizeLimits(n int) (broken []string) {
+func (s *Shape) sizeLimits(n int) (broken []string) {
 	if s.Max != nil && int64(n) > *s.Max {
 		broken = append(broken, fmt.Sprintf("Member must have length less than or equal to %d", *s.Max))
 	}
@@ -161,7 +161,7 @@ func (s *shape) sizeLimits(n int) (broken []string) {
 }
 
 // textLimits are the limits that a text breaks. Lengths count characters.
-func (s *shape) textLimits(text string) []string {
+func (s *Shape) textLimits(text string) []string {
 	broken := s.sizeLimits(utf8.RuneCountInString(text))
 	if s.matches != nil && !s.matches.MatchString(text) {
 		broken = append(broken, "Member must satisfy regular expression pattern: "+s.Pattern)
@@ -172,9 +172,9 @@ func (s *shape) textLimits(text string) []string {
 	return broken
 }
 
-func (c *checker) limits(broken []string, s *shape, value, path string) {
+func (c *checker) limits(broken []string, s *Shape, value, path string) {
 	shown := "'" + value + "'"
-	if s.hidden || utf8.RuneCountInString(value) > maxShown {
+	if s.Hidden || utf8.RuneCountInString(value) > maxShown {
 		shown = ""
 	}
 	for _, constraint := range broken {
@@ -194,14 +194,14 @@ func (c *checker) violate(path, shown, constraint string) {
 }
 
 // typed takes a value for what its shape says, or notes that it is not.
-func typed[T any](c *checker, value any, s *shape) (v T, ok bool) {
+func typed[T any](c *checker, value any, s *Shape) (v T, ok bool) {
 	if v, ok = value.(T); !ok {
 		c.mistype(value, s)
 	}
 	return v, ok
 }
 
-func (c *checker) mistype(value any, s *shape) {
+func (c *checker) mistype(value any, s *Shape) {
 	if c.wrong != nil {
 		return
 	}

@@ -1,0 +1,264 @@
+package codebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/towline/towline/internal/awsapi/wire"
+	"github.com/towline/towline/internal/project"
+)
+
+// buildID is the id in the ARN of a build, or what was given.
+func buildID(given string) string {
+	if strings.HasPrefix(given, "arn:") {
+		_, id, _ := strings.Cut(given, ":build/")
+		return id
+	}
+	return given
+}
+
+// LogGroup is the name of the log group of a project.
+func LogGroup(name string) string { return "/aws/codebuild/" + name }
+
+// buildDocument is a build in CodeBuild's form.
+func buildDocument(c wire.Call, b project.Build) (document, error) {
+	doc, err := described(c, b.Definition)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"name", "description", "artifacts", "secondaryArtifacts", "concurrentBuildLimit", "sourceVersion", "tags", "logsConfig", "buildBatchConfig", "autoRetryLimit"} {
+		delete(doc, name)
+	}
+	doc.set("id", b.ID)
+	doc.set("arn", c.ARN("build/"+b.ID))
+	doc.set("buildNumber", b.Number)
+	doc.set("projectName", b.Project)
+	doc.at("startTime", b.Started)
+	doc.at("endTime", b.Ended)
+	doc.set("currentPhase", b.Phase)
+	doc.set("buildStatus", b.Status)
+	doc.set("buildComplete", b.Done())
+	doc.set("initiator", b.Initiator)
+	doc.set("sourceVersion", b.Version)
+	doc.set("resolvedSourceVersion", b.Resolved)
+	var phases []document
+	for _, p := range b.Phases {
+		phases = append(phases, phaseDocument(p))
+	}
+	doc.set("phases", phases)
+	doc.set("artifacts", artifactsDocument(b.Definition.Artifacts, b.Delivered, ""))
+	var further []document
+	for _, a := range b.Definition.SecondaryArtifacts {
+		further = append(further, artifactsDocument(a, b.Delivered, a.Identifier))
+	}
+	doc.set("secondaryArtifacts", further)
+	doc.set("logs", logsDocument(c, b))
+	doc.set("exportedEnvironmentVariables", exported(b.Exported))
+	if b.Tests != nil {
+		doc.set("reportArns", []string{reportARN(c, b)})
+	}
+	if b.Definition.AutoRetry > 0 {
+		doc.set("autoRetryConfig", map[string]int{"autoRetryLimit": b.Definition.AutoRetry, "autoRetryNumber": b.Retries})
+	}
+	return doc, nil
+}
+
+func exported(values map[string]string) []map[string]string {
+	all := []map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		all = append(all, map[string]string{"name": name, "value": values[name]})
+	}
+	return all
+}
+
+func phaseDocument(p project.Phase) document {
+	doc := document{}
+	doc.set("phaseType", p.Name)
+	if p.Name == project.PhaseCompleted {
+		doc.at("startTime", p.Started)
+		return doc
+	}
+	doc.at("startTime", p.Started)
+	if p.Ended.IsZero() {
+		return doc
+	}
+	doc.set("phaseStatus", p.Status)
+	doc.at("endTime", p.Ended)
+	doc.set("durationInSeconds", int64(p.Ended.Sub(p.Started)/time.Second))
+	if p.Status == project.Succeeded {
+		doc.set("contexts", []map[string]string{{"statusCode": "", "message": ""}})
+		return doc
+	}
+	doc.set("contexts", []map[string]string{{"statusCode": statusCode(p), "message": p.Message}})
+	return doc
+}
+
+// statusCode is CodeBuild's word for why a phase did not succeed.
+func statusCode(p project.Phase) string {
+	switch p.Status {
+	case project.TimedOut:
+		return "BUILD_TIMED_OUT"
+	case project.Stopped:
+		return "BUILD_STOPPED"
+	case project.Fault:
+		return "INTERNAL_ERROR"
+	}
+	switch p.Name {
+	case project.PhaseInstall, project.PhasePreBuild, project.PhaseBuild, project.PhasePostBuild:
+		return "COMMAND_EXECUTION_ERROR"
+	case project.PhaseSource:
+		return "SOURCE_ERROR"
+	}
+	return "CLIENT_ERROR"
+}
+
+func artifactsDocument(a project.Artifacts, delivered []project.Delivered, identifier string) document {
+	doc := document{}
+	doc.set("artifactIdentifier", identifier)
+	for _, d := range delivered {
+		if d.Identifier == identifier {
+			doc.set("location", "arn:aws:s3:::"+d.Location)
+			doc.set("sha256sum", strings.TrimPrefix(d.Digest, "sha256:"))
+		}
+	}
+	doc.set("overrideArtifactName", a.ByBuild)
+	doc.set("encryptionDisabled", a.Plain)
+	return doc
+}
+
+// logsDocument says where the log is, once there is one.
+func logsDocument(c wire.Call, b project.Build) document {
+	doc := document{}
+	doc.set("cloudWatchLogs", map[string]string{"status": "ENABLED"})
+	doc.set("s3Logs", map[string]string{"status": "DISABLED"})
+	if b.Running.IsZero() {
+		return doc
+	}
+	doc.set("groupName", LogGroup(b.Project))
+	doc.set("streamName", b.UUID())
+	doc.set("cloudWatchLogsArn", fmt.Sprintf("arn:aws:logs:%s:%s:log-group:%s:log-stream:%s", c.Region, c.Account, LogGroup(b.Project), b.UUID()))
+	return doc
+}
+
+type idsInput struct {
+	IDs []string `json:"ids"`
+}
+
+type buildsOutput struct {
+	Builds         []document
+	BuildsNotFound []string
+}
+
+func (s *service) batchGetBuilds(ctx context.Context, c wire.Call, in idsInput) (*buildsOutput, error) {
+	out := &buildsOutput{Builds: []document{}, BuildsNotFound: []string{}}
+	for _, given := range in.IDs {
+		b, err := s.Builds.Build(ctx, buildID(given))
+		if errors.Is(err, project.ErrNotFound) {
+			out.BuildsNotFound = append(out.BuildsNotFound, given)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		doc, err := buildDocument(c, b)
+		if err != nil {
+			return nil, err
+		}
+		out.Builds = append(out.Builds, doc)
+	}
+	return out, nil
+}
+
+type deletedOutput struct {
+	BuildsDeleted    []string
+	BuildsNotDeleted []document
+}
+
+func (s *service) batchDeleteBuilds(ctx context.Context, _ wire.Call, in idsInput) (*deletedOutput, error) {
+	out := &deletedOutput{BuildsDeleted: []string{}, BuildsNotDeleted: []document{}}
+	for _, given := range in.IDs {
+		err := s.Builds.DeleteBuild(ctx, buildID(given))
+		code := ""
+		switch {
+		case errors.Is(err, project.ErrNotFound):
+			code = "BUILD_NOT_FOUND"
+		case errors.Is(err, project.ErrInvalid):
+			code = "BUILD_IN_PROGRESS"
+		case err != nil:
+			return nil, err
+		default:
+			out.BuildsDeleted = append(out.BuildsDeleted, given)
+			continue
+		}
+		doc := document{}
+		doc.set("id", given)
+		doc.set("statusCode", code)
+		out.BuildsNotDeleted = append(out.BuildsNotDeleted, doc)
+	}
+	return out, nil
+}
+
+type listBuildsInput struct {
+	ProjectName string `json:"projectName"`
+	SortOrder   string `json:"sortOrder"`
+	NextToken   string `json:"nextToken"`
+}
+
+type idsOutput struct {
+	Ids       []string //nolint:revive // the wire calls them so
+	NextToken string
+}
+
+func (s *service) listBuilds(ctx context.Context, _ wire.Call, in listBuildsInput) (*idsOutput, error) {
+	return s.buildIDs(ctx, wire.List("ListBuilds", in.SortOrder), in)
+}
+
+func (s *service) listBuildsForProject(ctx context.Context, _ wire.Call, in listBuildsInput) (*idsOutput, error) {
+	in.ProjectName = projectName(in.ProjectName)
+	found, err := s.buildIDs(ctx, wire.List("ListBuildsForProject", in.ProjectName, in.SortOrder), in)
+	if err == nil && len(found.Ids) == 0 && in.NextToken == "" {
+		// The builds of a project that is gone are listed; one that never was is
+		// a mistake.
+		_, err = s.Projects.Project(ctx, in.ProjectName)
+	}
+	return found, err
+}
+
+func (s *service) buildIDs(ctx context.Context, list string, in listBuildsInput) (*idsOutput, error) {
+	filter := project.Filter{Project: in.ProjectName, Ascending: in.SortOrder == "ASCENDING", Limit: pageSize + 1}
+	found, next, err := s.page(ctx, list, in.NextToken, filter)
+	if err != nil {
+		return nil, err
+	}
+	out := &idsOutput{Ids: []string{}, NextToken: next}
+	for _, b := range found {
+		out.Ids = append(out.Ids, b.ID)
+	}
+	return out, nil
+}
+
+// page lists one entry less than the filter's limit, and the token of the next
+// page if there is one.
+func (s *service) page(ctx context.Context, list, token string, filter project.Filter) ([]project.Listed, string, error) {
+	place, err := s.place(list, token)
+	if err != nil {
+		return nil, "", err
+	}
+	if place != "" {
+		if filter.After, err = strconv.ParseInt(place, 10, 64); err != nil {
+			return nil, "", err
+		}
+	}
+	found, err := s.Builds.Builds(ctx, filter)
+	if err != nil || len(found) < filter.Limit {
+		return found, "", err
+	}
+	found = found[:len(found)-1]
+	return found, s.Pages.Next(list, strconv.FormatInt(found[len(found)-1].Place, 10)), nil
+}

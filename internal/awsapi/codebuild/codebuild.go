@@ -1,0 +1,117 @@
+// Package codebuild answers AWS's own clients about builds: its noun is an
+// operation of CodeBuild's API (version 2016-10-06). It stands between the wire
+// and the projects: requests that were let in and have the right form come from
+// package wire, what they ask for is done by package project, whose words are
+// CodeBuild's too. It decides nothing about builds, and how they run it does not
+// know.
+package codebuild
+
+import (
+	"context"
+	_ "embed" // for model.json
+	"encoding/json"
+	"errors"
+
+	"github.com/towline/towline/internal/awsapi/wire"
+	"github.com/towline/towline/internal/client"
+	"github.com/towline/towline/internal/project"
+)
+
+//go:generate sh -c "python3 model.py > model.new && mv model.new model.json"
+
+//go:embed model.json
+var modelFile []byte
+
+// Projects are the projects and their builds. Errors that a client has made are
+// *project.Error. It is implemented by *project.Builder.
+type Projects interface {
+	Create(ctx context.Context, d project.Definition) (project.Project, error)
+	Update(ctx context.Context, name string, members map[string]json.RawMessage) (project.Project, error)
+	Delete(ctx context.Context, name string) error
+	Project(ctx context.Context, name string) (project.Project, error)
+	Projects(ctx context.Context) ([]project.Project, error)
+}
+
+// Builds are the builds of projects. It is implemented by *project.Builder.
+type Builds interface {
+	Start(ctx context.Context, req project.StartRequest) (project.Build, error)
+	Retry(ctx context.Context, id string, req project.StartRequest) (project.Build, error)
+	Stop(ctx context.Context, id string) (project.Build, error)
+	Build(ctx context.Context, id string) (project.Build, error)
+	Builds(ctx context.Context, f project.Filter) ([]project.Listed, error)
+	DeleteBuild(ctx context.Context, id string) error
+}
+
+var (
+	_ Projects = (*project.Builder)(nil)
+	_ Builds   = (*project.Builder)(nil)
+)
+
+// Config is what the API needs.
+type Config struct {
+	Projects Projects
+	Builds   Builds
+	// Pages makes the tokens of pages.
+	Pages wire.Pages
+}
+
+// service carries the operations out.
+type service struct{ Config }
+
+// New makes the API for a wire.Handler.
+func New(config Config) (wire.API, error) {
+	model, err := wire.ReadModel(modelFile, func(*wire.Model) {}, "SensitiveString", "SensitiveNonEmptyString")
+	if err != nil {
+		return wire.API{}, err
+	}
+	s := &service{config}
+	return wire.API{Name: "codebuild", Target: "CodeBuild_20161006", Version: "2016-10-06", Model: model, Operations: s.operations()}, nil
+}
+
+// does makes a row of a method whose request is an In, by its JSON tags.
+func does[In, Out any](needs client.Role, method func(ctx context.Context, c wire.Call, in In) (*Out, error)) wire.Operation {
+	return wire.Operation{Needs: needs, Run: func(ctx context.Context, c wire.Call, request map[string]any) (any, error) {
+		var in In
+		text, err := json.Marshal(request)
+		if err == nil {
+			err = json.Unmarshal(text, &in)
+		}
+		if err != nil {
+			// Only a number that is too large gets past the model's check.
+			return nil, wire.Faultf("SerializationException", "A value of the request does not fit its member.")
+		}
+		out, err := method(ctx, c, in)
+		if err != nil {
+			return nil, refused(err)
+		}
+		return out, nil
+	}}
+}
+
+// refused says in CodeBuild's words what a client can mend, and leaves other
+// errors as they are.
+func refused(err error) error {
+	refusal, ok := errors.AsType[*project.Error](err)
+	if !ok {
+		return err
+	}
+	code := "InvalidInputException"
+	switch {
+	case errors.Is(err, project.ErrNotFound):
+		code = "ResourceNotFoundException"
+	case errors.Is(err, project.ErrExists):
+		code = "ResourceAlreadyExistsException"
+	case errors.Is(err, project.ErrTooMany):
+		code = "AccountLimitExceededException"
+	}
+	return wire.Faultf(code, "%s", refusal.Message)
+}
+
+// place reads the token of a next page.
+func (s *service) place(list, token string) (string, error) {
+	place, err := s.Pages.Place(list, &token)
+	if _, ok := errors.AsType[*wire.Fault](err); ok {
+		return "", wire.Faultf("InvalidInputException", "Invalid next token: it must be one that a call with the same parameters has returned.")
+	}
+	return place, err
+}

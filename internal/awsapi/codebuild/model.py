@@ -1,0 +1,43 @@
+"""Prints model.json: what the public model of CodeBuild's API says about
+requests, as botocore carries it (Apache-2.0), without its prose, its answers
+and all that Towline does not check. Whole numbers are integers, however long.
+
+    go generate ./internal/awsapi/codebuild        (python3 with botocore is needed)
+"""
+import json
+
+import botocore.loaders
+
+KEPT = ("type", "members", "required", "member", "key", "value", "min", "max", "pattern", "enum")
+
+model = botocore.loaders.Loader().load_service_model("codebuild", "service-2")
+shapes = {}
+
+
+def keep(name):
+    if name in shapes:
+        return
+    shape = {k: v for k, v in model["shapes"][name].items() if k in KEPT}
+    shapes[name] = shape
+    if shape["type"] == "long":
+        shape["type"] = "integer"
+    if "members" in shape:
+        shape["members"] = {k: v["shape"] for k, v in shape["members"].items()}
+    for part in ("member", "key", "value"):
+        if part in shape:
+            shape[part] = shape[part]["shape"]
+    for inner in [*shape.get("members", {}).values(), *(shape[p] for p in ("member", "key", "value") if p in shape)]:
+        keep(inner)
+
+
+operations = {}
+for name, operation in model["operations"].items():
+    keep(operation["input"]["shape"])
+    operations[name] = {"input": operation["input"]["shape"], "errors": [e["shape"] for e in operation.get("errors", [])]}
+
+
+def lines(table):
+    return ",\n".join(f"  {json.dumps(name)}: {json.dumps(table[name])}" for name in sorted(table))
+
+
+print(f'{{"operations": {{\n{lines(operations)}\n}}, "shapes": {{\n{lines(shapes)}\n}}}}')

@@ -1,0 +1,167 @@
+package codebuild
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	"github.com/towline/towline/internal/awsapi/wire"
+	"github.com/towline/towline/internal/client"
+	"github.com/towline/towline/internal/project"
+)
+
+// startInput is StartBuildInput, as far as it has a meaning here.
+type startInput struct {
+	ProjectName   string `json:"projectName"`
+	SourceVersion string `json:"sourceVersion"`
+	Token         string `json:"idempotencyToken"`
+
+	Variables     []project.Variable `json:"environmentVariablesOverride"`
+	Timeout       *int               `json:"timeoutInMinutesOverride"`
+	QueuedTimeout *int               `json:"queuedTimeoutInMinutesOverride"`
+	AutoRetry     *int               `json:"autoRetryLimitOverride"`
+
+	SecondarySources   []project.Source        `json:"secondarySourcesOverride"`
+	SecondaryVersions  []project.SourceVersion `json:"secondarySourcesVersionOverride"`
+	Artifacts          *project.Artifacts      `json:"artifactsOverride"`
+	SecondaryArtifacts []project.Artifacts     `json:"secondaryArtifactsOverride"`
+	SourceType         *string                 `json:"sourceTypeOverride"`
+	SourceLocation     *string                 `json:"sourceLocationOverride"`
+	Buildspec          *string                 `json:"buildspecOverride"`
+	EnvironmentType    *string                 `json:"environmentTypeOverride"`
+	Image              *string                 `json:"imageOverride"`
+	ComputeType        *string                 `json:"computeTypeOverride"`
+	Privileged         *bool                   `json:"privilegedModeOverride"`
+	ServiceRole        *string                 `json:"serviceRoleOverride"`
+
+	Depth        *int            `json:"gitCloneDepthOverride"`
+	Submodules   json.RawMessage `json:"gitSubmodulesConfigOverride"`
+	Cache        json.RawMessage `json:"cacheOverride"`
+	LogsConfig   json.RawMessage `json:"logsConfigOverride"`
+	Encryption   *string         `json:"encryptionKeyOverride"`
+	Certificate  *string         `json:"certificateOverride"`
+	PullBy       *string         `json:"imagePullCredentialsTypeOverride"`
+	ReportStatus *bool           `json:"reportBuildStatusOverride"`
+	InsecureSSL  *bool           `json:"insecureSslOverride"`
+}
+
+// change gives a build's definition what was asked for.
+func (in startInput) change(d *project.Definition) {
+	d.Environment.Override(in.Variables)
+	replace(&d.Timeout, in.Timeout)
+	replace(&d.QueuedTimeout, in.QueuedTimeout)
+	replace(&d.AutoRetry, in.AutoRetry)
+	if in.SecondarySources != nil {
+		d.SecondarySources = in.SecondarySources
+	}
+	if in.SecondaryVersions != nil {
+		d.SecondaryVersions = in.SecondaryVersions
+	}
+	replace(&d.Artifacts, in.Artifacts)
+	if in.SecondaryArtifacts != nil {
+		d.SecondaryArtifacts = in.SecondaryArtifacts
+	}
+	replace(&d.Source.Type, in.SourceType)
+	replace(&d.Source.Location, in.SourceLocation)
+	replace(&d.Source.Buildspec, in.Buildspec)
+	replace(&d.Environment.Type, in.EnvironmentType)
+	replace(&d.Environment.Image, in.Image)
+	replace(&d.Environment.ComputeType, in.ComputeType)
+	replace(&d.Environment.Privileged, in.Privileged)
+	replace(&d.Environment.Certificate, in.Certificate)
+	replace(&d.Environment.PullBy, in.PullBy)
+	replace(&d.ServiceRole, in.ServiceRole)
+	replace(&d.EncryptionKey, in.Encryption)
+	for into, given := range map[*json.RawMessage]json.RawMessage{&d.Source.Submodules: in.Submodules, &d.Cache: in.Cache, &d.LogsConfig: in.LogsConfig} {
+		if given != nil {
+			*into = given
+		}
+	}
+	if in.Depth != nil {
+		d.Source.Depth = in.Depth
+	}
+	if in.ReportStatus != nil {
+		d.Source.ReportStatus = in.ReportStatus
+	}
+	if in.InsecureSSL != nil {
+		d.Source.InsecureSSL = in.InsecureSSL
+	}
+	if d.Artifacts.Type == project.ArtifactsPipeline && d.Source.Type != project.SourcePipeline {
+		d.Artifacts = project.Artifacts{Type: project.ArtifactsNone} // there is no pipeline to hand them to
+	}
+}
+
+func replace[T any](into, given *T) {
+	if given != nil {
+		*into = *given
+	}
+}
+
+// redefines are the overrides that change what runs, where, or where files go:
+// who may not define a project may not do so by a build of it.
+func (in startInput) redefines() []string {
+	var names []string
+	for name, given := range map[string]bool{
+		"buildspecOverride": in.Buildspec != nil, "sourceTypeOverride": in.SourceType != nil, "sourceLocationOverride": in.SourceLocation != nil,
+		"secondarySourcesOverride": in.SecondarySources != nil, "artifactsOverride": in.Artifacts != nil, "secondaryArtifactsOverride": in.SecondaryArtifacts != nil,
+		"imageOverride": in.Image != nil, "environmentTypeOverride": in.EnvironmentType != nil, "computeTypeOverride": in.ComputeType != nil,
+		"privilegedModeOverride": in.Privileged != nil, "serviceRoleOverride": in.ServiceRole != nil,
+	} {
+		if given {
+			names = append(names, name)
+		}
+	}
+	for _, v := range in.Variables {
+		if v.Type == project.ParameterStore || v.Type == project.SecretsManager {
+			names = append(names, "environmentVariablesOverride with secrets")
+			break
+		}
+	}
+	return names
+}
+
+type buildOutput struct{ Build document }
+
+func (s *service) startBuild(ctx context.Context, c wire.Call, in startInput) (*buildOutput, error) {
+	if names := in.redefines(); len(names) > 0 && !c.Key.Role.Allows(client.Admin) {
+		return nil, wire.Faultf("AccessDeniedException", "User: %s is not authorized to perform: codebuild:StartBuild with %s because the access key's role is %s and this needs %s",
+			c.User(), strings.Join(names, ", "), c.Key.Role, client.Admin)
+	}
+	asked, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(asked)
+	return begun(c)(s.Builds.Start(ctx, project.StartRequest{
+		Project: projectName(in.ProjectName), Version: in.SourceVersion, Change: in.change, Initiator: c.Who(), Region: c.Region,
+		Token: in.Token, Digest: hex.EncodeToString(sum[:]),
+	}))
+}
+
+func begun(c wire.Call) func(project.Build, error) (*buildOutput, error) {
+	return func(b project.Build, err error) (*buildOutput, error) {
+		if err != nil {
+			return nil, err
+		}
+		doc, err := buildDocument(c, b)
+		return &buildOutput{doc}, err
+	}
+}
+
+type retryInput struct {
+	ID    string `json:"id"`
+	Token string `json:"idempotencyToken"`
+}
+
+func (s *service) retryBuild(ctx context.Context, c wire.Call, in retryInput) (*buildOutput, error) {
+	if in.ID == "" {
+		return nil, wire.Faultf("InvalidInputException", "Build id must be given.")
+	}
+	return begun(c)(s.Builds.Retry(ctx, buildID(in.ID), project.StartRequest{Initiator: c.Who(), Region: c.Region, Token: in.Token, Digest: in.ID}))
+}
+
+func (s *service) stopBuild(ctx context.Context, c wire.Call, in retryInput) (*buildOutput, error) {
+	return begun(c)(s.Builds.Stop(ctx, buildID(in.ID)))
+}

@@ -1,0 +1,48 @@
+"""Prints model.json: what the public model of CloudWatch Logs' API says about
+requests, as botocore carries it (Apache-2.0), without its prose, its answers
+and all that Towline does not check: of operations that it lacks their names. Whole numbers are integers, however long.
+
+    go generate ./internal/awsapi/logs        (python3 with botocore is needed)
+"""
+import json
+
+import botocore.loaders
+
+KEPT = ("type", "members", "required", "member", "key", "value", "min", "max", "pattern", "enum")
+
+model = botocore.loaders.Loader().load_service_model("logs", "service-2")
+shapes = {}
+
+
+def keep(name):
+    if name in shapes:
+        return
+    shape = {k: v for k, v in model["shapes"][name].items() if k in KEPT}
+    shapes[name] = shape
+    if shape["type"] == "long":
+        shape["type"] = "integer"
+    if "members" in shape:
+        shape["members"] = {k: v["shape"] for k, v in shape["members"].items()}
+    for part in ("member", "key", "value"):
+        if part in shape:
+            shape[part] = shape[part]["shape"]
+    for inner in [*shape.get("members", {}).values(), *(shape[p] for p in ("member", "key", "value") if p in shape)]:
+        keep(inner)
+
+
+THERE = ("DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents")
+
+operations = {}
+for name, operation in model["operations"].items():
+    if name not in THERE:
+        operations[name] = {}
+        continue
+    keep(operation["input"]["shape"])
+    operations[name] = {"input": operation["input"]["shape"], "errors": [e["shape"] for e in operation.get("errors", [])]}
+
+
+def lines(table):
+    return ",\n".join(f"  {json.dumps(name)}: {json.dumps(table[name])}" for name in sorted(table))
+
+
+print(f'{{"operations": {{\n{lines(operations)}\n}}, "shapes": {{\n{lines(shapes)}\n}}}}')
