@@ -40,6 +40,7 @@ The server stops on an interrupt; what was running goes on at the next start.`,
 	flags.StringArrayVar(&settings.Listen, "listen", settings.Listen, "address to serve on, HOST:PORT; may be repeated")
 	flags.StringVar(&settings.Kubeconfig, "kubeconfig", "", "kubeconfig whose contexts are the clusters, default the usual one, else the local cluster's")
 	flags.StringVar(&settings.Registry, "registry", "", "registry for images with a bare name, default the embedded one")
+	flags.StringVar(&settings.Secrets, "secrets", "", "where builds' secrets are looked for that are not stored here: aws, with the server's AWS credentials; default nowhere")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log details")
 	return cmd
 }

@@ -37,7 +37,13 @@ type Server struct {
 	// pushed instead of the embedded registry, such as ghcr.io/acme. The
 	// credentials are those of docker login.
 	Registry string
+	// Secrets says where secrets of builds are looked for that the server does
+	// not store itself: SecretsAWS, or nowhere when it is empty.
+	Secrets string
 }
+
+// SecretsAWS is the parameter store and the secrets manager of AWS.
+const SecretsAWS = "aws"
 
 // Default is the configuration of a server that is told nothing.
 func Default() Server {
@@ -54,6 +60,9 @@ func (s Server) Validate() error {
 	}
 	if u, err := url.Parse(s.URL); s.URL != "" && (err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "http" && u.Scheme != "https") {
 		return fmt.Errorf("URL %q is not where a server can be reached: write it like https://towline.example.com", s.URL)
+	}
+	if s.Secrets != "" && s.Secrets != SecretsAWS {
+		return fmt.Errorf("secrets cannot be looked for in %q: write --secrets aws, or leave it out", s.Secrets)
 	}
 	for _, address := range s.Listen {
 		if _, _, err := net.SplitHostPort(address); err != nil {
