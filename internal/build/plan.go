@@ -23,7 +23,6 @@ type plan struct {
 	Artifacts buildspec.Artifacts   `json:"artifacts"`
 	Secondary []buildspec.Artifacts `json:"secondary,omitempty"`
 	Reports   []buildspec.Report    `json:"reports,omitempty"`
-	Cache     buildspec.Cache       `json:"cache"`
 	// Seen are where the commands saw the source and the further inputs, once
 	// expanded: what they name below it is found again on this side.
 	Seen []string `json:"seen,omitempty"`
@@ -129,7 +128,7 @@ func newPlan(r request) (plan, error) {
 	if len(spec.Phases) == 0 {
 		return plan{}, errors.New("the buildspec has a batch and no commands of its own; run it as a batch, or add phases")
 	}
-	secrets := append(wantedSecrets(spec.Env, config), projectSecrets(config)...)
+	secrets := wantedSecrets(spec.Env, config)
 	b := Build{
 		Pipeline: job.Pipeline,
 		Key:      job.Key(),
@@ -145,6 +144,9 @@ func newPlan(r request) (plan, error) {
 		Compute:  config.Compute,
 		Pod:      config.Pod,
 	}
+	if len(spec.Cache.Paths) > 0 {
+		b.Cache = &spec.Cache
+	}
 	if b.Compute == "" && b.Pod != nil {
 		b.Compute = pipeline.ComputePod
 	}
@@ -159,7 +161,7 @@ func newPlan(r request) (plan, error) {
 		b.Inputs = append(b.Inputs, a.Name)
 	}
 	p := plan{
-		Build: b, Artifacts: spec.Artifacts, Secondary: spec.Secondary, Reports: spec.Reports, Cache: spec.Cache,
+		Build: b, Artifacts: spec.Artifacts, Secondary: spec.Secondary, Reports: spec.Reports,
 		Kubeconfig: config.Kubeconfig, Secrets: secrets, Git: spec.Env.GitCredentials,
 	}
 	p.Seen = p.seen()
