@@ -34,6 +34,7 @@ type Log struct {
 	pending []byte // redacted bytes that are not in the file yet
 	batch   []byte // lines with their stamps, reused between writes
 	torn    bool   // the last append ended in the middle of a line
+	label   string
 }
 
 var _ io.WriteCloser = (*Log)(nil)
@@ -61,6 +62,14 @@ func (l *Log) Hide(secret string) {
 // Redact is a text as the log would show it: for messages and values that do
 // not go through it.
 func (l *Log) Redact(text string) string { return l.secrets.String(text) }
+
+// Label begins each line from here on with a text. It is not a part of what is
+// written: a secret of several lines is found between labels too.
+func (l *Log) Label(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.label = text
+}
 
 // Write takes any part of the text: some lines, a piece of one. It reports all
 // of p as written unless the file refused some of it.
@@ -124,7 +133,7 @@ func (l *Log) flush() error {
 		l.batch = append(l.batch, '\n')
 	}
 	stamp := l.now().UTC().AppendFormat(nil, layout)
-	stamp = append(stamp, ' ')
+	stamp = append(append(stamp, ' '), l.label...)
 	l.stamp(stamp, l.pending[:ready])
 	if rest := len(l.pending) - ready; rest >= longestLine {
 		take := rest - rest%longestLine

@@ -146,6 +146,49 @@ func TestLogHidesASecretThatBeginsWithAnother(t *testing.T) {
 	}
 }
 
+func TestLogHidesASecretOfSeveralLinesBetweenLabelsAndLinesOfItsOwn(t *testing.T) {
+	t.Parallel()
+	l, path := openLog(t)
+	l.Hide("first line\nsec\nlast line")
+	l.Label("[linux] ")
+	for _, text := range []string{"it is first line\nse", "c\nlast line.\n", "first li"} {
+		if _, err := io.WriteString(l, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Printf("[build] $ echo %s", "first line"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(l, "ne\nsec\nlast line\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"[linux] it is ***", "[linux] ***", "[linux] ***.", "[linux] ***", "[linux] [build] $ echo ***", "[linux] ***", "[linux] ***", "[linux] ***"}
+	if diff := cmp.Diff(want, texts(t, path)); diff != "" {
+		t.Error("(-want +got)\n", diff)
+	}
+}
+
+func TestLogSaysWhatItCannotHide(t *testing.T) {
+	t.Parallel()
+	l, path := openLog(t)
+	for _, value := range []string{"", "abc", "abcd"} {
+		l.Hide(value)
+	}
+	if err := l.Printf("abc abcd"); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"warning: a secret of fewer than 4 characters is not hidden in this log: it would be found in other words; make it longer", "abc ***"}
+	if diff := cmp.Diff(want, texts(t, path)); diff != "" {
+		t.Error("(-want +got)\n", diff)
+	}
+	if got := l.Redact("YWJjZA== abcd"); got != "*** ***" {
+		t.Errorf("redacted %q", got)
+	}
+}
+
 // writeLines appends numbered lines, in batches and in pieces.
 func writeLines(path, who string) error {
 	l, err := report.OpenLog(path)
