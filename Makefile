@@ -32,7 +32,7 @@ cluster: deps build ## bring up the local Kubernetes that the tests use
 
 # The rooms whose tests run on the local cluster. Those that count lost requests
 # run one after the other, when nothing else does.
-ON_CLUSTER  := /internal/(kube|kube/kubetest|localkube|deploy(/(kubectl|methodtest|pullsecret|rehearsal|rollout|job|check|invariant|verdict))?)$$|/e2e$$
+ON_CLUSTER  := /internal/(build/pod|kube|kube/kubetest|localkube|deploy(/(kubectl|methodtest|pullsecret|rehearsal|rollout|job|check|invariant|verdict))?)$$|/e2e$$
 MEASURED    := /internal/deploy(/(rehearsal|verdict))?$$|/e2e$$
 
 test: test-deps cluster ## run all tests, end to end on a real Kubernetes too

@@ -11,14 +11,14 @@ import (
 	"github.com/towline/towline/internal/agent"
 )
 
-// agentCommand is what this program is inside a cluster's pods. Deployments
-// make those; a person needs push at most.
+// agentCommand is what this program is inside a cluster's pods. Deployments and
+// builds make those; a person needs push at most.
 func (c *command) agentCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "agent", Hidden: true,
-		Short: "What deployments run in pods, and the image of it",
+		Short: "What deployments and builds run in pods, and the image of it",
 	}
-	cmd.AddCommand(c.agentProberCommand(), c.agentDrainCommand(), c.agentPushCommand())
+	cmd.AddCommand(c.agentProberCommand(), c.agentDrainCommand(), c.agentPushCommand(), c.agentBuildCommand(), c.agentInstallCommand())
 	return cmd
 }
 

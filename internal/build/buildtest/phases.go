@@ -228,7 +228,7 @@ func (s suite) label(t *testing.T) {
 		if !ok {
 			t.Errorf("line %q has no label", l)
 		}
-		if !strings.HasPrefix(rest, "host backend: ") {
+		if !strings.Contains(rest, " backend: ") {
 			got = append(got, rest)
 		}
 	}

@@ -1,0 +1,52 @@
+package pod
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/towline/towline/internal/build/pod/tree"
+	"github.com/towline/towline/internal/kube"
+)
+
+// Config says how builds run as Pods. Connect, AgentImage and Owner are
+// required.
+type Config struct {
+	// Connect returns a cluster by its name; "" is the server's own.
+	Connect func(ctx context.Context, name string) (*kube.Cluster, error)
+	// AgentImage is the reference, by digest, of the image that carries
+	// Towline, as the cluster's nodes pull it. It is asked before each Pod.
+	AgentImage func(ctx context.Context) (string, error)
+	// Owner names this server in the labels of its Pods, as a label's value:
+	// what another server has made in the same cluster is left alone.
+	Owner string
+
+	// Image is that of builds which name none. Without it they are errors.
+	Image string
+	// Namespace is that of builds which name none, default towline-builds. It is
+	// made when it is missing.
+	Namespace string
+	// ServiceImages begins the references of databases' images, default
+	// docker.io/library/: that of PostgreSQL 16 is docker.io/library/postgres:16.
+	ServiceImages string
+	// Unschedulable is how long a Pod may find no node, default two minutes.
+	Unschedulable time.Duration
+	// Silence is how long a Pod that runs may not answer before it counts as
+	// lost, default five minutes.
+	Silence time.Duration
+	// Young is how old a Pod must be to be swept, default a minute: a server that
+	// has just died may have a request on its way.
+	Young time.Duration
+	// Limits bound the files that a build gives back.
+	Limits tree.Limits
+	Log    *slog.Logger
+}
+
+// The defaults of Config.
+const (
+	defaultNamespace     = "towline-builds"
+	defaultServiceImages = "docker.io/library/"
+	defaultUnschedulable = 2 * time.Minute
+	defaultSilence       = 5 * time.Minute
+	defaultYoung         = time.Minute
+)

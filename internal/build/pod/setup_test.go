@@ -1,0 +1,96 @@
+package pod_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/buildtest"
+	"github.com/towline/towline/internal/build/host"
+	"github.com/towline/towline/internal/build/pod"
+	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/kube/kubetest"
+	"github.com/towline/towline/internal/pipeline"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == runnerCommand {
+		os.Exit(host.RunnerMain(context.Background(), os.Args[2]))
+	}
+	if order := os.Getenv(serverOrder); order != "" {
+		os.Exit(serve(order))
+	}
+	flag.Parse()
+	// Pods are waited for most of the time, and the node has room for some.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if made.registry != nil {
+		made.registry.Close()
+	}
+	os.Exit(code)
+}
+
+// bench is a backend with a namespace of its own.
+type bench struct {
+	cluster   *kube.Cluster
+	namespace string
+	images    images
+	config    pod.Config
+}
+
+func setup(tb testing.TB) *bench {
+	tb.Helper()
+	b := &bench{cluster: kubetest.Connect(tb), images: imagesFor(tb)}
+	b.namespace = kubetest.Namespace(tb, b.cluster)
+	b.config = pod.Config{
+		Connect:    func(context.Context, string) (*kube.Cluster, error) { return b.cluster, nil },
+		AgentImage: func(context.Context) (string, error) { return b.images.agent, nil },
+		Owner:      b.namespace, Image: b.images.tools, Namespace: b.namespace, ServiceImages: b.images.services,
+	}
+	return b
+}
+
+func (b *bench) backend(tb testing.TB) *pod.Backend {
+	tb.Helper()
+	backend, err := pod.New(b.config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return backend
+}
+
+// none fails when a Pod of a build is left after a moment.
+func (b *bench) none(tb testing.TB) {
+	tb.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		pods, err := b.cluster.Pods(tb.Context(), b.namespace, "towline.dev/build")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if len(pods) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("Pods are left: %s and %d more", pods[0].Name, len(pods)-1)
+		}
+	}
+}
+
+func TestPodIsABackend(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	t.Run("suite", func(t *testing.T) {
+		buildtest.RunWith(t, buildtest.Options{Backend: b.backend(t), Elsewhere: true, Prepare: func(of *build.Build) {
+			of.Compute, of.Pod = pipeline.ComputePod, &pipeline.Pod{}
+			for i := range of.Services {
+				of.Services[i].Version = postgresVersion
+			}
+		}})
+	})
+	b.none(t)
+}
