@@ -40,9 +40,13 @@ func (a *App) actions() map[kind]engine.Action {
 			Artifacts: a.artifacts, Connect: a.cluster, Ancestry: a.ancestry, Config: a.deployments(),
 		},
 
+		// A function does with the artifacts whatever it does, and says how it went.
+		{pipeline.CategoryInvoke, "Lambda"}: a.invoke(),
+
 		// What the conditions of a stage ask, before, between and after.
 		{pipeline.CategoryRule, "VariableCheck"}:    rule.VariableCheck{},
 		{pipeline.CategoryRule, "DeploymentWindow"}: rule.DeploymentWindow{Now: time.Now},
+		{pipeline.CategoryRule, "LambdaInvoke"}:     a.invoke(),
 		{pipeline.CategoryRule, "Commands"}:         &build.Action{Backend: a.host, Artifacts: a.artifacts},
 	}
 }

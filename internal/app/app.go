@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/artifact"
+	"github.com/towline/towline/internal/awsapi/s3"
 	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/engine"
@@ -25,6 +26,7 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/registry"
 	"github.com/towline/towline/internal/report"
+	"github.com/towline/towline/internal/rounds"
 	"github.com/towline/towline/internal/secret"
 	"github.com/towline/towline/internal/server"
 	"github.com/towline/towline/internal/source"
@@ -63,19 +65,25 @@ type App struct {
 	lock    *os.File
 	tokens  config.Tokens
 
-	store        *store.DB
-	artifacts    *artifact.Store
-	repositories *source.Repositories
-	registry     *registry.Registry
-	clusters     *clusters
-	accessKeys   *accessKeys
-	notifier     *notify.Notifier
-	mirrors      *mirrors
-	objects      source.ObjectAction
-	host         *host.Backend
-	engine       *engine.Engine
-	server       *server.Server
-	background   sync.WaitGroup
+	store         *store.DB
+	artifacts     *artifact.Store
+	repositories  *source.Repositories
+	registry      *registry.Registry
+	clusters      *clusters
+	accessKeys    *accessKeys
+	secrets       *secrets
+	attestKeys    *attestKeys
+	notifier      *notify.Notifier
+	mirrors       *mirrors
+	pullRequests  *rounds.Rounds
+	sourceMirrors *sourceMirrors
+	objects       source.ObjectAction
+	s3            *s3.Handler
+	host          *host.Backend
+	functions     *functions
+	engine        *engine.Engine
+	server        *server.Server
+	background    sync.WaitGroup
 }
 
 // Open takes the data directory and the addresses and prepares all rooms.
@@ -114,11 +122,16 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.clusters = &clusters{store: a.store, keys: keys, kubeconfig: a.options.Server.Kubeconfig, open: map[string]opened{}}
 	a.accessKeys = &accessKeys{store: a.store, keys: keys, now: time.Now, open: map[string]openKey{}}
+	a.secrets = a.newSecrets(keys)
+	a.attestKeys = &attestKeys{store: a.store, keys: keys, now: time.Now}
 	a.notifier = a.newNotifier(keys)
 	if a.artifacts, err = artifact.Open(ctx, filepath.Join(data, "artifacts")); err != nil {
 		return err
 	}
 	if a.objects, err = openObjects(ctx, a.artifacts); err != nil {
+		return err
+	}
+	if err := a.openS3(ctx); err != nil {
 		return err
 	}
 	if err := a.openRepositories(ctx, keys); err != nil {
@@ -131,6 +144,9 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	if a.host, err = a.hostBackend(); err != nil {
+		return err
+	}
+	if a.functions, err = a.openFunctions(keys); err != nil {
 		return err
 	}
 	// The actions are looked up when the first one runs: they need to know the
@@ -163,6 +179,7 @@ func (a *App) openRepositories(ctx context.Context, keys *secret.Keyring) (err e
 	a.mirrors.poller = source.NewPoller(source.PollConfig{
 		Update: a.repositories.UpdateMirror, Mirrors: a.mirrors, Moved: a.movedElsewhere, Logger: a.options.Logger,
 	})
+	a.pullRequests, a.sourceMirrors = a.newPullRequests(), newSourceMirrors(a.mirrors, a.options.Logger)
 	return nil
 }
 
@@ -181,7 +198,7 @@ func (a *App) openServer() error {
 	}
 	a.server, err = server.New(server.Config{
 		Listen: listen, URL: a.options.Server.URL, Engine: a.engine, Run: a.run, Store: a.store, Repositories: a.repositories, Registry: a.registry,
-		Clusters: a.sealed(), Notifications: a.notifier, AccessKeys: a.accessKeys, AWS: aws, Mirrors: a.mirrors, Hooks: a.hooks(),
+		Clusters: a.sealed(), Notifications: a.notifier, AccessKeys: a.accessKeys, Secrets: a.secrets, AttestKeys: a.attestKeys, Functions: a.functions, AWS: aws, S3: a.s3, Mirrors: a.mirrors, Hooks: a.hooks(),
 		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err
@@ -212,10 +229,12 @@ func (a *App) Start(ctx context.Context) error {
 	// repository after the next one's first look.
 	a.background.Go(func() { a.keep(ctx, catchUpEvery, "look for missed pushes", a.catchUp) })
 	a.background.Go(func() { a.mirrors.poller.Poll(ctx) })
+	a.background.Go(func() { a.pullRequests.Walk(ctx) })
+	a.background.Go(func() { a.sourceMirrors.rounds.Walk(ctx) })
 	a.background.Go(func() {
 		a.keep(ctx, scheduleEvery, "look at schedules", func(ctx context.Context) error { return a.schedule(ctx, time.Now()) })
 	})
-	a.background.Go(func() { a.keep(ctx, statusesEvery, "tell a forge the status of a commit", a.tellStatuses) })
+	a.background.Go(func() { a.newStatuses().Walk(ctx) })
 	a.background.Go(func() { a.watchSources(ctx) })
 	return nil
 }

@@ -64,7 +64,7 @@ func Main(ctx context.Context, in Invocation) int {
 	in.Out = out
 	c := &command{Invocation: in}
 	root := c.root()
-	root.SetArgs(in.Args)
+	root.SetArgs(lambdaArgs(in.Args))
 	root.SetIn(in.In)
 	root.SetOut(in.Out)
 	root.SetErr(in.Err)
@@ -119,12 +119,13 @@ interrupted.`,
 	flags.StringVar(&c.token, "token", "", "token for the server, default the one in the data directory (TOWLINE_TOKEN)")
 	flags.StringVarP(&c.output, "output", "o", "text", "how results are printed: text or json")
 	root.AddCommand(
-		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.accessKeyCommand(), c.notificationCommand(), c.repositoryCommand(), c.mirrorCommand(), c.pipelineCommand(),
+		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.accessKeyCommand(), c.secretCommand(), c.notificationCommand(), c.repositoryCommand(), c.mirrorCommand(), c.pipelineCommand(),
 		c.runCommand(), c.statusCommand(), c.executionsCommand(), c.logsCommand(), c.testsCommand(),
 		c.approveCommand(), c.rejectCommand(), c.stopCommand(), c.retryCommand(), c.rollbackStageCommand(), c.overrideCommand(), c.transitionCommand(),
 		c.deployCommand(), c.deploymentsCommand(), c.diffCommand(), c.rollbackCommand(),
-		c.promoteCommand(), c.abortCommand(),
-		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(), c.renderChartCommand(), c.agentCommand(),
+		c.promoteCommand(), c.abortCommand(), c.verifyCommand(), c.attestCommand(),
+		c.functionCommand(), c.lambdaCommand(),
+		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(), c.hashFilesCommand(), c.renderChartCommand(), c.agentCommand(), c.functionRunnerCommand(),
 	)
 	return root
 }

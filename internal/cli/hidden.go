@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/towline/towline/internal/build/host"
+	"github.com/towline/towline/internal/build/phases"
 	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/function"
 	"github.com/towline/towline/internal/manifest/renderer"
 	"github.com/towline/towline/internal/source"
 )
@@ -64,6 +66,28 @@ func (c *command) buildRunnerCommand() *cobra.Command {
 		Use: "build-runner DIR", Hidden: true, Args: exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return exited(host.RunnerMain(cmd.Context(), args[0]))
+		},
+	}
+}
+
+// hashFilesCommand is the tool of that name in builds: it prints a key for a
+// cache.
+func (c *command) hashFilesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: phases.HashFiles + " GLOB...", Hidden: true, DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return exited(phases.HashMain(args, c.Out, c.Err))
+		},
+	}
+}
+
+// functionRunnerCommand is the process that carries out one invocation of a
+// function while the server may come and go.
+func (c *command) functionRunnerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "function-runner DIR", Hidden: true, Args: exactly("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return exited(function.RunnerMain(cmd.Context(), args[0]))
 		},
 	}
 }

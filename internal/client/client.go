@@ -180,10 +180,15 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+c.token)
 	if in != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	return c.do(request)
+}
+
+// do sends a request with the client's token. What is no success is an *Error.
+func (c *Client) do(request *http.Request) (*http.Response, error) {
+	request.Header.Set("Authorization", "Bearer "+c.token)
 	response, err := c.http.Do(request)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -203,6 +208,8 @@ func problem(response *http.Response) error {
 		Title  string `json:"title"`
 		Detail string `json:"detail"`
 		Hint   string `json:"hint"`
+		// What is wrong with a request that does not fit the API.
+		Errors []struct{ Message, Location string } `json:"errors"`
 	}
 	text, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	if json.Unmarshal(text, &doc) != nil || doc.Title+doc.Detail == "" {
@@ -210,6 +217,13 @@ func problem(response *http.Response) error {
 	}
 	if doc.Detail == "" {
 		doc.Detail = doc.Title
+	}
+	for i, wrong := range doc.Errors {
+		separator := "; "
+		if i == 0 {
+			separator = ": "
+		}
+		doc.Detail += separator + strings.TrimPrefix(strings.TrimPrefix(wrong.Location, "body"), ".") + ": " + wrong.Message
 	}
 	return &Error{Status: response.StatusCode, Message: doc.Detail, Hint: doc.Hint}
 }

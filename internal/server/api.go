@@ -48,7 +48,10 @@ func (s *Server) api() http.Handler {
 	s.mirrorRoutes(group)
 	s.clusterRoutes(group)
 	s.accessKeyRoutes(group)
+	s.secretRoutes(group)
+	s.attestRoutes(group)
 	s.notificationRoutes(group)
+	s.functionRoutes(group)
 	s.testRoutes(group)
 	sse.Register(group, huma.Operation{OperationID: "watch-execution", Method: http.MethodGet, Path: "/executions/{id}/watch"},
 		map[string]any{"execution": client.Execution{}}, s.watchExecution)

@@ -55,7 +55,16 @@ type Config struct {
 	// and the webhooks that they set up, and checks both itself. Both may be
 	// nil.
 	AccessKeys AccessKeys
+	// Secrets are what builds get to know, AttestKeys what their images are
+	// signed with.
+	Secrets    Secrets
+	AttestKeys AttestKeys
 	AWS        http.Handler
+	// S3 answers the clients of S3, whose requests are known by their signature
+	// alone. It may be nil.
+	S3 S3
+	// Functions are what actions and rules invoke.
+	Functions Functions
 	// Notifications tell others of what happens.
 	Notifications *notify.Notifier
 	Tokens        config.Tokens
@@ -156,8 +165,9 @@ func (s *Server) routes() http.Handler {
 		mux.Handle("POST /hooks/aws/{path}", s.AWS)
 	}
 	mux.Handle("POST /hooks/{name}", s.Hooks)
+	mux.Handle("PUT /api/v1/functions/{name}", s.authenticated(http.HandlerFunc(s.putFunction)))
 	mux.Handle("/api/", s.authenticated(hurried(s.api())))
-	return mux
+	return s.objects(mux)
 }
 
 // hurried ends an answer that its client does not read soon after the request's
