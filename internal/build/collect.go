@@ -26,7 +26,7 @@ func (a Action) collect(ctx context.Context, job pipeline.Job, p plan, ended End
 	if err := a.record(ctx, job, reports, tests); err != nil {
 		return pipeline.Result{}, err
 	}
-	result := pipeline.Result{Outcome: pipeline.Succeeded, Tests: tests, Variables: ended.Exported}
+	result := pipeline.Result{Outcome: pipeline.Succeeded, Tests: tests, Variables: ended.Exported, Phases: told(ended)}
 	if message := failure(p.Build, ended, tests); message != "" {
 		result.Outcome, result.Message = pipeline.Failed, message
 	} else {

@@ -110,7 +110,9 @@ type Result struct {
 	// Variables can be used by later actions as #{action.Name}.
 	Variables map[string]string `json:"variables,omitempty"`
 	// Artifacts are the outputs, named as in Action.Outputs.
-	Artifacts  []Artifact  `json:"artifacts,omitempty"`
+	Artifacts []Artifact `json:"artifacts,omitempty"`
+	// Phases are those that a build has been through.
+	Phases     []Phase     `json:"phases,omitempty"`
 	Tests      *TestReport `json:"tests,omitempty"`
 	Deployment *Deployment `json:"deployment,omitempty"`
 }

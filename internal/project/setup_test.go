@@ -1,0 +1,212 @@
+package project_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/towline/towline/internal/artifact"
+	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/host"
+	"github.com/towline/towline/internal/build/phases"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/report"
+	"github.com/towline/towline/internal/store"
+	"github.com/towline/towline/internal/waittest"
+)
+
+// runnerCommand makes the test binary the runner of a build.
+const runnerCommand = "build-runner"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == phases.HashFiles {
+		os.Exit(phases.HashMain(os.Args[2:], os.Stdout, os.Stderr))
+	}
+	if len(os.Args) == 3 && os.Args[1] == runnerCommand {
+		os.Exit(host.RunnerMain(context.Background(), os.Args[2]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// patience bounds the wait for a build.
+const patience = waittest.Patience
+
+// yard is a Builder that runs real builds on this machine, and what it needs.
+type yard struct {
+	*project.Builder
+	t         *testing.T
+	config    project.Config
+	artifacts *artifact.Store
+	sources   *sources
+}
+
+// sources are files by the location of a source. Version "gone" is not there.
+type sources struct {
+	artifacts *artifact.Store
+	files     map[string]map[string]string
+}
+
+func (s *sources) Fetch(ctx context.Context, f project.Fetch) (project.Fetched, error) {
+	if f.Version == "gone" {
+		return project.Fetched{}, &project.Error{Kind: project.ErrInvalid, Message: "repository web has no revision gone"}
+	}
+	dir := filepath.Join(f.Dir, "files")
+	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755))
+	for name, text := range s.files[f.Source.Location] {
+		path := filepath.Join(dir, name)
+		err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644))
+	}
+	if err != nil {
+		return project.Fetched{}, err
+	}
+	digest, size, err := s.artifacts.Pack(ctx, dir, nil)
+	return project.Fetched{Artifact: pipeline.Artifact{Digest: digest, Size: size}, Resolved: "resolved " + f.Version, Revision: pipeline.Revision{Repository: f.Source.Location}}, err
+}
+
+// setup makes a Builder with a data directory of its own, which ends with the
+// test.
+func setup(t *testing.T, change ...func(*project.Config)) *yard {
+	t.Helper()
+	dir := t.TempDir()
+	// Where builds run as nobody they go to their files through the parents.
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	artifacts, err := artifact.Open(t.Context(), filepath.Join(dir, "artifacts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, err := host.New(host.Config{Runner: []string{os.Args[0], runnerCommand}, CacheDir: filepath.Join(dir, "cache")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := &yard{t: t, artifacts: artifacts, sources: &sources{artifacts: artifacts, files: map[string]map[string]string{}}}
+	y.config = project.Config{
+		Store: db, Sources: y.sources, Dir: dir, Account: "123456789012", Queue: project.NewQueue(4),
+		Runner: func(name string) project.Runner {
+			return build.Action{Backend: backend, Artifacts: artifacts, Project: name}
+		},
+		OpenLog: func(path string) (io.WriteCloser, error) { return report.OpenLog(path) },
+	}
+	for _, c := range change {
+		c(&y.config)
+	}
+	y.Builder = project.New(y.config)
+	t.Cleanup(func() {
+		for _, b := range y.list(project.Filter{Limit: 1000}) {
+			if !b.Done() {
+				_, _ = y.Stop(context.WithoutCancel(t.Context()), b.ID)
+				y.ended(b.ID)
+			}
+		}
+		if err := errors.Join(y.Shutdown(time.Minute), db.Close(), artifacts.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return y
+}
+
+// restart is what a new server does with what the old one has left.
+func (y *yard) restart() {
+	y.t.Helper()
+	if err := y.Shutdown(time.Minute); err != nil {
+		y.t.Fatal(err)
+	}
+	y.config.Queue = project.NewQueue(4)
+	y.Builder = project.New(y.config)
+	if err := y.Resume(y.t.Context()); err != nil {
+		y.t.Fatal(err)
+	}
+}
+
+// definition is a project without a source, whose phase build has those
+// commands.
+func definition(name string, commands ...string) project.Definition {
+	var spec strings.Builder
+	spec.WriteString("version: 0.2\nphases:\n  build:\n    commands:\n")
+	for _, c := range commands {
+		fmt.Fprintf(&spec, "      - %q\n", c)
+	}
+	return project.Definition{
+		Name: name, Source: project.Source{Type: project.SourceNone, Buildspec: spec.String()}, Artifacts: project.Artifacts{Type: project.ArtifactsNone},
+		Environment: project.Environment{Type: "LINUX_CONTAINER", Image: "aws/codebuild/standard:7.0", ComputeType: "BUILD_GENERAL1_SMALL"},
+	}
+}
+
+func (y *yard) create(d project.Definition) {
+	y.t.Helper()
+	if _, err := y.Create(y.t.Context(), d); err != nil {
+		y.t.Fatal(err)
+	}
+}
+
+func (y *yard) start(req project.StartRequest) project.Build {
+	y.t.Helper()
+	b, err := y.Start(y.t.Context(), req)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	return b
+}
+
+func (y *yard) build(id string) project.Build {
+	y.t.Helper()
+	b, err := y.Build(context.WithoutCancel(y.t.Context()), id)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	return b
+}
+
+func (y *yard) list(f project.Filter) []project.Listed {
+	y.t.Helper()
+	found, err := y.Builds(context.WithoutCancel(y.t.Context()), f)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	return found
+}
+
+// ended waits for the end of a build.
+func (y *yard) ended(id string) (b project.Build) {
+	y.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if b = y.build(id); b.Done() {
+			return b
+		}
+	}
+	y.t.Fatalf("build %s does not end: %+v\n%s", id, b, y.log(b))
+	return b
+}
+
+func (y *yard) log(b project.Build) string {
+	text, _ := os.ReadFile(y.LogFile(b))
+	return string(text)
+}
+
+// says waits until the log of a build has a text.
+func (y *yard) says(b project.Build, text string) {
+	y.t.Helper()
+	waittest.Until(y.t, "the log says "+text, func() bool { return strings.Contains(y.log(b), text) })
+}
+
+// names are the phases of a build with their statuses.
+func names(b project.Build) (all []string) {
+	for _, p := range b.Phases {
+		all = append(all, p.Name+" "+string(p.Status))
+	}
+	return all
+}

@@ -1,0 +1,158 @@
+package project
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/towline/towline/internal/store"
+)
+
+// StartRequest asks for a build.
+type StartRequest struct {
+	Project string
+	// Version of the source, "" for the one that the project names, or else the
+	// newest.
+	Version string
+	// Change gives this build another definition than the project's. It may be
+	// nil.
+	Change    func(*Definition)
+	Initiator string
+	Region    string
+	// Token makes the same request, known by its Digest, start one build only.
+	// It may be "".
+	Token, Digest string
+}
+
+// Start asks for a build. It waits for its turn from then on. The error is an
+// *Error of the kind ErrNotFound or ErrInvalid when it is the caller's.
+func (r *Builder) Start(ctx context.Context, req StartRequest) (Build, error) {
+	p, err := r.Project(ctx, req.Project)
+	if err != nil {
+		return Build{}, err
+	}
+	d := p.Definition
+	if req.Change != nil {
+		d = clone(d)
+		req.Change(&d)
+		if err := d.Check(); err != nil {
+			return Build{}, err
+		}
+	}
+	if d.Source.Type == SourcePipeline {
+		return Build{}, refuse(ErrInvalid, "project %s takes its source from a pipeline: run the pipeline, or give another source with sourceTypeOverride and sourceLocationOverride", req.Project)
+	}
+	b := Build{Project: req.Project, Definition: d, Version: req.Version, Initiator: req.Initiator, Region: req.Region}
+	if b.Version == "" {
+		b.Version = d.SourceVersion
+	}
+	return r.begin(ctx, b, store.ClientRequest{Operation: "StartBuild " + req.Project, Token: req.Token, Digest: req.Digest})
+}
+
+// clone is a definition whose lists can be changed.
+func clone(d Definition) Definition {
+	d.SecondarySources, d.SecondaryVersions = slices.Clone(d.SecondarySources), slices.Clone(d.SecondaryVersions)
+	d.SecondaryArtifacts = slices.Clone(d.SecondaryArtifacts)
+	d.Environment.Variables = slices.Clone(d.Environment.Variables)
+	return d
+}
+
+// Retry asks for another build like one that has ended, of the same version of
+// the source. The error is an *Error of the kind ErrNotFound or ErrInvalid when
+// it is the caller's.
+func (r *Builder) Retry(ctx context.Context, id string, req StartRequest) (Build, error) {
+	old, err := r.Build(ctx, id)
+	if err != nil {
+		return Build{}, err
+	}
+	switch {
+	case old.Action != nil:
+		return Build{}, refuse(ErrInvalid, "build %s is part of execution %s: retry its stage with: towline retry %s", id, old.Action.Execution, old.Action.Execution)
+	case !old.Done():
+		return Build{}, refuse(ErrInvalid, "build %s has not ended", id)
+	}
+	return r.again(ctx, old, Build{Initiator: req.Initiator, Region: req.Region}, store.ClientRequest{Operation: "RetryBuild " + id, Token: req.Token, Digest: req.Digest})
+}
+
+// again does a build once more.
+func (r *Builder) again(ctx context.Context, old, b Build, request store.ClientRequest) (Build, error) {
+	b.Project, b.Definition, b.RetryOf = old.Project, old.Definition, old.ID
+	b.Version = old.Version
+	if old.Resolved != "" {
+		b.Version = old.Resolved
+	}
+	return r.begin(ctx, b, request)
+}
+
+// begin keeps a new build and has it wait for its turn.
+func (r *Builder) begin(ctx context.Context, b Build, request store.ClientRequest) (Build, error) {
+	b.ID = b.Project + ":" + newUUID()
+	known := false
+	err := r.Store.Update(ctx, func(q store.Querier) error {
+		if request.Token != "" {
+			request.Answer, request.At = b.ID, r.Now()
+			earlier, again, err := store.KeepRequest(ctx, q, request)
+			if err != nil {
+				return err
+			}
+			if again {
+				if known = true; earlier.Digest != request.Digest {
+					return refuse(ErrInvalid, "the idempotency token has been used for another request")
+				}
+				stored, err := store.GetBuild(ctx, q, earlier.Answer)
+				if err == nil {
+					b, err = read(stored)
+				}
+				return err
+			}
+		}
+		return r.add(ctx, q, &b)
+	})
+	if err != nil {
+		return Build{}, err
+	}
+	if !known {
+		r.launch(b)
+	}
+	return b, nil
+}
+
+// add numbers a build and keeps it.
+func (r *Builder) add(ctx context.Context, q store.Querier, b *Build) error {
+	r.mu.Lock()
+	full := len(r.running) >= mostUnended
+	r.mu.Unlock()
+	if full {
+		return refuse(ErrTooMany, "%d builds wait or run on this server: start another one when some have ended", mostUnended)
+	}
+	number, err := store.NextBuild(ctx, q, b.Project)
+	if errors.Is(err, store.ErrNotFound) {
+		return noProject(b.Project)
+	}
+	if err != nil {
+		return err
+	}
+	now := r.Now()
+	b.Number, b.Status, b.Started = number, InProgress, now
+	b.enter(PhaseSubmitted, now)
+	b.enter(PhaseQueued, now)
+	stored, err := b.stored()
+	if err == nil {
+		_, err = store.AddBuild(ctx, q, stored)
+	}
+	return err
+}
+
+// newUUID is a random UUID.
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return uuid(b)
+}
+
+func uuid(b [16]byte) string {
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
