@@ -55,6 +55,9 @@ type Build struct {
 	Runtimes []buildspec.Runtime `json:"runtimes,omitempty"`
 	// Services are started empty before the first phase, in this order.
 	Services []Service `json:"services,omitempty"`
+	// Cache are the files that are kept from build to build of the pipeline, nil
+	// for none.
+	Cache *buildspec.Cache `json:"cache,omitempty"`
 	// Exported are the variables whose values are wanted at the end.
 	Exported []string `json:"exported,omitempty"`
 	// Expand are texts in which the shell replaces variables at the end, as

@@ -95,7 +95,7 @@ func (k *Keeper) restore(ctx context.Context, fallback []string) {
 	if left > 0 {
 		text = fmt.Sprintf("; %d are in the source already, and stay as they are there", left)
 	}
-	k.Printf("cache: restored %d files%s (%v)%s", files, named(entry.Key), time.Since(began).Round(time.Millisecond), text)
+	k.Printf("cache: restored %s%s (%v)%s", count(files), named(entry.Key), time.Since(began).Round(time.Millisecond), text)
 }
 
 // Save keeps the files for later builds, unless they are kept already: a key
@@ -129,7 +129,7 @@ func (k *Keeper) Save(ctx context.Context) {
 		k.Printf("warning: cache: it is not saved: %v", err)
 		return
 	}
-	k.Printf("cache: saved %d files%s (%v)", len(files), named(k.key), time.Since(began).Round(time.Millisecond))
+	k.Printf("cache: saved %s%s (%v)", count(len(files)), named(k.key), time.Since(began).Round(time.Millisecond))
 }
 
 // there tells whether another build has saved the key meanwhile.
@@ -146,4 +146,11 @@ func named(key string) string {
 		return ""
 	}
 	return " of the key " + key
+}
+
+func count(files int) string {
+	if files == 1 {
+		return "1 file"
+	}
+	return fmt.Sprintf("%d files", files)
 }

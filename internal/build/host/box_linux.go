@@ -102,7 +102,10 @@ func mount(in instructions, p places, box string) (instructions, places, error) 
 	}
 	moved := in
 	moved.Dir, moved.Templates, moved.LogFile = inBox("own", "job"), inBox("own", "templates"), inBox("own", "action.log")
-	for _, dir := range []string{"src", build.InputsDir, "cache", "own/job", "own/templates"} {
+	if in.Archives != "" {
+		moved.Archives = inBox("own", "archives")
+	}
+	for _, dir := range []string{"src", build.InputsDir, "cache", "own/job", "own/templates", "own/archives"} {
 		if err := os.MkdirAll(filepath.Join(box, dir), 0o700); err != nil {
 			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 		}
@@ -130,12 +133,13 @@ func mount(in instructions, p places, box string) (instructions, places, error) 
 		{p.cache, seen.cache, "", unix.MS_BIND},
 		{in.Dir, moved.Dir, "", unix.MS_BIND},
 		{in.Templates, moved.Templates, "", unix.MS_BIND},
+		{in.Archives, moved.Archives, "", unix.MS_BIND},
 		{in.LogFile, moved.LogFile, "", unix.MS_BIND},
 		{"/proc/self/exe", seen.program, "", unix.MS_BIND},
 		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 		{p.temp, seen.temp, "", unix.MS_BIND},
 	} {
-		if _, err := os.Stat(m.from); m.from == p.inputs && errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(m.from); m.from == p.inputs && errors.Is(err, fs.ErrNotExist) || m.to == "" {
 			continue
 		}
 		if err := unix.Mount(m.from, m.to, m.kind, m.flags, ""); err != nil {
@@ -172,9 +176,12 @@ func leave(in instructions, p places) error {
 		return nil
 	}
 	var errs []error
-	for _, at := range []string{p.temp, "/etc/passwd", p.program, p.source, p.inputs, p.cache, in.Dir, in.Templates, in.LogFile, mountPoint} {
+	for _, at := range []string{p.temp, "/etc/passwd", p.program, p.source, p.inputs, p.cache, in.Dir, in.Templates, in.Archives, in.LogFile, mountPoint} {
 		// What is not mounted, such as further inputs that there are not, is
 		// not an error.
+		if at == "" {
+			continue
+		}
 		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 			errs = append(errs, fmt.Errorf("unmount %s: %w", at, err))
 		}

@@ -39,7 +39,8 @@ type instructions struct {
 	LogFile   string      `json:"logFile"`
 	Cache     string      `json:"cache"`
 	Templates string      `json:"templates"`
-	User      int         `json:"user"` // user and group ID of the commands, -1 for the runner's own
+	Archives  string      `json:"archives,omitempty"` // of the pipeline's caches, "" when the build has none
+	User      int         `json:"user"`               // user and group ID of the commands, -1 for the runner's own
 	Boxed     bool        `json:"boxed"`
 	Run       int         `json:"run"` // 1, or 2 after a lost runner
 	Marker    string      `json:"marker"`

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/cache"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -53,6 +54,7 @@ type Backend struct {
 	config Config
 	plain  atomic.Bool // also set when namespaces turn out to be forbidden
 	users  sync.Mutex  // held while a pipeline gets its user ID
+	caches cache.Store // the files that buildspecs have kept
 }
 
 var _ build.Backend = (*Backend)(nil)
@@ -88,7 +90,7 @@ func New(config Config) (*Backend, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "services"), 0o700); err != nil {
 		return nil, fmt.Errorf("configure the host backend: %w", err)
 	}
-	h := &Backend{config: config}
+	h := &Backend{config: config, caches: cache.Store{Dir: filepath.Join(dir, "archives")}}
 	h.plain.Store(config.Plain || os.Geteuid() != 0)
 	return h, nil
 }
@@ -119,6 +121,7 @@ func (h *Backend) Run(ctx context.Context, b build.Build) (build.Ended, error) {
 func (h *Backend) next(ctx context.Context, b build.Build, files buildFiles, lock *os.File, starts int) (build.Ended, bool, error) {
 	defer lock.Close()
 	if result, ok, err := files.result(); err != nil || ok {
+		h.trim(ctx, b)
 		return result.Ended, true, errors.Join(err, result.err())
 	}
 	if ctx.Err() != nil {
@@ -142,6 +145,17 @@ func (h *Backend) next(ctx context.Context, b build.Build, files buildFiles, loc
 	}
 	_ = lock.Close() // from here on the lock is the runner's alone
 	return build.Ended{}, false, h.wait(ctx, files, pid)
+}
+
+// trim keeps the archives of caches within their bound, after a build that may
+// have added one.
+func (h *Backend) trim(ctx context.Context, b build.Build) {
+	if b.Cache == nil {
+		return
+	}
+	if err := h.caches.Trim(); err != nil {
+		h.config.Log.WarnContext(ctx, "remove old caches of builds", "error", err)
+	}
 }
 
 // afterLoss removes what a lost runner left, and restores the source.
@@ -177,6 +191,11 @@ func (h *Backend) start(ctx context.Context, b build.Build, files buildFiles, lo
 		Cache: cache, Templates: filepath.Join(h.config.CacheDir, "services"),
 		User: user, Boxed: boxed, Run: run, Marker: files.marker(), Environ: passed(h.config.Environ),
 		Users: h.config.Users,
+	}
+	if b.Cache != nil {
+		if in.Archives, err = h.caches.DirOf(b.Pipeline); err != nil {
+			return 0, err
+		}
 	}
 	if err := files.instruct(in); err != nil {
 		return 0, err

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/cache"
 	"github.com/towline/towline/internal/build/phases"
 	"github.com/towline/towline/internal/build/process"
 	"github.com/towline/towline/internal/build/service"
@@ -178,6 +179,9 @@ func (r *runner) build(ctx context.Context) (build.Ended, error) {
 		Build: r.in.Build, Source: r.places.source, Control: r.places.control, LogFile: r.in.LogFile,
 		User: r.in.User, Users: r.in.Users, Program: r.places.program,
 		Env: env, Values: r.hidden.Values, Kubeconfig: r.hidden.Kubeconfig, Output: r.out,
+	}
+	if r.in.Archives != "" {
+		walk.Archives = cache.Dir{Path: r.in.Archives}
 	}
 	err = walk.Run(ctx, &ended)
 	return ended, err

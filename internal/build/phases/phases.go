@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/cache"
 	"github.com/towline/towline/internal/redact"
 	"github.com/towline/towline/internal/report"
 )
@@ -45,7 +46,12 @@ type Walk struct {
 	Values build.Values
 	// Kubeconfig is the file that KUBECONFIG is to lead to, nil for none.
 	Kubeconfig []byte
-	Output     *Output
+	// Archives are where the cache of the build is kept, nil where nothing is.
+	// Places are directories that it may take files from, besides the source and
+	// the home of the build's user.
+	Archives cache.Archives
+	Places   []cache.Place
+	Output   *Output
 }
 
 // walker is a Walk on its way.
@@ -54,6 +60,8 @@ type walker struct {
 	ended *build.Ended
 	shell *shell
 	own   account // of the build's user
+	// keeper is nil when there is no cache.
+	keeper *cache.Keeper
 }
 
 // Run runs the phases and asks for the variables at the end, and notes in ended
@@ -68,6 +76,9 @@ func (p *walker) run(ctx context.Context) error {
 	}
 	defer p.shell.close()
 	if err := p.runtimes(ctx); err != nil {
+		return p.interrupted(ctx, "install", err)
+	}
+	if err := p.restoreCache(ctx); err != nil {
 		return p.interrupted(ctx, "install", err)
 	}
 	for _, phase := range p.Build.Phases {
@@ -86,7 +97,11 @@ func (p *walker) run(ctx context.Context) error {
 			return p.interrupted(ctx, phase.Name, err)
 		}
 	}
-	return p.interrupted(ctx, "post_build", p.values(ctx))
+	if err := p.values(ctx); err != nil {
+		return p.interrupted(ctx, "post_build", err)
+	}
+	p.saveCache(ctx)
+	return nil
 }
 
 // prepare makes what the first shell needs.

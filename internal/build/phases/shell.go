@@ -237,6 +237,17 @@ func quote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
+// expanding are the commands that answer with texts in which the shell has
+// replaced variables and commands.
+func expanding(texts []string) string {
+	var script strings.Builder
+	for _, t := range texts {
+		// In a here-document quotes are plain characters, and variables are not.
+		fmt.Fprintf(&script, "printf '%%s\\0' \"$(cat <<TOWLINE 4>&-\n%s\nTOWLINE\n)\" >&4\n", t)
+	}
+	return script.String()
+}
+
 // values returns the values of variables and the texts with their variables
 // replaced, in that order.
 func (s *shell) values(ctx context.Context, variables, texts []string) (map[string]string, []string, error) {
@@ -244,10 +255,7 @@ func (s *shell) values(ctx context.Context, variables, texts []string) (map[stri
 	for _, v := range variables {
 		fmt.Fprintf(&script, "printf '%%s\\0' \"${%s-}\" >&4\n", v)
 	}
-	for _, t := range texts {
-		// In a here-document quotes are plain characters, and variables are not.
-		fmt.Fprintf(&script, "printf '%%s\\0' \"$(cat <<TOWLINE 4>&-\n%s\nTOWLINE\n)\" >&4\n", t)
-	}
+	script.WriteString(expanding(texts))
 	answers, err := s.ask(ctx, script.String(), len(variables)+len(texts))
 	if err != nil {
 		return nil, nil, err
