@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
@@ -105,6 +106,8 @@ func (b bench) sdk(keyID, session string, change ...func(*sdk.Options)) *sdk.Cli
 	options := sdk.Options{
 		Region: "eu-west-1", BaseEndpoint: &b.url, UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(keyID, secretKey, session),
 		HTTPClient: http.DefaultClient, RetryMaxAttempts: 1,
+		// As an application has it that loads its configuration.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported, ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 	}
 	for _, c := range change {
 		c(&options)
