@@ -6,8 +6,9 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"time"
+
+	"github.com/towline/towline/internal/rounds"
 )
 
 // How often a mirror's remote is looked at when nothing tells of a change.
@@ -70,12 +71,9 @@ type PollConfig struct {
 // Poller looks at the remotes of mirrors: at their intervals, as a net under
 // webhooks that get lost, and when it is woken.
 type Poller struct {
-	cfg   PollConfig
-	wake  chan struct{}
-	looks keyed
-
-	mu   sync.Mutex
-	busy map[string]bool
+	cfg    PollConfig
+	rounds *rounds.Rounds
+	looks  keyed
 }
 
 // NewPoller returns a Poller that has not begun.
@@ -91,65 +89,23 @@ func NewPoller(cfg PollConfig) *Poller {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Poller{cfg: cfg, wake: make(chan struct{}, 1), busy: map[string]bool{}}
+	p := &Poller{cfg: cfg}
+	p.rounds = rounds.New(rounds.Config{
+		What: "look at mirrors", Every: cfg.Every, Parallel: cfg.Parallel, Logger: cfg.Logger,
+		Due: func(ctx context.Context) ([]string, error) { return cfg.Mirrors.DueMirrors(ctx, cfg.Now()) },
+		// Look logs its error, and the store keeps it.
+		Do: func(ctx context.Context, name string) { _, _ = p.Look(ctx, name) },
+	})
+	return p
 }
 
 // Wake has it look now for mirrors that are due: call it when a webhook has
 // made one due. It does not wait.
-func (p *Poller) Wake() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
+func (p *Poller) Wake() { p.rounds.Wake() }
 
 // Poll looks until the context ends, breaks off what it is fetching, which git
 // bears, and returns when that has ended.
-func (p *Poller) Poll(ctx context.Context) {
-	var looks sync.WaitGroup
-	defer looks.Wait()
-	ticker := time.NewTicker(p.cfg.Every)
-	defer ticker.Stop()
-	for ctx.Err() == nil {
-		due, err := p.cfg.Mirrors.DueMirrors(ctx, p.cfg.Now())
-		if err != nil && ctx.Err() == nil {
-			p.cfg.Logger.Error("list mirrors that are due", "error", err)
-		}
-		for _, name := range due {
-			if p.begin(name) {
-				looks.Go(func() {
-					defer p.end(name)
-					// Look logs its error, and the store keeps it.
-					_, _ = p.Look(ctx, name)
-				})
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-ticker.C:
-		case <-p.wake:
-		}
-	}
-}
-
-// begin says whether a look at the mirror may begin now. One that may not is
-// still due when another one ends.
-func (p *Poller) begin(name string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.busy[name] || len(p.busy) == p.cfg.Parallel {
-		return false
-	}
-	p.busy[name] = true
-	return true
-}
-
-func (p *Poller) end(name string) {
-	p.mu.Lock()
-	delete(p.busy, name)
-	p.mu.Unlock()
-	p.Wake()
-}
+func (p *Poller) Poll(ctx context.Context) { p.rounds.Walk(ctx) }
 
 // Look looks at one mirror's remote now, tells what has moved, and keeps what
 // came of it. It may be called beside Poll; looks at one mirror follow one

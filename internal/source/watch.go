@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/towline/towline/internal/rounds"
 )
 
 // Watched is a source that tells nobody when it changes: an object, a tag of an
@@ -44,18 +46,17 @@ type WatchConfig struct {
 // due it keeps in memory alone: after a restart all are looked at within half
 // a minute, spread over it.
 type Watcher struct {
-	cfg  WatchConfig
-	wake chan struct{}
+	cfg    WatchConfig
+	rounds *rounds.Rounds
 
 	mu      sync.Mutex
 	watches map[string]*watch
-	busy    int
 }
 
 type watch struct {
+	Watched
 	next     time.Time
 	failures int
-	busy     bool
 }
 
 // NewWatcher returns a Watcher that has not begun.
@@ -71,89 +72,73 @@ func NewWatcher(cfg WatchConfig) *Watcher {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{cfg: cfg, wake: make(chan struct{}, 1), watches: map[string]*watch{}}
+	w := &Watcher{cfg: cfg, watches: map[string]*watch{}}
+	w.rounds = rounds.New(rounds.Config{
+		What: "watch sources", Every: cfg.Every, Parallel: cfg.Parallel, Logger: cfg.Logger, Due: w.due, Do: w.look,
+	})
+	return w
 }
 
 // Watch looks until the context ends, and returns when its looks have ended.
-func (w *Watcher) Watch(ctx context.Context) {
-	var looks sync.WaitGroup
-	defer looks.Wait()
-	ticker := time.NewTicker(w.cfg.Every)
-	defer ticker.Stop()
-	for ctx.Err() == nil {
-		sources, err := w.cfg.Sources(ctx)
-		if err != nil && ctx.Err() == nil {
-			w.cfg.Logger.Error("list sources to watch", "error", err)
-		}
-		if err == nil {
-			w.forget(sources)
-		}
-		for _, s := range sources {
-			if w.begin(s) {
-				looks.Go(func() { w.look(ctx, s) })
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-ticker.C:
-		case <-w.wake:
-		}
-	}
-}
+func (w *Watcher) Watch(ctx context.Context) { w.rounds.Walk(ctx) }
 
-// forget drops what is watched no longer.
-func (w *Watcher) forget(sources []Watched) {
-	keep := map[string]bool{}
+// due lists the sources that are to be looked at, and forgets those that are
+// watched no longer.
+func (w *Watcher) due(ctx context.Context) ([]string, error) {
+	sources, err := w.cfg.Sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.watches
+	w.watches = map[string]*watch{}
+	var due []string
 	for _, s := range sources {
-		keep[s.Key] = true
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for key, one := range w.watches {
-		if !keep[key] && !one.busy {
-			delete(w.watches, key)
+		one := before[s.Key]
+		if one == nil {
+			soon := min(max(s.Interval, MinInterval), firstBackoff)
+			one = &watch{next: w.cfg.Now().Add(time.Duration(float64(soon) * w.cfg.Random()))}
+		}
+		one.Watched = s
+		w.watches[s.Key] = one
+		if !one.next.After(w.cfg.Now()) {
+			due = append(due, s.Key)
 		}
 	}
+	return due, nil
 }
 
-// begin says whether a look at the source is due and may begin now.
-func (w *Watcher) begin(s Watched) bool {
+// listed is what is known of a source, if it is still watched.
+func (w *Watcher) listed(key string) (watch, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	one := w.watches[s.Key]
-	if one == nil {
-		soon := min(max(s.Interval, MinInterval), firstBackoff)
-		one = &watch{next: w.cfg.Now().Add(time.Duration(float64(soon) * w.cfg.Random()))}
-		w.watches[s.Key] = one
+	if one := w.watches[key]; one != nil {
+		return *one, true
 	}
-	if one.busy || w.busy == w.cfg.Parallel || one.next.After(w.cfg.Now()) {
-		return false
-	}
-	one.busy = true
-	w.busy++
-	return true
+	return watch{}, false
 }
 
-func (w *Watcher) look(ctx context.Context, s Watched) {
+func (w *Watcher) look(ctx context.Context, key string) {
+	s, ok := w.listed(key)
+	if !ok {
+		return
+	}
 	version, err := s.Newest(ctx)
 	if err == nil {
-		err = w.cfg.Found(ctx, s.Key, version)
+		err = w.cfg.Found(ctx, key, version)
 	}
 	if err != nil && ctx.Err() == nil {
-		w.cfg.Logger.Warn("source not looked at", "source", s.Key, "error", err)
+		w.cfg.Logger.Warn("source not looked at", "source", key, "error", err)
 	}
+	if s.failures++; err == nil {
+		s.failures = 0
+	}
+	wait := pause(max(s.Interval, MinInterval), s.failures, errors.Is(err, ErrDenied) || errors.Is(err, ErrNotFound))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	one := w.watches[s.Key]
-	one.busy = false
-	w.busy--
-	if one.failures++; err == nil {
-		one.failures = 0
-	}
-	wait := pause(max(s.Interval, MinInterval), one.failures, errors.Is(err, ErrDenied) || errors.Is(err, ErrNotFound))
-	one.next = w.cfg.Now().Add(time.Duration(float64(wait) * (0.9 + 0.2*w.cfg.Random())))
-	select {
-	case w.wake <- struct{}{}: // another one may have waited for this one's place
-	default:
+	if one := w.watches[key]; one != nil {
+		one.failures = s.failures
+		one.next = w.cfg.Now().Add(time.Duration(float64(wait) * (0.9 + 0.2*w.cfg.Random())))
 	}
 }
