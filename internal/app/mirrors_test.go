@@ -177,9 +177,6 @@ func TestAWebhookOfAMirrorStartsItsPipeline(t *testing.T) {
 		t.Error("a pull request out of another repository started an execution")
 	}
 	wanted := []string{"web-1 runs", "web-2 runs", "web-3 runs"}
-	if err := here.tellStatuses(t.Context()); err != nil {
-		t.Error(err)
-	}
 	waittest.Until(t, "the forge knows of all of them", func() bool {
 		for len(told) > 0 {
 			one := <-told

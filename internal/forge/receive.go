@@ -19,28 +19,19 @@ type Hooks interface {
 	Hook(ctx context.Context, name string) (Hook, error)
 }
 
-// Deliveries remembers which messages were taken. Its calls may overlap.
-type Deliveries interface {
-	// TakeDelivery remembers the keys of a message, all or none, and says
-	// whether all of them were new. It is the one point at which two copies
-	// of a message that arrive together are told apart.
-	TakeDelivery(ctx context.Context, hook string, keys []string, at time.Time) (fresh bool, err error)
-	// ForgetDelivery takes back what TakeDelivery remembered, so that the
-	// forge may send the message again.
-	ForgetDelivery(ctx context.Context, hook string, keys []string) error
-}
-
 // Receiver answers the forges' webhooks. The name of the webhook is the
 // request's path value "name": mux.Handle("POST /hooks/{name}", receiver).
 type Receiver struct {
-	Hooks      Hooks
-	Deliveries Deliveries
-	// Take acts on an event of the webhook, once for each. Forges wait no more
-	// than ten seconds, so it should note what is to be done and return. An
-	// error is answered with 500, and the message can be sent again.
-	Take   func(ctx context.Context, hook string, event Event) error
+	Hooks Hooks
+	// Take keeps what an event leads to, together with its Keys: both are on
+	// disk when it returns, or neither. When one of the keys is known it keeps
+	// nothing, and fresh is false: it is the one point at which two copies of a
+	// message that arrive together are told apart. Forges wait no more than ten
+	// seconds and most of them send nothing again by themselves, so it notes what
+	// is to be done and leaves the doing to others. An error is answered with
+	// 500. Its calls may overlap.
+	Take   func(ctx context.Context, hook string, event Event) (fresh bool, err error)
 	Logger *slog.Logger
-	Now    func() time.Time // default time.Now
 }
 
 // readTimeout is how long a message may take to arrive. Forges send theirs in
@@ -120,22 +111,12 @@ func (r Receiver) receive(ctx context.Context, name string, header http.Header, 
 	case Other:
 		return answerOther, nil
 	}
-	now := time.Now
-	if r.Now != nil {
-		now = r.Now
-	}
-	fresh, err := r.Deliveries.TakeDelivery(ctx, name, event.Keys, now())
+	fresh, err := r.Take(ctx, name, event)
 	if err != nil {
-		return "", fmt.Errorf("remember delivery: %w", err)
+		return "", fmt.Errorf("take %s: %w", event.Type, err)
 	}
 	if !fresh {
 		return answerDuplicate, nil
-	}
-	if err := r.Take(ctx, name, event); err != nil {
-		// Also when the forge has hung up.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		return "", errors.Join(fmt.Errorf("take %s: %w", event.Type, err), r.Deliveries.ForgetDelivery(ctx, name, event.Keys))
 	}
 	return answerTaken, nil
 }

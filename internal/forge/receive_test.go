@@ -11,10 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
-// memory is a Deliveries and Hooks of one webhook, named web.
+// memory is a Hooks of one webhook, named web, and what it has taken.
 type memory struct {
 	mu    sync.Mutex
 	taken map[string]bool
@@ -28,27 +27,19 @@ func (m *memory) Hook(_ context.Context, name string) (Hook, error) {
 	return Hook{Forge: GitHub, Secrets: []string{secret}}, m.fails
 }
 
-func (m *memory) TakeDelivery(_ context.Context, hook string, keys []string, _ time.Time) (bool, error) {
+// fresh remembers keys, all or none.
+func (m *memory) fresh(hook string, keys []string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, k := range keys {
 		if m.taken[hook+k] {
-			return false, nil
+			return false
 		}
 	}
 	for _, k := range keys {
 		m.taken[hook+k] = true
 	}
-	return true, nil
-}
-
-func (m *memory) ForgetDelivery(ctx context.Context, hook string, keys []string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, k := range keys {
-		delete(m.taken, hook+k)
-	}
-	return ctx.Err()
+	return true
 }
 
 // receiver serves a Receiver and returns its address and what it took.
@@ -67,15 +58,18 @@ func receive(t *testing.T) *receiver {
 	r := &receiver{memory: &memory{taken: map[string]bool{}}, log: &bytes.Buffer{}}
 	mux := http.NewServeMux()
 	mux.Handle("POST /hooks/{name}", Receiver{
-		Hooks: r.memory, Deliveries: r.memory, Logger: slog.New(slog.NewTextHandler(r.log, nil)),
-		Take: func(_ context.Context, _ string, e Event) error {
+		Hooks: r.memory, Logger: slog.New(slog.NewTextHandler(r.log, nil)),
+		Take: func(_ context.Context, hook string, e Event) (bool, error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if r.take != nil {
-				return r.take
+				return false, r.take
+			}
+			if !r.fresh(hook, e.Keys) {
+				return false, nil
 			}
 			r.events = append(r.events, e)
-			return nil
+			return true, nil
 		},
 	})
 	server := httptest.NewServer(mux)
@@ -144,7 +138,7 @@ func TestReceiver(t *testing.T) {
 		r.want(t, "web", signed(GitHub, "pull_request", opened), opened, 200, answerTaken)
 		r.want(t, "web", renamed(signed(GitHub, "pull_request", opened), "d-2"), opened, 200, answerDuplicate)
 	})
-	t.Run("a message that could not be acted upon may be sent again", func(t *testing.T) {
+	t.Run("a message that could not be kept may be sent again", func(t *testing.T) {
 		t.Parallel()
 		r := receive(t)
 		r.take = errors.New("the disk is full")

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -81,10 +82,19 @@ func TestAWebhookLeadsToAFetch(t *testing.T) {
 		<-ended
 	}()
 	mux := http.NewServeMux()
-	mux.Handle("POST /hooks/{name}", forge.Receiver{Hooks: h, Deliveries: db, Logger: slog.New(slog.DiscardHandler),
-		Take: func(ctx context.Context, name string, _ forge.Event) error {
+	mux.Handle("POST /hooks/{name}", forge.Receiver{Hooks: h, Logger: slog.New(slog.DiscardHandler),
+		Take: func(ctx context.Context, name string, event forge.Event) (bool, error) {
 			defer poller.Wake()
-			return db.HastenMirror(ctx, name, time.Now())
+			err := db.Update(ctx, func(q store.Querier) error {
+				if err := store.TakeDelivery(ctx, q, name, event.Keys, time.Now()); err != nil {
+					return err
+				}
+				return store.HastenMirror(ctx, q, name, time.Now())
+			})
+			if errors.Is(err, store.ErrTaken) {
+				return false, nil
+			}
+			return err == nil, err
 		}})
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)

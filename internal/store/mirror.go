@@ -14,8 +14,12 @@ type Mirror struct {
 	Forge    string
 	Sealed   []byte
 	Interval time.Duration // whole seconds
-	NextLook time.Time
-	LastLook time.Time // zero before the first
+	// SourceOnly is a mirror that nobody has added: it is there because a
+	// pipeline takes its source from it, and its own towline.yaml counts for
+	// nothing.
+	SourceOnly bool
+	NextLook   time.Time
+	LastLook   time.Time // zero before the first
 	// LastError is what became of the last look, in words for the user; empty
 	// when it went well. Failures counts those in a row.
 	LastError string
@@ -39,16 +43,16 @@ func parseSortable(text string) (time.Time, error) {
 // AddMirror keeps a new mirror, which is due at once. The error is ErrExists
 // when the name is taken, unless it is to be replaced.
 func (db *DB) AddMirror(ctx context.Context, m Mirror, replace bool) error {
-	query := `INSERT INTO mirrors (name, url, forge, sealed, interval_seconds, next_look, asked, last_look, last_error, failures, created, updated)
-VALUES ($1, $2, $3, $4, $5, $6, '', '', '', 0, $6, $6) ON CONFLICT (name) DO `
+	query := `INSERT INTO mirrors (name, url, forge, sealed, interval_seconds, next_look, asked, last_look, last_error, failures, created, updated, source_only)
+VALUES ($1, $2, $3, $4, $5, $6, '', '', '', 0, $6, $6, $7) ON CONFLICT (name) DO `
 	if replace {
 		query += `UPDATE SET url = excluded.url, forge = excluded.forge, sealed = excluded.sealed, interval_seconds = excluded.interval_seconds,
-next_look = excluded.next_look, last_error = '', failures = 0, updated = excluded.updated`
+next_look = excluded.next_look, last_error = '', failures = 0, updated = excluded.updated, source_only = excluded.source_only`
 	} else {
 		query += `NOTHING`
 	}
 	return db.Update(ctx, func(q Querier) error {
-		rows, err := q.Exec(ctx, query, m.Name, m.URL, m.Forge, m.Sealed, int64(m.Interval/time.Second), sortableTime(m.Created))
+		rows, err := q.Exec(ctx, query, m.Name, m.URL, m.Forge, m.Sealed, int64(m.Interval/time.Second), sortableTime(m.Created), m.SourceOnly)
 		if err != nil {
 			return fmt.Errorf("save mirror %s: %w", m.Name, err)
 		}
@@ -85,14 +89,14 @@ func (db *DB) mirrors(ctx context.Context, rest string, args ...any) (found []Mi
 }
 
 func getMirrors(ctx context.Context, q Querier, rest string, args ...any) ([]Mirror, error) {
-	rows, err := q.Query(ctx, `SELECT name, url, forge, sealed, interval_seconds, next_look, last_look, last_error, failures, created, updated FROM mirrors `+rest, args...)
+	rows, err := q.Query(ctx, `SELECT name, url, forge, sealed, interval_seconds, next_look, last_look, last_error, failures, created, updated, source_only FROM mirrors `+rest, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list mirrors: %w", err)
 	}
 	return scanAll(rows, func() (m Mirror, err error) {
 		var seconds int64
 		var next, last, created, updated string
-		if err := rows.Scan(&m.Name, &m.URL, &m.Forge, &m.Sealed, &seconds, &next, &last, &m.LastError, &m.Failures, &created, &updated); err != nil {
+		if err := rows.Scan(&m.Name, &m.URL, &m.Forge, &m.Sealed, &seconds, &next, &last, &m.LastError, &m.Failures, &created, &updated, &m.SourceOnly); err != nil {
 			return m, err
 		}
 		m.Interval = time.Duration(seconds) * time.Second
@@ -124,17 +128,15 @@ func (db *DB) DueMirrors(ctx context.Context, now time.Time) (names []string, er
 
 // HastenMirror makes a mirror due at once, also when it is being looked at
 // just now. The error is ErrNotFound when there is none.
-func (db *DB) HastenMirror(ctx context.Context, name string, now time.Time) error {
-	return db.Update(ctx, func(q Querier) error {
-		rows, err := q.Exec(ctx, `UPDATE mirrors SET next_look = $2, asked = $2 WHERE name = $1`, name, sortableTime(now))
-		if err != nil {
-			return fmt.Errorf("hasten mirror %s: %w", name, err)
-		}
-		if rows == 0 {
-			return fmt.Errorf("mirror %s: %w", name, ErrNotFound)
-		}
-		return nil
-	})
+func HastenMirror(ctx context.Context, q Querier, name string, now time.Time) error {
+	rows, err := q.Exec(ctx, `UPDATE mirrors SET next_look = $2, asked = $2 WHERE name = $1`, name, sortableTime(now))
+	if err != nil {
+		return fmt.Errorf("hasten mirror %s: %w", name, err)
+	}
+	if rows == 0 {
+		return fmt.Errorf("mirror %s: %w", name, ErrNotFound)
+	}
+	return nil
 }
 
 // MirrorLook is what came of a look at a mirror.

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -56,7 +57,7 @@ func TestMirrors(t *testing.T) {
 		due(t, monday.Add(30*time.Second), "web")
 	})
 	t.Run("who asks hastens the next look", func(t *testing.T) {
-		if err := db.HastenMirror(ctx, "web", monday.Add(10*time.Second)); err != nil {
+		if err := hasten(ctx, db, monday.Add(10*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		due(t, monday.Add(10*time.Second), "web")
@@ -118,7 +119,7 @@ func TestMirrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := db.Mirror(ctx, "web")
-		for _, err := range []error{err, db.RemoveMirror(ctx, "web"), db.HastenMirror(ctx, "web", monday)} {
+		for _, err := range []error{err, db.RemoveMirror(ctx, "web"), hasten(ctx, db, monday)} {
 			if !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("error %v", err)
 			}
@@ -129,14 +130,22 @@ func TestMirrors(t *testing.T) {
 	})
 }
 
+func hasten(ctx context.Context, db *store.DB, at time.Time) error {
+	return db.Update(ctx, func(q store.Querier) error { return store.HastenMirror(ctx, q, "web", at) })
+}
+
+func takeDelivery(ctx context.Context, db *store.DB, hook string, keys []string, at time.Time) error {
+	return db.Update(ctx, func(q store.Querier) error { return store.TakeDelivery(ctx, q, hook, keys, at) })
+}
+
 func TestDeliveries(t *testing.T) {
 	t.Parallel()
 	db := open(t, t.TempDir())
 	ctx := t.Context()
 	take := func(t *testing.T, hook string, at time.Time, want bool, keys ...string) {
 		t.Helper()
-		if fresh, err := db.TakeDelivery(ctx, hook, keys, at); err != nil || fresh != want {
-			t.Errorf("%s %q: fresh %v, %v", hook, keys, fresh, err)
+		if err := takeDelivery(ctx, db, hook, keys, at); (err == nil) != want || !want && !errors.Is(err, store.ErrTaken) {
+			t.Errorf("%s %q: %v", hook, keys, err)
 		}
 	}
 	take(t, "web", monday, true, "id:1", "body:a")
@@ -146,12 +155,14 @@ func TestDeliveries(t *testing.T) {
 		take(t, "web", monday, true, "id:2")
 	})
 	t.Run("webhooks do not know of one another", func(t *testing.T) { take(t, "shop", monday, true, "id:1") })
-	t.Run("what is forgotten is new again", func(t *testing.T) {
-		if err := db.ForgetDelivery(ctx, "web", []string{"id:1", "body:a"}); err != nil {
-			t.Fatal(err)
+	t.Run("what was taken in a transaction that failed is new again", func(t *testing.T) {
+		err := db.Update(ctx, func(q store.Querier) error {
+			return errors.Join(store.TakeDelivery(ctx, q, "web", []string{"id:9"}, monday), errors.New("no"))
+		})
+		if err == nil {
+			t.Fatal("the transaction did not fail")
 		}
-		take(t, "web", monday, true, "id:1", "body:a")
-		take(t, "shop", monday, false, "id:1")
+		take(t, "web", monday, true, "id:9")
 	})
 	t.Run("of many at a time one is fresh", func(t *testing.T) {
 		var all sync.WaitGroup
@@ -159,14 +170,13 @@ func TestDeliveries(t *testing.T) {
 		count := 0
 		for range 8 {
 			all.Go(func() {
-				fresh, err := db.TakeDelivery(ctx, "web", []string{"id:3"}, tuesday)
+				err := takeDelivery(ctx, db, "web", []string{"id:3"}, tuesday)
 				mu.Lock()
 				defer mu.Unlock()
-				if err != nil {
-					t.Error(err)
-				}
-				if fresh {
+				if err == nil {
 					count++
+				} else if !errors.Is(err, store.ErrTaken) {
+					t.Error(err)
 				}
 			})
 		}
