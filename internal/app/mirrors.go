@@ -3,13 +3,10 @@ package app
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -54,7 +51,6 @@ var (
 	_ server.Mirrors     = (*mirrors)(nil)
 	_ source.MirrorStore = (*mirrors)(nil)
 	_ forge.Hooks        = (*mirrors)(nil)
-	_ forge.Deliveries   = (*store.DB)(nil)
 )
 
 // mirrorSecrets are what a copied database must not give away.
@@ -103,74 +99,6 @@ func showMirror(stored store.Mirror) client.Mirror {
 		Name: stored.Name, URL: stored.URL, Forge: stored.Forge, Interval: stored.Interval.String(),
 		Looked: stored.LastLook, Error: stored.LastError,
 	}
-}
-
-// Add makes a mirror, fills it, makes a secret for its webhook, and starts the
-// pipelines that watch what it has.
-func (m *mirrors) Add(ctx context.Context, req client.MirrorRequest) (client.NewMirror, error) {
-	kind := forge.Kind("")
-	interval := source.DefaultInterval
-	var err error
-	if req.Forge != "" {
-		if kind, err = forge.ParseKind(req.Forge); err != nil {
-			return client.NewMirror{}, &source.Error{Kind: source.ErrInvalid, Message: err.Error()}
-		}
-	}
-	if req.Interval != "" {
-		if interval, err = time.ParseDuration(req.Interval); err != nil || interval < source.MinInterval {
-			return client.NewMirror{}, &source.Error{Kind: source.ErrInvalid, Message: fmt.Sprintf("%q is no interval", req.Interval), Hint: fmt.Sprintf("write it like 5m, at least %s", source.MinInterval)}
-		}
-	}
-	_, old, err := m.open(ctx, req.Name)
-	switch there := err == nil; {
-	case there && !req.Replace:
-		return client.NewMirror{}, fmt.Errorf("mirror %s: %w: replace it, or choose another name", req.Name, store.ErrExists)
-	case !there && !errors.Is(err, store.ErrNotFound):
-		return client.NewMirror{}, err
-	}
-	secrets := mirrorSecrets{
-		Username: req.Username, Password: req.Password, PrivateKey: req.PrivateKey, KnownHosts: req.KnownHosts,
-		Hooks: []string{hookSecret()}, StatusToken: req.StatusToken, StatusAPI: req.StatusAPI,
-	}
-	if len(old.Hooks) > 0 {
-		// The forge goes on with the old one until somebody has entered the new.
-		secrets.Hooks = append(secrets.Hooks, old.Hooks[0])
-	}
-	stored := store.Mirror{Name: req.Name, URL: req.URL, Forge: string(kind), Interval: interval, Created: m.now()}
-	if secrets.StatusToken != "" {
-		if _, err := m.reporter(stored, secrets); err != nil {
-			return client.NewMirror{}, &source.Error{Kind: source.ErrInvalid, Message: err.Error()}
-		}
-	}
-	fill := m.repositories.AddMirror
-	if _, there := m.repositories.MirrorOf(req.Name); there {
-		fill = m.repositories.UpdateMirror // of another address perhaps
-	}
-	push, err := fill(ctx, source.Mirror{Name: req.Name, URL: req.URL, Credentials: secrets.credentials()})
-	if err != nil {
-		return client.NewMirror{}, err
-	}
-	text, err := json.Marshal(secrets) //nolint:gosec // it is sealed
-	if err != nil {
-		return client.NewMirror{}, err
-	}
-	if stored.Sealed, err = m.keys.Seal(mirrorLabel(req.Name), text); err != nil {
-		return client.NewMirror{}, err
-	}
-	if err := m.store.AddMirror(ctx, stored, req.Replace); err != nil {
-		return client.NewMirror{}, err
-	}
-	m.moved(ctx, push)
-	m.poller.Wake()
-	return client.NewMirror{Mirror: showMirror(stored), Secret: secrets.Hooks[0]}, nil
-}
-
-// hookSecret is a secret in the form of Standard Webhooks, which GitLab's signed
-// form wants; to the other forges it is a text like any other.
-func hookSecret() string {
-	secret := make([]byte, 32)
-	_, _ = rand.Read(secret)
-	return "whsec_" + base64.StdEncoding.EncodeToString(secret)
 }
 
 // Remove forgets where a mirror comes from. What was fetched stays, and can be
@@ -240,11 +168,4 @@ func (m *mirrors) reporter(stored store.Mirror, secrets mirrorSecrets) (*forge.R
 		Forge: kind, API: cmp.Or(secrets.StatusAPI, remote.API(kind)), Repository: remote.Repository, Token: secrets.StatusToken, Username: secrets.Username,
 		Transport: m.transport,
 	})
-}
-
-// movedElsewhere acts on what a look at a mirror's remote has found.
-func (a *App) movedElsewhere(ctx context.Context, push source.Push) {
-	for _, line := range slices.Compact(a.pushed(ctx, push)) {
-		a.options.Logger.Info("push to a mirror's remote", "repository", push.Repository, "outcome", line)
-	}
 }

@@ -34,7 +34,11 @@ func (c *command) mirrorAddCommand() *cobra.Command {
 webhook: enter both at the forge, with the content type application/json, for
 pushes, tags and pull requests. The secret is shown this once. Pipelines that
 watch what the repository has run at once. Secrets are read from files, or with -
-from standard input, and are encrypted at rest.`,
+from standard input, and are encrypted at rest.
+
+With --replace a mirror that there is changes: what is not given stays as it is.
+Credentials and tokens stay only while the address leads to the same server. To
+be rid of them, remove the mirror and add it again.`,
 		Example: `  towline mirror add web https://github.com/acme/web.git --password-file token.txt
   towline mirror add web git@gitlab.example.com:acme/web.git --forge gitlab --key-file id_ed25519 --known-hosts-file known_hosts
   towline mirror add web https://github.com/acme/web.git --password-file - --status-token-file token.txt --replace`,
@@ -75,7 +79,7 @@ from standard input, and are encrypted at rest.`,
 	flags.StringVar(&hosts, "known-hosts-file", "", "for ssh: file that vouches for the host, as known_hosts does")
 	flags.StringVar(&status, "status-token-file", "", "file with a token that may set the statuses of commits")
 	flags.StringVar(&req.StatusAPI, "status-api", "", "address of the forge's API, default by the repository's address")
-	flags.BoolVar(&req.Replace, "replace", false, "take new credentials, and make a new secret, for a mirror that there is")
+	flags.BoolVar(&req.Replace, "replace", false, "change a mirror that there is: what is not given stays, and the webhook gets a new secret")
 	return cmd
 }
 

@@ -32,7 +32,7 @@ type MirrorRequest struct {
 	// StatusToken may set the statuses of commits at the forge.
 	StatusToken string `json:"statusToken,omitempty" doc:"token with which the forge is told what becomes of commits; none tells nothing"`
 	StatusAPI   string `json:"statusAPI,omitempty" doc:"address of the forge's API, default the one of its public service"`
-	Replace     bool   `json:"replace,omitempty"`
+	Replace     bool   `json:"replace,omitempty" doc:"change a mirror that there is: what is left out stays as it is, but secrets are kept for the same server alone"`
 }
 
 // NewMirror is a mirror that has just been made. The secret is shown this once.

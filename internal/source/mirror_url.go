@@ -77,6 +77,14 @@ func (r *Repositories) parseScheme(address string) (endpoint, error) {
 	return endpoint{scheme: u.Scheme, host: u.Host}, nil
 }
 
+// SameServer tells whether two addresses lead to one server in the same way, so
+// that credentials which were given for one may be shown to the other.
+func (r *Repositories) SameServer(one, other string) bool {
+	to, err := r.parseURL(one)
+	and, otherErr := r.parseURL(other)
+	return err == nil && otherErr == nil && to == and
+}
+
 func (r *Repositories) checkFile(u *url.URL) (endpoint, error) {
 	if !r.cfg.FileMirrors {
 		return badURL("it is a directory of this server, which its operator has not allowed", urlForms)
