@@ -48,14 +48,18 @@ func (h head) String() string {
 
 // pushed acts on what a push moved and returns what the pusher should read.
 func (a *App) pushed(ctx context.Context, push source.Push) []string {
-	var lines []string
+	var branches, tags []string
 	for _, update := range push.Updates {
 		if branch, ok := update.Branch(); ok {
-			lines = append(lines, a.moved(ctx, push.Repository, branch)...)
+			branches = append(branches, branch)
 		}
 		if tag, ok := update.Tag(); ok {
-			lines = append(lines, a.moved(ctx, push.Repository, tagRef+tag)...)
+			tags = append(tags, tagRef+tag)
 		}
+	}
+	var lines []string
+	for _, ref := range append(branches, tags...) { // A tag runs what a branch has defined.
+		lines = append(lines, a.moved(ctx, push.Repository, ref)...)
 	}
 	return lines
 }
@@ -111,14 +115,15 @@ func (a *App) head(ctx context.Context, repository, branch string) (head, error)
 	return h, nil
 }
 
-// act starts the pipelines that watch what was pushed: the one that the commit
-// defines, and those that were defined through the API and take their source
-// from the repository. That the push has been acted on is recorded with them.
+// act starts the pipelines that watch what was pushed: the one that the
+// repository defines, and those that were defined through the API and take their
+// source from the repository. That the push has been acted on is recorded with
+// them.
 func (a *App) act(ctx context.Context, head head) ([]string, error) {
 	if head.Commit == "" {
 		return nil, a.see(ctx, head)
 	}
-	own, watched, lines, err := a.defines(ctx, head)
+	own, err := a.own(ctx, head)
 	if err != nil {
 		return nil, err
 	}
@@ -126,58 +131,113 @@ func (a *App) act(ctx context.Context, head head) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if own != nil && watched {
-		watching = append([]pipeline.Pipeline{*own}, watching...)
+	if own.watches {
+		watching = append([]pipeline.Pipeline{own.pipeline}, watching...)
 	}
 	begun, err := a.begin(ctx, watching, own, head)
 	if errors.Is(err, store.ErrNameInUse) {
-		lines = append(lines, "nothing runs by "+definition.FileName+": "+err.Error())
-		watching = slices.DeleteFunc(watching, func(p pipeline.Pipeline) bool { return p.Name == own.Name })
-		begun, err = a.begin(ctx, watching, nil, head)
+		own.lines = append(own.lines, "nothing runs by "+definition.FileName+": "+err.Error())
+		watching = slices.DeleteFunc(watching, func(p pipeline.Pipeline) bool { return p.Name == own.pipeline.Name })
+		begun, err = a.begin(ctx, watching, ownPipeline{}, head)
 	}
-	return append(lines, begun...), err
+	a.sourceMirrors.rounds.Wake() // for what the pipeline takes its source from
+	return append(own.lines, begun...), err
 }
 
-// defines is the pipeline that the commit defines, and whether it watches what
-// was pushed, or what the pusher should read instead. A definition counts when
-// it watches the push or comes from the default branch: others are somebody's
-// work on the way there.
-func (a *App) defines(ctx context.Context, head head) (own *pipeline.Pipeline, watched bool, lines []string, err error) {
+// ownPipeline is the pipeline of the repository that was pushed to.
+type ownPipeline struct {
+	pipeline pipeline.Pipeline
+	watches  bool     // what was pushed, so that it is to be started
+	defines  bool     // the push defines it
+	lines    []string // for the pusher to read, when nothing starts
+}
+
+// own reads the towline.yaml of the commit. It defines the pipeline when it
+// comes from a branch that it watches, or from the default branch: those of
+// others are somebody's work on the way there. A tag defines nothing, for it may
+// be of an old commit, or moved to one: it runs the pipeline as it is defined by
+// then.
+func (a *App) own(ctx context.Context, head head) (own ownPipeline, err error) {
+	if mirror, err := a.store.Mirror(ctx, head.Repository); err == nil && mirror.SourceOnly {
+		return own, nil // What strangers write there is not obeyed.
+	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return own, err
+	}
 	text, err := a.repositories.ReadFile(ctx, head.Repository, head.Commit, definition.FileName)
 	if errors.Is(err, source.ErrNotFound) {
-		return nil, false, []string{fmt.Sprintf("%s has no %s on %s: nothing runs by it", head.Repository, definition.FileName, head.Branch)}, nil
+		own.lines = []string{fmt.Sprintf("%s has no %s on %s: nothing runs by it", head.Repository, definition.FileName, head.Branch)}
+		return own, nil
 	}
 	if err != nil {
-		return nil, false, nil, err
+		return own, err
 	}
-	p, err := definition.Parse(text, head.Repository)
+	own.pipeline, err = definition.Parse(text, head.Repository)
 	if problems, ok := errors.AsType[definition.Problems](err); ok {
-		lines := []string{"nothing runs by " + definition.FileName + ":"}
+		own.lines = []string{"nothing runs by " + definition.FileName + ":"}
 		for _, problem := range problems {
-			lines = append(lines, "  "+problem.String())
+			own.lines = append(own.lines, "  "+problem.String())
 		}
-		return nil, false, append(lines, "mend it and push again; check first with: towline pipeline validate"), nil
+		own.lines = append(own.lines, "mend it and push again; check first with: towline pipeline validate")
+		return own, nil
 	}
 	if err != nil {
-		return nil, false, nil, err
+		return own, err
 	}
-	if watched, err = a.watches(ctx, p, head); err != nil || watched {
-		return &p, watched, nil, err
+	if _, tag := head.tag(); tag {
+		return a.ownDefined(ctx, head, own)
 	}
-	lines = []string{fmt.Sprintf("pipeline %s does not watch this push of %s: it watches %s", p.Name, head, watchedBy(p))}
+	if own.watches, err = a.watches(ctx, own.pipeline, head); err != nil {
+		return own, err
+	}
+	elsewhere := sourceElsewhere(own.pipeline, head.Repository)
+	if own.watches && elsewhere == "" {
+		own.defines = true
+		return own, nil
+	}
 	main, err := a.repositories.HeadBranch(ctx, head.Repository)
 	if err != nil {
-		return nil, false, nil, err
+		return own, err
 	}
-	if head.Branch != main {
-		return nil, false, lines, nil
+	if own.watches = false; elsewhere != "" {
+		own.lines = []string{fmt.Sprintf("pipeline %s takes its source from %s: a push there starts it", own.pipeline.Name, elsewhere)}
+	} else {
+		own.lines = []string{doesNotWatch(own.pipeline, head)}
 	}
-	return &p, false, append(lines, "it is defined now, and can be run with: towline run "+p.Name), nil
+	if own.defines = head.Branch == main; own.defines {
+		own.lines = append(own.lines, "it is defined now, and can be run with: towline run "+own.pipeline.Name)
+	}
+	return own, nil
+}
+
+// ownDefined is the pipeline that a tag's commit names, as a branch has defined
+// it.
+func (a *App) ownDefined(ctx context.Context, head head, own ownPipeline) (ownPipeline, error) {
+	name := own.pipeline.Name
+	d, err := a.store.Pipeline(ctx, name)
+	if errors.Is(err, store.ErrNotFound) || err == nil && d.Repository != head.Repository {
+		own.lines = []string{fmt.Sprintf("nothing runs by %s of %s: no branch of %s has defined the pipeline %s: push one with it first", definition.FileName, head, head.Repository, name)}
+		return own, nil
+	}
+	if err != nil {
+		return own, err
+	}
+	own.pipeline = d.Pipeline
+	if elsewhere := sourceElsewhere(own.pipeline, head.Repository); elsewhere != "" {
+		return own, nil
+	}
+	if own.watches, err = a.watches(ctx, own.pipeline, head); err == nil && !own.watches {
+		own.lines = []string{doesNotWatch(own.pipeline, head)}
+	}
+	return own, err
+}
+
+func doesNotWatch(p pipeline.Pipeline, head head) string {
+	return fmt.Sprintf("pipeline %s does not watch this push of %s: it watches %s", p.Name, head, watchedBy(p))
 }
 
 // begin starts executions, and records with them the pipeline that the commit
-// defines, which may be nil, and that the push has been acted on.
-func (a *App) begin(ctx context.Context, watching []pipeline.Pipeline, own *pipeline.Pipeline, head head) ([]string, error) {
+// defines, if it does, and that the push has been acted on.
+func (a *App) begin(ctx context.Context, watching []pipeline.Pipeline, own ownPipeline, head head) ([]string, error) {
 	revision, err := a.repositories.Revision(ctx, head.Repository, head.Commit)
 	if err != nil {
 		return nil, err
@@ -193,10 +253,10 @@ func (a *App) begin(ctx context.Context, watching []pipeline.Pipeline, own *pipe
 		requests = append(requests, engine.StartRequest{Pipeline: p.Name, Revision: revision, Trigger: trigger})
 	}
 	record := func(ctx context.Context, q store.Querier) error {
-		if err := setSeen(ctx, q, head); err != nil || own == nil {
+		if err := setSeen(ctx, q, head); err != nil || !own.defines {
 			return err
 		}
-		return store.PutPipeline(ctx, q, *own, head.Repository, time.Now())
+		return store.PutPipeline(ctx, q, own.pipeline, head.Repository, time.Now())
 	}
 	started, refused, err := a.engine.StartExecutions(ctx, record, requests...)
 	if err != nil {

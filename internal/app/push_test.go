@@ -102,8 +102,9 @@ func TestADeletedBranchIsForgotten(t *testing.T) {
 	if err := a.catchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if seen, err := a.store.Heads(t.Context(), "web"); err != nil || len(seen) != 0 {
-		t.Errorf("seen heads %v, %v", seen, err)
+	seen, err := a.store.Heads(t.Context(), "web")
+	if diff := cmp.Diff(map[string]string{tagsKnown: "known"}, seen); err != nil || diff != "" {
+		t.Errorf("%v, seen heads (-want +got):\n%s", err, diff)
 	}
 }
 
