@@ -54,8 +54,23 @@ func watchedBy(p pipeline.Pipeline) string {
 	return strings.Join(filters, "; or ")
 }
 
-// definedElsewhere are the pipelines that no repository defines, that take their
-// source from this one and watch what was pushed.
+// sourceElsewhere is the repository that a pipeline takes its commits from, if
+// that is not this one.
+func sourceElsewhere(p pipeline.Pipeline, repository string) (elsewhere string) {
+	for _, action := range sourcesOf(p) {
+		switch from, _, _ := gitSource(action); from {
+		case repository:
+			return ""
+		case "":
+		default:
+			elsewhere = from
+		}
+	}
+	return elsewhere
+}
+
+// definedElsewhere are the pipelines that this repository does not define, that
+// take their source from it and watch what was pushed.
 func (a *App) definedElsewhere(ctx context.Context, head head) ([]pipeline.Pipeline, error) {
 	all, err := a.store.Pipelines(ctx)
 	if err != nil {
@@ -63,7 +78,7 @@ func (a *App) definedElsewhere(ctx context.Context, head head) ([]pipeline.Pipel
 	}
 	var watching []pipeline.Pipeline
 	for _, d := range all {
-		if d.Repository != "" {
+		if d.Repository == head.Repository {
 			continue
 		}
 		for _, action := range sourcesOf(d.Pipeline) {
@@ -91,7 +106,8 @@ func (a *App) definedElsewhere(ctx context.Context, head head) ([]pipeline.Pipel
 // gitSource is the repository on this server that a source action takes its
 // commits from, the branch, and whether a push there starts its pipeline when
 // there are no triggers. A repository of a connection is the mirror of its full
-// name with dashes: acme-web of acme/web. It is "" for other sources.
+// name with dashes: acme-web of acme/web. It is "" for other sources. The branch
+// is "" for the repository's own default.
 func gitSource(action pipeline.Action) (repository, branch string, detect bool) {
 	var c struct {
 		pipeline.Source
@@ -105,9 +121,8 @@ func gitSource(action pipeline.Action) (repository, branch string, detect bool) 
 	switch action.Type.Provider {
 	case "Git":
 		if repository = c.Repository; c.URL != "" {
-			repository = source.MirrorName(c.URL)
+			repository, branch = source.MirrorName(c.URL), c.Branch
 		}
-		branch = cmp.Or(c.Branch, branch)
 	case "CodeCommit":
 		repository = c.RepositoryName
 	case "CodeStarSourceConnection":

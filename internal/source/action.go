@@ -23,8 +23,8 @@ type Packer interface {
 	Pack(ctx context.Context, dir string, files []string) (digest string, size int64, err error)
 }
 
-// Action carries out Source/Git: it takes the execution's commit out of its
-// repository and stores the tree as an artifact.
+// Action carries out Source/Git: it takes the execution's commit, or the newest
+// one of another repository, and stores the tree as an artifact.
 type Action struct {
 	Repositories *Repositories
 	Artifacts    Packer
@@ -39,10 +39,12 @@ func (a Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, err
 	if err := json.Unmarshal(job.Configuration, &cfg); err != nil {
 		return pipeline.Result{}, fmt.Errorf("read configuration of action %s: %w", job.Action.Name, err)
 	}
-	rev := job.Revision
-	if cfg.Repository != "" && cfg.Repository != rev.Repository {
-		return pipeline.Fail("action %s takes its source from repository %q, but this execution carries a commit of %q; push to %q, or mend the name in towline.yaml",
-			job.Action.Name, cfg.Repository, rev.Repository, cfg.Repository), nil
+	rev, err := a.revision(ctx, cfg, job.Revision)
+	if problem, refused := errors.AsType[*Error](err); refused {
+		return pipeline.Fail("action %s: %s", job.Action.Name, problem.Error()), nil
+	}
+	if err != nil {
+		return pipeline.Result{}, err
 	}
 	// What an interrupted run has left is not trusted to be whole.
 	dir := filepath.Join(job.Dir, "source")
@@ -56,7 +58,7 @@ func (a Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, err
 	if err != nil {
 		return pipeline.Result{}, err
 	}
-	describeTree(job, tree)
+	describeTree(job, rev, tree)
 	digest, size, err := a.Artifacts.Pack(ctx, dir, nil)
 	if err != nil {
 		return pipeline.Result{}, fmt.Errorf("store source of %s: %w", rev.Short(), err)
@@ -67,6 +69,23 @@ func (a Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, err
 		Variables: variables(rev),
 		Artifacts: []pipeline.Artifact{{Name: outputName(job.Action), Digest: digest, Size: size}},
 	}, nil
+}
+
+// revision is the execution's own, or for a source that is another repository
+// than the execution was started for, the newest one there.
+func (a Action) revision(ctx context.Context, cfg pipeline.Source, own pipeline.Revision) (pipeline.Revision, error) {
+	other := cfg.Repository
+	if cfg.URL != "" {
+		other = MirrorName(cfg.URL)
+	}
+	if other == "" || other == own.Repository {
+		return own, nil
+	}
+	rev, err := a.Repositories.Revision(ctx, other, cfg.Branch)
+	if cfg.URL != "" && errors.Is(err, ErrNoRepository) {
+		return rev, &Error{Kind: ErrNoRepository, Message: cfg.URL + " is not mirrored yet", Hint: fmt.Sprintf("if it wants credentials, give them with: towline mirror add %s %s", other, cfg.URL)}
+	}
+	return rev, err
 }
 
 // outputName is the artifact's name: the action's first output, or "source".
@@ -88,13 +107,13 @@ func variables(rev pipeline.Revision) map[string]string {
 }
 
 // describeTree logs what was taken and what was not.
-func describeTree(job pipeline.Job, tree Tree) {
+func describeTree(job pipeline.Job, rev pipeline.Revision, tree Tree) {
 	if job.Log == nil {
 		return
 	}
 	var log strings.Builder
 	fmt.Fprintf(&log, "commit %s of repository %s, branch %s: %d files, %d bytes\n",
-		job.Revision.Commit, job.Revision.Repository, job.Revision.Branch, tree.Files, tree.Bytes)
+		rev.Commit, rev.Repository, rev.Branch, tree.Files, tree.Bytes)
 	each(&log, tree.LeftOut, "left out symbolic link %s: it leads out of the repository\n")
 	each(&log, tree.Submodules, "left submodule %s empty: other repositories are not fetched; copy its files into this one, or fetch them in a build\n")
 	fmt.Fprint(job.Log, log.String())

@@ -92,14 +92,41 @@ func TestAction(t *testing.T) {
 		wantContains(t, got.Message, "repository web has no revision", "push it")
 	})
 
-	t.Run("fails when it is configured for another repository", func(t *testing.T) {
+	t.Run("takes the newest commit of another repository, and of that branch", func(t *testing.T) {
 		t.Parallel()
-		j, _ := job(t, rev, "shop")
-		got := must[pipeline.Result](t)(Action{s.Repositories, &packer{t: t}}.Run(t.Context(), j))
-		if got.Outcome != pipeline.Failed {
-			t.Errorf("outcome %s", got.Outcome)
+		tools := work(t, s.create(t, "tools"))
+		tools.git("push", "origin", "main")
+		newest := tools.commit("tool", "1", "Newest")
+		tools.git("push", "origin", "main:next")
+		p := &packer{t: t}
+		j, log := job(t, rev, "")
+		j.Configuration = must[[]byte](t)(json.Marshal(pipeline.Source{Repository: "tools", Branch: "next"}))
+		got := must[pipeline.Result](t)(Action{s.Repositories, p}.Run(t.Context(), j))
+		if got.Outcome != pipeline.Succeeded || got.Variables["CommitId"] != newest || got.Variables["RepositoryName"] != "tools" || p.files["tool"] != "1" {
+			t.Errorf("got %+v, packed %v", got, p.files)
 		}
-		wantContains(t, got.Message, `from repository "shop"`, `a commit of "web"`)
+		wantContains(t, log.String(), "commit "+newest+" of repository tools, branch next")
+	})
+
+	t.Run("fails when another repository is not there", func(t *testing.T) {
+		t.Parallel()
+		const url = "https://forge.example.com/acme/shop.git"
+		for want, source := range map[string]pipeline.Source{
+			`there is no repository "shop"`:                        {Repository: "shop"},
+			"towline mirror add " + MirrorName(url) + " " + url:    {URL: url},
+			`repository tools-2 has no revision "refs/heads/gone"`: {Repository: "tools-2", Branch: "refs/heads/gone"},
+		} {
+			if source.Branch != "" {
+				s.create(t, source.Repository)
+			}
+			j, _ := job(t, rev, "")
+			j.Configuration = must[[]byte](t)(json.Marshal(source))
+			got := must[pipeline.Result](t)(Action{s.Repositories, &packer{t: t}}.Run(t.Context(), j))
+			if got.Outcome != pipeline.Failed {
+				t.Errorf("outcome %s", got.Outcome)
+			}
+			wantContains(t, got.Message, "action push: ", want)
+		}
 	})
 
 	t.Run("faults when the store does", func(t *testing.T) {
