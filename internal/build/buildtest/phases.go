@@ -221,6 +221,10 @@ func (s suite) label(t *testing.T) {
 	t.Parallel()
 	b := New(t, "seq 3; echo; printf 'no newline'", "echo last; exit 1")
 	b.Label = "unit_tests"
+	b.Phases[0].Finally = []string{`echo "$KEY"`}
+	b.Values = func(context.Context) (build.Values, error) {
+		return build.Values{Env: map[string]string{"KEY": "a s3cret\nof two lines"}}, nil
+	}
 	p, _ := s.run(t, b).Failed()
 	var got []string
 	for _, l := range Lines(t, b) {
@@ -232,7 +236,8 @@ func (s suite) label(t *testing.T) {
 			got = append(got, rest)
 		}
 	}
-	want := []string{"[build] $ seq 3; echo; printf 'no newline'", "1", "2", "3", "", "no newline", "[build] $ echo last; exit 1", "last", "[build] exit code 1"}
+	want := []string{"[build] $ seq 3; echo; printf 'no newline'", "1", "2", "3", "", "no newline", "[build] $ echo last; exit 1", "last", "[build] exit code 1",
+		`[build finally] $ echo "$KEY"`, "***", "***"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("(-want +got)\n", diff)
 	}

@@ -95,7 +95,9 @@ func (p *walker) become(ctx context.Context, name string) (*build.Failure, error
 	if a.uid == p.shell.account.uid {
 		return nil, nil
 	}
-	p.shell.close()
+	if err := p.shell.leave(ctx); err != nil {
+		return nil, err
+	}
 	p.shell.account = a
 	for _, file := range []string{p.shell.state, filepath.Join(p.Control, gitSecret), filepath.Join(p.Control, kubeconfigFile)} {
 		if err := os.Lchown(file, a.uid, a.gid); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -3,7 +3,6 @@
 package phases
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -34,12 +33,11 @@ type Output struct {
 	conn  syscall.RawConn
 	ended chan struct{}
 
-	label []byte // begins each line
+	label string // begins each line
 
-	mu    sync.Mutex // held while bytes go from the pipe to the log
-	buf   []byte
-	begun bool  // the last line that was written has no end yet
-	err   error // the log's first
+	mu  sync.Mutex // held while bytes go from the pipe to the log
+	buf []byte
+	err error // the log's first
 }
 
 // NewOutput opens the pipe; what comes through it is written to log.
@@ -86,7 +84,7 @@ func (o *Output) move(fd int) (end, empty bool) {
 	}
 	// A log that takes nothing more must not stop the build from printing: it
 	// would hang instead of ending with the log's error.
-	if _, err := o.log.Write(o.labelled(o.buf[:n])); err != nil && o.err == nil {
+	if _, err := o.log.Write(o.buf[:n]); err != nil && o.err == nil {
 		o.err = err
 	}
 	return false, false
@@ -95,30 +93,10 @@ func (o *Output) move(fd int) (end, empty bool) {
 // Label begins each line from here on with the label, in brackets: see
 // build.Build. It is called before anything is printed.
 func (o *Output) Label(label string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.label = nil; label != "" {
-		o.label = []byte("[" + label + "] ")
+	if o.label = ""; label != "" {
+		o.label = "[" + label + "] "
 	}
-}
-
-// labelled puts the label before each line that begins in text.
-func (o *Output) labelled(text []byte) []byte {
-	if len(o.label) == 0 || len(text) == 0 {
-		return text
-	}
-	whole := text[len(text)-1] == '\n'
-	var out []byte
-	if !o.begun {
-		out = append(out, o.label...)
-	}
-	body := bytes.TrimSuffix(text, []byte("\n"))
-	out = append(out, bytes.ReplaceAll(body, []byte("\n"), append([]byte("\n"), o.label...))...)
-	if whole {
-		out = append(out, '\n')
-	}
-	o.begun = !whole
-	return out
+	o.log.Label(o.label)
 }
 
 // hide keeps a secret out of the log.
@@ -129,16 +107,13 @@ func (o *Output) hide(secret string) { o.log.Hide(secret) }
 func (o *Output) sync() {
 	const most = 64 // a process in the background may print without end
 	_ = o.conn.Control(func(fd uintptr) { o.drain(int(fd), most) })
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	_ = o.log.EndLine()
-	o.begun = false
 }
 
 // Printf writes a line of the runner's own.
 func (o *Output) Printf(format string, args ...any) {
 	o.sync()
-	_ = o.log.Printf("%s%s", o.label, fmt.Sprintf(format, args...))
+	_ = o.log.Printf(format, args...)
 }
 
 // Close ends the output once all processes that print have ended, and returns

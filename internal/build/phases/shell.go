@@ -224,6 +224,17 @@ func (s *shell) close() {
 	s.live = nil
 }
 
+// leave ends the shell, which leaves its exported variables and its directory
+// for the next one.
+func (s *shell) leave(ctx context.Context) error {
+	if s.live == nil {
+		return nil
+	}
+	_, err := s.run(ctx, "export -p >"+quote(s.state))
+	s.close()
+	return err
+}
+
 // exitCode is the code as a shell shows it.
 func exitCode(state *os.ProcessState) int {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
