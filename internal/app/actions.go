@@ -8,6 +8,7 @@ import (
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/image"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/project"
 	"github.com/towline/towline/internal/rule"
 	"github.com/towline/towline/internal/source"
 )
@@ -31,6 +32,10 @@ func (a *App) actions() map[kind]engine.Action {
 		// The files are tested, against a real database if they ask for one,
 		// and packaged: an artifact again.
 		{pipeline.CategoryBuild, "Buildspec"}: &build.Action{Backend: a.host, Artifacts: a.artifacts, Reports: a.store},
+
+		// Or a project says how, of which the action is a build.
+		{pipeline.CategoryBuild, "CodeBuild"}: project.PipelineAction{Builder: a.builder},
+		{pipeline.CategoryTest, "CodeBuild"}:  project.PipelineAction{Builder: a.builder},
 
 		// The package becomes an image in a registry, known by its digest.
 		{pipeline.CategoryBuild, "Image"}: &image.Action{Artifacts: a.artifacts, Registry: a.imageRegistry()},

@@ -24,6 +24,7 @@ import (
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/notify"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/project"
 	"github.com/towline/towline/internal/registry"
 	"github.com/towline/towline/internal/report"
 	"github.com/towline/towline/internal/rounds"
@@ -81,6 +82,7 @@ type App struct {
 	s3            *s3.Handler
 	host          *host.Backend
 	functions     *functions
+	builder       *project.Builder
 	engine        *engine.Engine
 	server        *server.Server
 	background    sync.WaitGroup
@@ -149,6 +151,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.functions, err = a.openFunctions(keys); err != nil {
 		return err
 	}
+	a.builder = a.newBuilder(a.builds)
 	// The actions are looked up when the first one runs: they need to know the
 	// port that the server got.
 	actions := sync.OnceValue(a.actions)
@@ -198,7 +201,7 @@ func (a *App) openServer() error {
 	}
 	a.server, err = server.New(server.Config{
 		Listen: listen, URL: a.options.Server.URL, Engine: a.engine, Run: a.run, Store: a.store, Repositories: a.repositories, Registry: a.registry,
-		Clusters: a.sealed(), Notifications: a.notifier, AccessKeys: a.accessKeys, Secrets: a.secrets, AttestKeys: a.attestKeys, Functions: a.functions, AWS: aws, S3: a.s3, Mirrors: a.mirrors, Hooks: a.hooks(),
+		Clusters: a.sealed(), Notifications: a.notifier, AccessKeys: a.accessKeys, Secrets: a.secrets, AttestKeys: a.attestKeys, SecretMember: secretMembers(a.store), Functions: a.functions, Builder: a.builder, AWS: aws, S3: a.s3, Mirrors: a.mirrors, Hooks: a.hooks(),
 		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err
@@ -211,6 +214,9 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	if err := a.engine.Start(ctx); err != nil {
+		return err
+	}
+	if err := a.builder.Resume(ctx); err != nil {
 		return err
 	}
 	a.notifier.Start(ctx)
@@ -259,6 +265,7 @@ func (a *App) Stop(ctx context.Context) error {
 		a.server.Stop(ctx),
 		a.repositories.Stop(ctx),
 		a.engine.Stop(stopWithin),
+		a.builder.Shutdown(stopWithin),
 		a.close(),
 	)
 }

@@ -22,15 +22,19 @@ func (a *App) awsHandler() (*awsapi.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	builds, err := a.awsBuilds(key)
+	if err != nil {
+		return nil, err
+	}
 	return awsapi.New(awsapi.Config{
 		Keys: a.signers(), Definitions: awsDefinitions{store: a.store, now: time.Now}, Tags: a.store,
 		Records: a.store, Starts: awsStarts{a}, Decisions: a.engine,
-		Jobs: a.store, Workers: a.engine, Handover: a.handover(), CustomTypes: a.store, Types: a.types,
+		Jobs: a.store, Workers: a.engine, Handover: a.handover(), CustomTypes: a.store, Secret: secretMembers(a.store), Types: a.types,
 		Webhooks: awsWebhooks{store: a.store, keys: a.accessKeys.keys}, Deliveries: a.store,
 		WebhookURL: func(path string) string {
 			return strings.TrimSuffix(cmp.Or(a.options.Server.URL, a.URL()), "/") + "/hooks/aws/" + path
 		},
-		Account: awsAccount, PageKey: key, Now: time.Now, Logger: a.options.Logger,
+		Others: builds, Account: awsAccount, PageKey: key, Now: time.Now, Logger: a.options.Logger,
 	})
 }
 
@@ -60,9 +64,10 @@ func summaryOf(d store.Definition) awsapi.Summary {
 	return s
 }
 
-func definitionOf(d store.Definition) (awsapi.Definition, error) {
-	declaration, err := codepipeline.Declaration(d.Pipeline)
-	return awsapi.Definition{Summary: summaryOf(d), Declaration: declaration}, err
+// shown is a definition without the secrets of its actions.
+func (d awsDefinitions) shown(found store.Definition) (awsapi.Definition, error) {
+	declaration, err := codepipeline.Declaration(found.Pipeline.Mask(secretMembers(d.store)))
+	return awsapi.Definition{Summary: summaryOf(found), Declaration: declaration}, err
 }
 
 // List returns pipelines by name.
@@ -92,7 +97,7 @@ func (d awsDefinitions) Get(ctx context.Context, name string, version int) (awsa
 	if err != nil {
 		return awsapi.Definition{}, err
 	}
-	return definitionOf(found)
+	return d.shown(found)
 }
 
 // Create defines a pipeline whose name is free.
@@ -137,6 +142,7 @@ func (d awsDefinitions) put(ctx context.Context, declaration json.RawMessage, ma
 		if err := may(p, old, there); err != nil {
 			return err
 		}
+		p := p.Unmask(old.Pipeline, secretMembers(d.store))
 		if err := store.PutPipeline(ctx, q, p, "", d.now()); err != nil {
 			return err
 		}
@@ -146,7 +152,7 @@ func (d awsDefinitions) put(ctx context.Context, declaration json.RawMessage, ma
 	if err != nil {
 		return awsapi.Definition{}, err
 	}
-	return definitionOf(kept)
+	return d.shown(kept)
 }
 
 // Delete takes a pipeline away once nothing of it runs.

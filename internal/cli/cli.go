@@ -119,8 +119,8 @@ interrupted.`,
 	flags.StringVar(&c.token, "token", "", "token for the server, default the one in the data directory (TOWLINE_TOKEN)")
 	flags.StringVarP(&c.output, "output", "o", "text", "how results are printed: text or json")
 	root.AddCommand(
-		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.accessKeyCommand(), c.secretCommand(), c.notificationCommand(), c.repositoryCommand(), c.mirrorCommand(), c.pipelineCommand(),
-		c.runCommand(), c.statusCommand(), c.executionsCommand(), c.logsCommand(), c.testsCommand(),
+		c.demoCommand(), c.serverCommand(), c.clusterCommand(), c.accessKeyCommand(), c.secretCommand(), c.notificationCommand(), c.repositoryCommand(), c.mirrorCommand(), c.projectCommand(), c.pipelineCommand(),
+		c.buildCommand(), c.runCommand(), c.statusCommand(), c.executionsCommand(), c.logsCommand(), c.testsCommand(),
 		c.approveCommand(), c.rejectCommand(), c.stopCommand(), c.retryCommand(), c.rollbackStageCommand(), c.overrideCommand(), c.transitionCommand(),
 		c.deployCommand(), c.deploymentsCommand(), c.diffCommand(), c.rollbackCommand(),
 		c.promoteCommand(), c.abortCommand(), c.verifyCommand(), c.attestCommand(),

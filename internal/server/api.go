@@ -46,6 +46,7 @@ func (s *Server) api() http.Handler {
 	huma.Get(group, "/executions/{id}/stages/{stage}/{attempt}/actions/{action}/log", s.getLog)
 	s.controlRoutes(group)
 	s.mirrorRoutes(group)
+	s.projectRoutes(group)
 	s.clusterRoutes(group)
 	s.accessKeyRoutes(group)
 	s.secretRoutes(group)
@@ -126,7 +127,7 @@ func (s *Server) getPipeline(ctx context.Context, in *struct {
 }
 
 func (s *Server) pipeline(ctx context.Context, d store.Definition) (client.Pipeline, error) {
-	p := client.Pipeline{Pipeline: d.Pipeline, Repository: d.Repository, Updated: d.Updated}
+	p := client.Pipeline{Pipeline: d.Pipeline.Mask(s.SecretMember), Repository: d.Repository, Updated: d.Updated}
 	last, err := s.Store.Executions(ctx, d.Pipeline.Name, 0, 1)
 	if err == nil && len(last) > 0 {
 		shown := s.show(last[0])
@@ -178,8 +179,10 @@ func (s *Server) getExecution(ctx context.Context, in *struct {
 	return &answer[client.Execution]{s.show(e)}, nil
 }
 
-// show adds what only the engine's memory knows.
+// show adds what only the engine's memory knows, and leaves out the secrets of
+// actions.
 func (s *Server) show(e pipeline.Execution) client.Execution {
+	e.Definition = e.Definition.Mask(s.SecretMember)
 	shown := client.Execution{Execution: e}
 	for _, stage := range e.Stages {
 		for _, action := range stage.Actions {

@@ -51,6 +51,8 @@ type Config struct {
 	// Hooks answers the webhooks of forges, by the path value "name". It checks
 	// their signatures itself.
 	Hooks http.Handler
+	// Builder may be nil: there are no projects then.
+	Builder Builder
 	// AccessKeys are the keys of AWS's clients, and AWS answers these clients
 	// and the webhooks that they set up, and checks both itself. Both may be
 	// nil.
@@ -59,7 +61,10 @@ type Config struct {
 	// signed with.
 	Secrets    Secrets
 	AttestKeys AttestKeys
-	AWS        http.Handler
+	// SecretMember tells which members of actions' configurations are not
+	// shown. Nil is pipeline.IsSecretMember.
+	SecretMember pipeline.SecretMember
+	AWS          http.Handler
 	// S3 answers the clients of S3, whose requests are known by their signature
 	// alone. It may be nil.
 	S3 S3

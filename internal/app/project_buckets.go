@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/towline/towline/internal/artifact"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/source"
+	"github.com/towline/towline/internal/store"
+)
+
+// projectBuckets take the artifacts of projects' builds: the buckets of this
+// server, and for other names those of S3, by AWS's usual credentials.
+type projectBuckets struct {
+	store     *store.DB
+	artifacts *artifact.Store
+	objects   source.Objects
+}
+
+var _ project.Buckets = projectBuckets{}
+
+// Deliver puts an artifact into a bucket.
+func (p projectBuckets) Deliver(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) error {
+	_, err := p.store.Bucket(ctx, bucket)
+	if err == nil {
+		return p.own(ctx, a, bucket, key, unpacked)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	elsewhere, ok := p.objects.(source.S3)
+	if !ok {
+		return noBucket(bucket, "this server has none of that name")
+	}
+	dir, err := os.MkdirTemp("", "towline-artifact-*")
+	if err != nil {
+		return fmt.Errorf("deliver artifact %s: %w", a.Name, err)
+	}
+	defer os.RemoveAll(dir)
+	if unpacked {
+		err = p.files(ctx, elsewhere.Client, a, dir, bucket, key)
+	} else {
+		err = p.archive(ctx, elsewhere.Client, a, dir, bucket, key)
+	}
+	if err != nil && ctx.Err() == nil {
+		return noBucket(bucket, err.Error())
+	}
+	return err
+}
+
+func noBucket(bucket, why string) error {
+	return &project.Error{Kind: project.ErrInvalid, Message: fmt.Sprintf("the artifact cannot be put into bucket %s: %s; make the bucket here with aws s3 mb, or give the server credentials for S3", bucket, why)}
+}
+
+// own puts an archive into a bucket of this server: its bytes stay where they
+// are.
+func (p projectBuckets) own(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) error {
+	if unpacked {
+		return &project.Error{Kind: project.ErrInvalid, Message: fmt.Sprintf("artifacts of builds go into bucket %s of this server as archives: set artifacts.packaging to ZIP", bucket)}
+	}
+	hex := strings.TrimPrefix(a.Digest, "sha256:")
+	return p.store.PutObject(ctx, store.Object{
+		Bucket: bucket, Key: key, Size: a.Size, ETag: hex[:min(32, len(hex))] + "-1", Headers: map[string]string{"Content-Type": "application/zip"},
+		Modified: time.Now(), Artifact: a.Digest,
+	})
+}
+
+// archive puts an artifact as it is stored, as a zip archive. It is copied
+// first: the client reads it twice, to sign it.
+func (p projectBuckets) archive(ctx context.Context, client *s3.Client, a pipeline.Artifact, dir, bucket, key string) error {
+	in, _, err := p.artifacts.Open(ctx, a.Digest)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	file, err := os.Create(filepath.Join(dir, "archive.zip"))
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, in)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return put(ctx, client, file.Name(), bucket, key)
+}
+
+// files puts the files of an artifact below a key.
+func (p projectBuckets) files(ctx context.Context, client *s3.Client, a pipeline.Artifact, dir, bucket, key string) error {
+	if err := p.artifacts.Unpack(ctx, a.Digest, dir); err != nil {
+		return err
+	}
+	return fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		return put(ctx, client, filepath.Join(dir, filepath.FromSlash(name)), bucket, path.Join(key, name))
+	})
+}
+
+func put(ctx context.Context, client *s3.Client, name, bucket, key string) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = client.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: file})
+	return err
+}
