@@ -61,3 +61,24 @@ func TestAPhaseRunsAsAnAllowedUser(t *testing.T) {
 
 // variants are the ways in which a root runs builds.
 var variants = map[string]bool{"in namespaces": false, "without namespaces": true}
+
+// TestAPhaseRunsAsNoOtherUser names users that every machine has, and who may
+// do more than a build.
+func TestAPhaseRunsAsNoOtherUser(t *testing.T) {
+	t.Parallel()
+	for name, plain := range variants {
+		h := newHost(t, plain)
+		for _, user := range []string{"root", "daemon"} {
+			t.Run(user+" "+name, func(t *testing.T) {
+				t.Parallel()
+				b := buildtest.New(t, "echo no")
+				b.Phases[0].RunAs = user
+				ended, err := h.Run(t.Context(), b)
+				p, failed := ended.Failed()
+				if err != nil || !failed || !strings.Contains(p.Failure.Reason, "builds may not run as this user here") {
+					t.Errorf("got %v, %+v", err, p.Failure)
+				}
+			})
+		}
+	}
+}
