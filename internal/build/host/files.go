@@ -169,28 +169,8 @@ func (f buildFiles) lastWords() string {
 // clean removes what a build needs only while it runs.
 func (f buildFiles) clean() error {
 	_ = os.RemoveAll(socketDir(f.dir))
-	if err := removeAll(f.path(boxDir)); err != nil {
+	if err := build.RemoveAll(f.path(boxDir)); err != nil {
 		return fmt.Errorf("remove the build's temporary files: %w", err)
 	}
 	return nil
-}
-
-// removeAll removes a tree, also one with directories that their owner has made
-// read-only.
-func removeAll(path string) error {
-	if err := os.RemoveAll(path); err == nil {
-		return nil
-	}
-	// By a root, so that a link which takes a directory's place is not followed.
-	if root, err := os.OpenRoot(path); err == nil {
-		_ = root.Chmod(".", 0o700)
-		_ = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, _ error) error {
-			if d != nil && d.IsDir() {
-				_ = root.Chmod(p, 0o700)
-			}
-			return nil
-		})
-		_ = root.Close()
-	}
-	return os.RemoveAll(path)
 }
