@@ -20,7 +20,7 @@ const module = "github.com/towline/towline/internal/"
 var floors = [][]string{
 	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "redact", "config", "checkout", "drain", "timetable", "rounds", "waittest"},
 	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge", "codepipeline"},
-	{"source", "engine", "build", "image", "deploy", "rule", "notify", "agent", "attest", "function"},
+	{"source", "engine", "build", "image", "deploy", "rule", "notify", "agent", "project", "attest", "function"},
 	{"server", "awsapi", "lambda"},
 	{"app"},
 	{"cli"},
