@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"io"
 	"io/fs"
@@ -39,6 +40,21 @@ func (h *Handler) getObject(ctx context.Context, q *request) error {
 		h.Logger.Debug("send object", "bucket", q.bucket, "key", q.key, "error", err)
 		panic(http.ErrAbortHandler) // The client must see that it is not whole.
 	}
+	return nil
+}
+
+// objectTagging answers GetObjectTagging: there are no tags. The aws command asks
+// before it copies an object in parts.
+type objectTagging struct {
+	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ Tagging"`
+	TagSet  struct{}
+}
+
+func (h *Handler) tagging(ctx context.Context, q *request) error {
+	if _, err := h.Objects.Object(ctx, q.bucket, q.key); err != nil {
+		return err
+	}
+	answer(q, http.StatusOK, objectTagging{})
 	return nil
 }
 

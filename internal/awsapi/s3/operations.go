@@ -65,6 +65,7 @@ func (h *Handler) table() []struct {
 		of(route{method: "POST", of: aBucket, query: "delete"}, "DeleteObjects", writes, h.deleteObjects),
 
 		of(route{method: "GET", of: anObject, query: "uploadId"}, "ListParts", writes, h.listParts),
+		of(route{method: "GET", of: anObject, query: "tagging"}, "GetObjectTagging", reads, h.tagging),
 		of(route{method: "GET", of: anObject}, "GetObject", reads, h.getObject),
 		of(route{method: "HEAD", of: anObject}, "HeadObject", reads, h.getObject),
 		of(route{method: "PUT", of: anObject, query: "partNumber", header: "X-Amz-Copy-Source"}, "UploadPartCopy", writes, h.copyPart),
@@ -83,7 +84,7 @@ func (h *Handler) table() []struct {
 var absent = []string{
 	"accelerate", "acl", "analytics", "attributes", "cors", "encryption", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "logging",
 	"metrics", "notification", "object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication",
-	"requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "versions", "website",
+	"requestPayment", "restore", "retention", "select", "session", "torrent", "versions", "website",
 }
 
 // operation finds what a request asks for.
@@ -99,6 +100,9 @@ func (h *Handler) operation(q *request) (operation, error) {
 		if q.query.Has(name) {
 			return operation{}, notThere(name)
 		}
+	}
+	if q.query.Has("tagging") && (of != anObject || q.r.Method != http.MethodGet) {
+		return operation{}, notThere("tags")
 	}
 	if version := q.query.Get("versionId"); version != "" && version != "null" {
 		return operation{}, faultf(http.StatusNotFound, "NoSuchVersion", "The specified version does not exist: Towline keeps the newest one alone.")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/towline/towline/internal/awsapi/access"
 	"github.com/towline/towline/internal/store"
@@ -23,21 +24,23 @@ func (h *Handler) Open(ctx context.Context, at access.Object) (io.ReadCloser, st
 	return in, o, nil
 }
 
-// Settle lets an object that was put be an execution's artifact from now on, of
-// that digest and size, whose bytes lie with the artifacts.
+// Settle lets an object be an execution's artifact from now on, of that digest
+// and size, whose bytes lie with the artifacts. What was put there before is
+// gone.
 func (h *Handler) Settle(ctx context.Context, at access.Object, digest string, size int64) error {
-	o, err := h.Objects.Object(ctx, at.Bucket, at.Key)
+	before, err := h.Objects.Object(ctx, at.Bucket, at.Key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	hex := strings.TrimPrefix(digest, "sha256:")
+	err = h.Objects.PutObject(ctx, store.Object{
+		Bucket: at.Bucket, Key: at.Key, Size: size, ETag: hex[:min(32, len(hex))] + "-1", Headers: map[string]string{"Content-Type": "application/zip"},
+		Modified: h.Now(), Artifact: digest,
+	})
 	if err != nil {
 		return err
 	}
-	chunks := o.Chunks
-	o.Artifact, o.Size, o.Chunks, o.Modified = digest, size, nil, h.Now()
-	// Its bytes are others than those that were put.
-	o.ETag, o.Headers = digest[len("sha256:"):][:32]+"-1", map[string]string{"Content-Type": "application/zip"}
-	if err := h.Objects.PutObject(ctx, o); err != nil {
-		return err
-	}
-	return h.drop(context.WithoutCancel(ctx), chunks...)
+	return h.drop(context.WithoutCancel(ctx), before.Chunks...)
 }
 
 // Discard takes away an object that was put and is no artifact.
