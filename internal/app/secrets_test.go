@@ -153,7 +153,7 @@ func TestSecretsThatCannotBeKeptAreRefused(t *testing.T) {
 func TestSecretsAreNotInTheDatabaseInTheClear(t *testing.T) {
 	t.Parallel()
 	s, dir := secretsOf(t, nil)
-	value := strings.Repeat("s3cret-of-web", 5000)[:secret.MaxValue]
+	value := strings.Repeat("s3cret-of-web", 6000)[:secret.MaxValue]
 	mustSet(t, s, "web/large", value)
 	entries, err := filepath.Glob(filepath.Join(dir, "towline.db*"))
 	if err != nil || len(entries) == 0 {

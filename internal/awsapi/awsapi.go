@@ -31,8 +31,11 @@ type Config struct {
 	Workers     Workers
 	Handover    access.Handover
 	CustomTypes CustomTypes
-	Webhooks    Webhooks
-	Deliveries  Deliveries
+	// Secret tells which members of configurations are not shown. Nil is
+	// pipeline.IsSecretMember.
+	Secret     pipeline.SecretMember
+	Webhooks   Webhooks
+	Deliveries Deliveries
 	// WebhookURL is where others reach the webhook of a path.
 	WebhookURL func(path string) string
 	// Types tells the types of actions and rules that Towline carries out

@@ -156,12 +156,12 @@ func (h *Handler) listActionExecutions(ctx context.Context, c wire.Call, in *cod
 	}
 	out := &codepipeline.ListActionExecutionsOutput{ActionExecutionDetails: []types.ActionExecutionDetail{}, NextToken: next}
 	for _, r := range found {
-		out.ActionExecutionDetails = append(out.ActionExecutionDetails, actionDetail(r))
+		out.ActionExecutionDetails = append(out.ActionExecutionDetails, actionDetail(r, h.Secret))
 	}
 	return out, nil
 }
 
-func actionDetail(r run) types.ActionExecutionDetail {
+func actionDetail(r run, secret pipeline.SecretMember) types.ActionExecutionDetail {
 	e, a := r.execution, r.state
 	out := types.ActionExecutionDetail{
 		PipelineExecutionId: &e.ID, ActionExecutionId: new(r.id()), PipelineVersion: version(e), StageName: &r.stage, ActionName: &a.Name,
@@ -173,10 +173,10 @@ func actionDetail(r run) types.ActionExecutionDetail {
 		d := definition.Actions[i]
 		out.Input = &types.ActionExecutionInput{
 			ActionTypeId:  &types.ActionTypeId{Category: types.ActionCategory(d.Type.Category), Owner: types.ActionOwner(d.Type.Owner), Provider: &d.Type.Provider, Version: &d.Type.Version},
-			Configuration: flat(d.Configuration), InputArtifacts: artifactsNamed(d.Inputs), Namespace: text(d.Namespace),
+			Configuration: flat(pipeline.MaskConfiguration(d.Type, d.Configuration, secret)), InputArtifacts: artifactsNamed(d.Inputs), Namespace: text(d.Namespace),
 		}
 		if resolved, err := e.Configuration(d); err == nil {
-			out.Input.ResolvedConfiguration = flat(resolved)
+			out.Input.ResolvedConfiguration = flat(pipeline.MaskConfiguration(d.Type, resolved, secret))
 		}
 	}
 	if result := a.Result; result != nil {

@@ -24,8 +24,11 @@ func IsSecretMember(t ActionType, member string) bool {
 }
 
 // MaskConfiguration is a configuration without its secrets. It shares what it
-// does not change.
+// does not change. Nil is IsSecretMember.
 func MaskConfiguration(t ActionType, configuration json.RawMessage, secret SecretMember) json.RawMessage {
+	if secret == nil {
+		secret = IsSecretMember
+	}
 	return replaceMembers(configuration, func(name string, value json.RawMessage) (json.RawMessage, bool) {
 		return json.RawMessage(`"` + Masked + `"`), secret(t, name) && !isMasked(value)
 	})
