@@ -54,7 +54,7 @@ func (a Action) batch(ctx context.Context, job pipeline.Job, config pipeline.Bui
 	}
 	result := summarize(tasks, results)
 	if result.Outcome == pipeline.Succeeded {
-		result.Artifacts, err = a.together(ctx, job, tasks, results, config.Batch.Combine)
+		result.Artifacts, err = a.together(ctx, job, parts, config.Batch.Combine)
 	}
 	return result, err
 }

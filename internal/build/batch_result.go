@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -74,67 +75,80 @@ func addTests(sum *pipeline.TestReport, more pipeline.TestReport) {
 	sum.Coverage.Add(*more.Coverage)
 }
 
+// The directories of togetherDir.
+const (
+	partedDir   = "parted"   // one of each build's files
+	combinedDir = "combined" // of all files
+)
+
 // together packs what the builds have made as one artifact: each in a directory
 // of its own, or all in one when they are combined.
-func (a Action) together(ctx context.Context, job pipeline.Job, tasks []buildspec.Task, results []*pipeline.Result, combine bool) ([]pipeline.Artifact, error) {
+func (a Action) together(ctx context.Context, job pipeline.Job, of walk, join bool) ([]pipeline.Artifact, error) {
 	top := filepath.Join(job.Dir, togetherDir)
-	whole := filepath.Join(top, "parted")
-	if err := errors.Join(os.RemoveAll(top), os.MkdirAll(whole, 0o700)); err != nil {
+	if err := errors.Join(os.RemoveAll(top), os.MkdirAll(filepath.Join(top, partedDir), 0o700)); err != nil {
 		return nil, fmt.Errorf("gather the batch's files: %w", err)
 	}
 	defer os.RemoveAll(top)
+	var found []string
+	for i, t := range of.tasks {
+		if of.results[i] == nil || len(of.results[i].Artifacts) == 0 {
+			continue
+		}
+		found = append(found, t.Identifier)
+		if err := a.Artifacts.Unpack(ctx, of.results[i].Artifacts[0].Digest, filepath.Join(top, partedDir, t.Identifier)); err != nil {
+			return nil, fmt.Errorf("gather the files of build %s: %w", t.Identifier, err)
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	dir := partedDir
+	if join {
+		dir = combinedDir
+		if err := combine(top, found); err != nil {
+			return nil, err
+		}
+	}
+	digest, size, err := a.Artifacts.Pack(ctx, filepath.Join(top, dir), nil)
+	if err != nil {
+		return nil, fmt.Errorf("pack the batch's artifact: %w", err)
+	}
 	name := job.Action.Name
 	if len(job.Action.Outputs) > 0 {
 		name = job.Action.Outputs[0]
 	}
-	found := false
-	for i, t := range tasks {
-		if results[i] == nil || len(results[i].Artifacts) == 0 {
-			continue
-		}
-		found = true
-		one := filepath.Join(whole, t.Identifier)
-		if err := a.Artifacts.Unpack(ctx, results[i].Artifacts[0].Digest, one); err != nil {
-			return nil, fmt.Errorf("gather the files of build %s: %w", t.Identifier, err)
-		}
-		if combine {
-			if err := join(one, filepath.Join(top, "combined"), t.Identifier); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if !found {
-		return nil, nil
-	}
-	if combine {
-		whole = filepath.Join(top, "combined")
-	}
-	digest, size, err := a.Artifacts.Pack(ctx, whole, nil)
-	if err != nil {
-		return nil, fmt.Errorf("pack the batch's artifact: %w", err)
-	}
-	fmt.Fprintf(job.Log, "artifact %s: the files of %s, %s, %s\n", name, count(len(tasks), "build"), megabytes(size), digest)
+	fmt.Fprintf(job.Log, "artifact %s: the files of %s, %s, %s\n", name, count(len(found), "build"), megabytes(size), digest)
 	return []pipeline.Artifact{{Name: name, Digest: digest, Size: size}}, nil
 }
 
-// join moves the files of a tree into another one. Two builds that make the same
-// file are the user's to part.
-func join(from, to, id string) error {
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+// combine moves the files of all builds into one directory. By a root, since the
+// builds have made the links among them. Two builds that make the same file are
+// the user's to part.
+func combine(top string, ids []string) error {
+	root, err := os.OpenRoot(top)
+	if err != nil {
+		return fmt.Errorf("combine the batch's files: %w", err)
+	}
+	defer root.Close()
+	for _, id := range ids {
+		err := fs.WalkDir(root.FS(), path.Join(partedDir, id), func(from string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			name := strings.TrimPrefix(strings.TrimPrefix(from, path.Join(partedDir, id)), "/")
+			to := path.Join(combinedDir, name)
+			there, err := root.Lstat(to)
+			switch {
+			case err == nil && (!d.IsDir() || !there.IsDir()):
+				return refuse("build %s makes %s, as another build of the batch does; let each have files of its own, or do not combine them", id, name)
+			case d.IsDir():
+				return root.MkdirAll(to, 0o755)
+			}
+			return root.Rename(from, to)
+		})
 		if err != nil {
-			return err
+			return fmt.Errorf("combine the batch's files: %w", err)
 		}
-		name, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, name)
-		if d.IsDir() {
-			return os.MkdirAll(target, 0o755)
-		}
-		if _, err := os.Lstat(target); err == nil {
-			return refuse("build %s makes %s, as another build of the batch does; let each have files of its own, or do not combine them", id, name)
-		}
-		return os.Rename(path, target)
-	})
+	}
+	return nil
 }

@@ -106,6 +106,21 @@ windows: env.type is WINDOWS_SERVER_2022_CONTAINER, and builds run on Linux alon
 	}
 }
 
+func TestActionRefusesToCombineFilesOfOneName(t *testing.T) {
+	t.Parallel()
+	const spec = `version: 0.2
+batch: {build-list: [{identifier: a}, {identifier: b}]}
+phases: {build: {commands: ['mkdir -p out/deep; echo $CODEBUILD_BATCH_BUILD_IDENTIFIER > out/deep/same.txt']}}
+artifacts: {files: out/**/*}
+`
+	o := newOrder(t, map[string]string{"buildspec.yml": spec}, pipeline.Build{Batch: &pipeline.Batch{Combine: true}})
+	got := run(t, o)
+	const want = "build b makes out/deep/same.txt, as another build of the batch does; let each have files of its own, or do not combine them"
+	if got.Outcome != pipeline.Failed || !strings.Contains(got.Message, want) {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestActionRefusesABatchThatThereIsNot(t *testing.T) {
 	t.Parallel()
 	o := newOrder(t, map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [make]}}\n"}, pipeline.Build{Batch: &pipeline.Batch{}})

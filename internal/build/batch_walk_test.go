@@ -18,7 +18,7 @@ import (
 // tasksOf makes tasks of words: "b<a,c" depends on a and c, "b?" may fail.
 func tasksOf(text string) []buildspec.Task {
 	var all []buildspec.Task
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		id, on, _ := strings.Cut(word, "<")
 		t := buildspec.Task{DependOn: strings.FieldsFunc(on, func(r rune) bool { return r == ',' })}
 		t.Identifier, t.IgnoreFailure = strings.CutSuffix(id, "?")

@@ -115,7 +115,7 @@ func TestStuckFindsBuildsThatWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	tasks := func(text string) []buildspec.Task {
 		var all []buildspec.Task
-		for _, word := range strings.Fields(text) {
+		for word := range strings.FieldsSeq(text) {
 			id, on, _ := strings.Cut(word, "<")
 			all = append(all, buildspec.Task{Identifier: id, DependOn: strings.FieldsFunc(on, func(r rune) bool { return r == ',' })})
 		}

@@ -161,7 +161,7 @@ func (s suite) secrets(t *testing.T) {
 
 func (s suite) kubeconfig(t *testing.T) {
 	t.Parallel()
-	const token = "eyJhbGciOiJub25lIn0.the-token-of-the-test"
+	const token = "eyJhbGciOiJub25lIn0.the-token-of-the-test" //nolint:gosec // of no cluster
 	b := New(t,
 		`ls -l "$KUBECONFIG" | cut -c 1-10`,
 		`grep -c clusters "$KUBECONFIG"`,

@@ -288,7 +288,7 @@ func (p *walker) tail(begin int64) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = report.Follow(ctx, p.LogFile, begin, func() bool { return true }, func(l report.Line) error {
-		if text, ok := strings.CutPrefix(l.Text, string(p.Output.label)); ok {
+		if text, ok := strings.CutPrefix(l.Text, p.Output.label); ok {
 			lines = append(lines, text)
 		}
 		return nil

@@ -12,7 +12,7 @@ import (
 
 // The files in Walk.Control that the build's user alone may read.
 const (
-	gitSecret      = "git-credential" // what git may sign in with
+	gitSecret      = "git-credential" //nolint:gosec // what git may sign in with: the name of the file
 	kubeconfigFile = "kubeconfig"
 )
 
@@ -20,7 +20,7 @@ const (
 // path.
 func (p *walker) tools() error {
 	bin := filepath.Join(p.Control, "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil { //nolint:gosec // the build's user enters it
+	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return fmt.Errorf("make the build's tools: %w", err)
 	}
 	p.Env["PATH"] = bin + ":" + cmp.Or(p.Env["PATH"], "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
