@@ -68,6 +68,9 @@ func (e *Engine) attend(ctx context.Context, command pipeline.RunAction) (pipeli
 		return result, err
 	}
 	switch {
+	case errors.Is(context.Cause(ctx), pipeline.ErrAbandoned) && (err != nil || result.Outcome != pipeline.Succeeded):
+		fmt.Fprintln(log, "Abandoned")
+		e.Logger.Info("action abandoned", "execution", job.Execution, "stage", job.Stage, "action", job.Action.Name, "attempt", job.Attempt)
 	case err != nil:
 		fmt.Fprintf(log, "Faulted: %v\n", err)
 		e.Logger.Error("action faulted", "execution", job.Execution, "stage", job.Stage, "action", job.Action.Name, "attempt", job.Attempt, "error", err)

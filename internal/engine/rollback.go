@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
@@ -24,22 +26,26 @@ type RollbackRequest struct {
 // RollBack starts an execution that runs one stage with the revision, the
 // variables and the artifacts of an execution that succeeded in it. The error
 // wraps pipeline.ErrNoRollback when the stage is occupied, or the target has
-// not succeeded in it.
+// not succeeded in it, and pipeline.ErrNoStage when there is none of that name.
 func (e *Engine) RollBack(ctx context.Context, req RollbackRequest) (pipeline.Execution, error) {
 	var execution pipeline.Execution
 	var next transition
 	err := e.Store.Update(ctx, func(q store.Querier) error {
-		if _, err := store.GetPipeline(ctx, q, req.Pipeline); err != nil {
+		definition, err := store.GetPipeline(ctx, q, req.Pipeline)
+		if err != nil {
 			return err
 		}
 		target, err := e.target(ctx, q, req)
 		if err == nil && req.Target == "" {
 			target, err = e.before(ctx, q, target, req.Stage)
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			execution, err = back(target, req.Stage, req.Trigger)
 		}
-		if execution, err = back(target, req.Stage, req.Trigger); err != nil {
+		if errors.Is(err, pipeline.ErrNoRollback) {
+			return cmp.Or(hasStage(definition.Pipeline, req.Stage), err)
+		}
+		if err != nil {
 			return err
 		}
 		next, err = e.begin(ctx, q, &execution, req.Stage)
@@ -51,6 +57,18 @@ func (e *Engine) RollBack(ctx context.Context, req RollbackRequest) (pipeline.Ex
 	e.Logger.Info("rollback started", "pipeline", req.Pipeline, "stage", req.Stage, "execution", execution.ID, "target", execution.Target)
 	e.settle(next)
 	return execution, nil
+}
+
+// hasStage says which stages there are, when there is none of that name.
+func hasStage(p pipeline.Pipeline, stage string) error {
+	if _, _, ok := p.Stage(stage); ok {
+		return nil
+	}
+	var names []string
+	for _, s := range p.Stages {
+		names = append(names, s.Name)
+	}
+	return fmt.Errorf("roll back stage %s of pipeline %s, which has %s: %w", stage, p.Name, strings.Join(names, ", "), pipeline.ErrNoStage)
 }
 
 // target is the execution that a rollback goes back to. One that was a rollback

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -208,7 +209,7 @@ func TestStop(t *testing.T) {
 	t.Run("a stop that is asked for twice is refused, and an abandonment after it is not", func(t *testing.T) {
 		t.Parallel()
 		s := waiting(t).on(stop(false)).ok().on(stop(false))
-		if !errors.Is(s.err, pipeline.ErrNotStoppable) {
+		if !errors.Is(s.err, pipeline.ErrNotStoppable) || !strings.Contains(s.err.Error(), "to interrupt that, abandon it") {
 			t.Errorf("error = %v", s.err)
 		}
 		s.on(stop(true)).ok().want(1, pipeline.ExecutionStopped, pipeline.StatusStopped)

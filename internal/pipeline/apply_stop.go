@@ -10,8 +10,11 @@ func (m *machine) stop(ev StopRequested) error {
 	if err != nil {
 		return err
 	}
-	if e.Done() || e.Status == ExecutionStopping && !ev.Abandon {
+	if e.Done() {
 		return fmt.Errorf("stop %s, which is %s: %w", e.ID, e.Status, ErrNotStoppable)
+	}
+	if e.Status == ExecutionStopping && !ev.Abandon {
+		return fmt.Errorf("stop %s, which stops already once what is in progress has ended; to interrupt that, abandon it: %w", e.ID, ErrNotStoppable)
 	}
 	e.Status, e.Reason = ExecutionStopping, ev.Reason
 	e.Sequence++

@@ -3,8 +3,11 @@ package enginetest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -61,13 +64,20 @@ func approval(t *testing.T, newEngine New) {
 
 func abandon(t *testing.T, newEngine New) {
 	running, cause := make(chan struct{}), make(chan error, 1)
-	e := started(t, newEngine, Config(t, t.TempDir(), func(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
+	config := Config(t, t.TempDir(), func(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
 		close(running)
 		<-ctx.Done()
 		_, err := os.Stat(job.Dir) // What has been started is found by it.
 		cause <- errors.Join(context.Cause(ctx), err)
 		return pipeline.Result{}, ctx.Err()
-	}))
+	})
+	said, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+	config.Logger = slog.New(slog.NewTextHandler(said, nil))
+	e := started(t, newEngine, config)
 	id := Begin(t, e, Stages([]string{"a"})).ID
 	<-running
 	if err := e.StopExecution(t.Context(), id, true, "wrong branch"); err != nil {
@@ -86,6 +96,15 @@ func abandon(t *testing.T, newEngine New) {
 	}
 	if err := e.StopExecution(t.Context(), id, true, ""); !errors.Is(err, pipeline.ErrNotStoppable) {
 		t.Errorf("stopping it again: %v", err)
+	}
+	// It is nobody's fault, neither in the action's log nor in the server's.
+	log, err := os.ReadFile(e.LogFile(id, "S1", 1, "a"))
+	if err != nil || string(log) != "Abandoned\n" {
+		t.Errorf("the action's log is %q, %v", log, err)
+	}
+	server, err := os.ReadFile(said.Name())
+	if err != nil || strings.Contains(string(server), "level=ERROR") || !strings.Contains(string(server), "action abandoned") {
+		t.Errorf("the server's log is %s, %v", server, err)
 	}
 }
 
@@ -216,7 +235,13 @@ func rollback(t *testing.T, newEngine New) {
 		t.Fatalf("%v, %+v", err, by)
 	}
 	Await(t, e, by.ID)
-	for stage, target := range map[string]string{"S1": "web-1", "S2": "web-2", "S9": "web-1"} {
+	for _, target := range []string{"", "web-1"} {
+		_, err := e.RollBack(t.Context(), engine.RollbackRequest{Pipeline: "web", Stage: "S9", Target: target})
+		if !errors.Is(err, pipeline.ErrNoStage) || !strings.Contains(err.Error(), "which has S1, S2") {
+			t.Errorf("rolling a stage back that there is not: %v", err)
+		}
+	}
+	for stage, target := range map[string]string{"S1": "web-1", "S2": "web-2"} {
 		if _, err := e.RollBack(t.Context(), engine.RollbackRequest{Pipeline: "web", Stage: stage, Target: target}); !errors.Is(err, pipeline.ErrNoRollback) {
 			t.Errorf("rolling stage %s back to %s: %v", stage, target, err)
 		}
