@@ -89,6 +89,10 @@ func (c *Cluster) forwardDialer(target *url.URL) (httpstream.Dialer, error) {
 // Close ends the way and all connections that were opened through it.
 func (f *Forward) Close() error { return f.conn.Close() }
 
+// Closed is closed when the way has ended, also because the API server or the
+// node has gone. Connections that were opened through it may not notice.
+func (f *Forward) Closed() <-chan bool { return f.conn.CloseChan() }
+
 // Dial opens a connection to a TCP port. It succeeds also when nobody listens
 // there: the first read then fails.
 func (f *Forward) Dial(port int) (net.Conn, error) {

@@ -70,7 +70,9 @@ func (r *run) through(ctx context.Context, w *watcher, l *link, p plan) (result,
 		err = r.hand(ctx, l, p)
 	}
 	if err == nil {
+		done := r.keepCache(ctx)
 		err = r.followLog(ctx, l)
+		done()
 	}
 	if err != nil {
 		return result{}, err
@@ -134,7 +136,7 @@ func (r *run) hand(ctx context.Context, l *link, p plan) error {
 
 // order is the build for the runner, with what it may know and not show.
 func (r *run) order(ctx context.Context, p plan) (runner.Order, error) {
-	order := runner.Order{Build: r.build, Greeting: p.greeting(), Variables: variables(p.services)}
+	order := runner.Order{Build: r.build, Greeting: p.greeting(), Variables: variables(p.services), Caches: r.keepsCache()}
 	for _, s := range p.services {
 		order.Services = append(order.Services, fmt.Sprintf("service %s: %s is ready on 127.0.0.1:%d", s.Name, s.titled(), s.port))
 		order.Titles = append(order.Titles, s.titled())

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/towline/towline/internal/build/cache"
 	"github.com/towline/towline/internal/build/pod/tree"
 	"github.com/towline/towline/internal/kube"
 )
@@ -37,6 +38,9 @@ type Config struct {
 	// Young is how old a Pod must be to be swept, default a minute: a server that
 	// has just died may have a request on its way.
 	Young time.Duration
+	// Caches is where the files are that buildspecs have kept; without a Dir
+	// none are.
+	Caches cache.Store
 	// Limits bound the files that a build gives back.
 	Limits tree.Limits
 	Log    *slog.Logger

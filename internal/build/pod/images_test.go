@@ -81,7 +81,7 @@ func (i *images) make(ctx context.Context) error {
 // toolsImage has what the commands of the suite call.
 func toolsImage(ctx context.Context) (v1.Image, error) {
 	paths, err := imagetest.Programs(strings.Fields(`sh bash env ls cat echo test printf seq sleep head tail grep sed awk mkdir touch rm cp mv ln wc tr sort
-		readlink setsid kill id yes true false date cut dd sha256sum stat base64 whoami find tar git`)...)
+		readlink setsid kill id yes true false date cut dd sha256sum stat base64 whoami tee chmod`)...)
 	if err != nil {
 		return nil, err
 	}

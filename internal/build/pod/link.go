@@ -42,6 +42,9 @@ type link struct {
 	client  *http.Client
 }
 
+// errBroken is the cause of a request that ends with its connection.
+var errBroken = errors.New("the connection to the Pod is broken")
+
 // open returns the client of the present connection.
 func (l *link) open(ctx context.Context) (*http.Client, error) {
 	l.mu.Lock()
@@ -71,6 +74,29 @@ func (l *link) close() {
 	l.client.CloseIdleConnections()
 	_ = l.forward.Close()
 	l.client, l.forward = nil, nil
+}
+
+// whole ends the context of a request when the connection breaks on which it was
+// sent: its stream may not notice. The caller calls stop once it has the answer.
+func (l *link) whole(ctx context.Context, end context.CancelCauseFunc) (stop func(), err error) {
+	if _, err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	forward := l.forward
+	l.mu.Unlock()
+	if forward == nil {
+		return nil, errBroken
+	}
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-forward.Closed():
+			end(errBroken)
+		case <-done:
+		}
+	}()
+	return sync.OnceFunc(func() { close(done) }), nil
 }
 
 // ask sends a request and returns the answer, whose body is the caller's to
@@ -110,6 +136,13 @@ func (l *link) ask(ctx context.Context, method, path string, body io.Reader) (*h
 func (l *link) read(ctx context.Context, method, path string, within time.Duration) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	stop, err := l.whole(ctx, end)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer stop()
 	response, err := l.ask(ctx, method, path, http.NoBody)
 	if err != nil {
 		return nil, nil, err
@@ -161,6 +194,11 @@ func (l *link) log(ctx context.Context, from int64) (part []byte, ended bool, er
 func (l *link) send(ctx context.Context, path string, write func(io.Writer) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	stop, err := l.whole(ctx, cancel)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	read, out := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -186,6 +224,11 @@ func (l *link) send(ctx context.Context, path string, write func(io.Writer) erro
 func (l *link) receive(ctx context.Context, path string, read func(io.Reader) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	stop, err := l.whole(ctx, cancel)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	patient := newPatience(cancel)
 	defer patient.stop()
 	response, err := l.ask(ctx, http.MethodGet, path, http.NoBody)

@@ -73,6 +73,9 @@ func (r *runner) conduct(ctx context.Context, order Order) (ended build.Ended, e
 		Build: order.Build, Source: r.path(SourceTree), Control: r.path("control"), LogFile: r.logFile(), User: -1, AnyUser: true,
 		Program: r.config.Program, Env: r.environment(order), Values: order.Values, Kubeconfig: order.Kubeconfig, Output: out,
 	}
+	if order.Caches {
+		walk.Archives = &r.errands
+	}
 	err = walk.Run(ctx, &ended)
 	if ended.TimedOut != "" {
 		out.Printf("pod backend: the build took longer than %v and is ended", order.Build.Timeout)

@@ -67,6 +67,7 @@ func Main(ctx context.Context) int {
 // outlive it.
 func Serve(ctx context.Context, config Config) error {
 	r := &runner{config: config, started: make(chan struct{}), ended: make(chan struct{}), left: make(chan struct{})}
+	r.errands.file = r.path("own", "cache.archive")
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.run = func(order Order) { go r.build(ctx, order) }
@@ -110,6 +111,7 @@ type runner struct {
 	stop     context.CancelCauseFunc
 	snapshot snapshot
 	result   Result
+	errands  errands
 
 	started, ended, left chan struct{}
 	leave                sync.Once
@@ -126,6 +128,7 @@ func (r *runner) handler() http.Handler {
 	for pattern, do := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /state": r.serveState, "POST /build": r.serveBuild, "GET /log": r.serveLog, "GET /result": r.serveResult,
 		"GET /files": r.serveFiles, "POST /stop": r.serveStop, "POST /leave": r.serveLeave,
+		"GET /errand": r.serveErrand, "GET /archive": r.giveArchive, "POST /archive": r.takeArchive, "POST /done": r.endErrand,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, q *http.Request) {
 			if !r.knows(q) {

@@ -12,6 +12,10 @@
 //	GET  /log?from=N       the log from that byte on; see EndedHeader
 //	GET  /result           Result, once the build has ended
 //	GET  /files            a tree stream: GoneName, then SourceTree
+//	GET  /errand           Errand: what the build wants of its cache
+//	POST /archive?number=N the archive that errand N was after
+//	GET  /archive?number=N the archive that errand N is to keep
+//	POST /done?number=N    Done: what has become of errand N
 //	POST /stop             ends the build; State
 //	POST /leave            ends the runner
 package runner
@@ -20,6 +24,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/build/cache"
 )
 
 const (
@@ -62,6 +67,8 @@ type Order struct {
 	Variables map[string]string `json:"variables,omitempty"`
 	// Hidden are the services' passwords, which the log does not show.
 	Hidden []string `json:"hidden,omitempty"`
+	// Caches says that the server keeps caches, and will ask for errands.
+	Caches bool `json:"caches,omitempty"`
 	// Values and Kubeconfig are what build.Build makes for each run.
 	Values     build.Values `json:"values,omitzero"`
 	Kubeconfig []byte       `json:"kubeconfig,omitempty"`
@@ -81,6 +88,32 @@ const (
 type State struct {
 	Stage   Stage `json:"stage"`
 	LogSize int64 `json:"logSize"` // bytes of the log so far
+}
+
+// Errand is something that the build wants its server to do, while it waits.
+type Errand struct {
+	Number   int         `json:"number,omitempty"`
+	Kind     ErrandKind  `json:"kind,omitempty"` // "" when there is none now
+	Entry    cache.Entry `json:"entry,omitzero"`
+	Fallback []string    `json:"fallback,omitempty"`
+}
+
+// ErrandKind is a method of cache.Archives.
+type ErrandKind string
+
+// The kinds of an Errand. After ErrandNone there will be no more.
+const (
+	ErrandFind ErrandKind = "find"
+	ErrandPut  ErrandKind = "put"
+	ErrandDrop ErrandKind = "drop"
+	ErrandNone ErrandKind = "none"
+)
+
+// Done is what has become of an Errand.
+type Done struct {
+	// Entry is that of the archive which was found and sent, nil for none.
+	Entry *cache.Entry `json:"entry,omitempty"`
+	Fault string       `json:"fault,omitempty"`
 }
 
 // Result is how the build of a Pod ended.
