@@ -58,7 +58,7 @@ func TestCachesOfPodsAreKeptByTheServer(t *testing.T) {
 // cachedBuild runs a build with a cache, and returns its log.
 func cachedBuild(t *testing.T, caches cache.Store, pipeline, key string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir, source := t.TempDir(), t.TempDir()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -69,11 +69,9 @@ func cachedBuild(t *testing.T, caches cache.Store, pipeline, key string) string 
 	go func() {
 		served <- runner.Serve(ctx, runner.Config{Dir: dir, Temp: t.TempDir(), Environ: os.Environ(), Listener: listener})
 	}()
-	dialer := &net.Dialer{}
-	l := &link{pod: "here", token: "a token that is long enough", client: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", listener.Addr().String())
-		},
+	socket := socket{listener.Addr().String(), make(chan bool)}
+	l := &link{pod: "here", token: "a token that is long enough", forward: socket, client: &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return socket.Dial(runner.Port) },
 	}}}
 	r := &run{config: Config{Caches: caches, Log: slog.New(slog.DiscardHandler)}, build: build.Build{
 		Pipeline: pipeline, Key: "k", Timeout: time.Minute,
@@ -84,7 +82,7 @@ func cachedBuild(t *testing.T, caches cache.Store, pipeline, key string) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.send(ctx, "/build", func(w io.Writer) error { return packOrder(w, order) }); err != nil {
+	if err := l.send(ctx, "/build", func(w io.Writer) error { return packOrder(w, order, source) }); err != nil {
 		t.Fatal(err)
 	}
 	if r.keepsCache() {
@@ -108,10 +106,22 @@ func cachedBuild(t *testing.T, caches cache.Store, pipeline, key string) string 
 	return log.String()
 }
 
-func packOrder(w io.Writer, order []byte) error {
+// socket is a way to a runner that runs here.
+type socket struct {
+	address string
+	closed  chan bool
+}
+
+var _ way = socket{}
+
+func (s socket) Dial(int) (net.Conn, error) { return net.Dial("tcp", s.address) }
+func (s socket) Closed() <-chan bool        { return s.closed }
+func (s socket) Close() error               { return nil }
+
+func packOrder(w io.Writer, order []byte, source string) error {
 	p, err := tree.NewPacker(w)
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.Text(runner.OrderName, order), p.Close())
+	return errors.Join(p.Text(runner.OrderName, order), p.Tree(runner.SourceTree, source, nil), p.Close())
 }

@@ -38,9 +38,18 @@ type link struct {
 	token          string
 
 	mu      sync.Mutex
-	forward *kube.Forward
+	forward way
 	client  *http.Client
 }
+
+// way is a connection to a Pod, kube.Forward in clusters.
+type way interface {
+	Dial(port int) (net.Conn, error)
+	Closed() <-chan bool
+	Close() error
+}
+
+var _ way = (*kube.Forward)(nil)
 
 // errBroken is the cause of a request that ends with its connection.
 var errBroken = errors.New("the connection to the Pod is broken")
