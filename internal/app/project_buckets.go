@@ -33,6 +33,9 @@ var _ project.Buckets = projectBuckets{}
 
 // Deliver puts an artifact into a bucket.
 func (p projectBuckets) Deliver(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) error {
+	if bucket == store.ArtifactBucket {
+		return noBucket(bucket, "it has the artifacts of executions")
+	}
 	_, err := p.store.Bucket(ctx, bucket)
 	if err == nil {
 		return p.own(ctx, a, bucket, key, unpacked)
@@ -40,7 +43,11 @@ func (p projectBuckets) Deliver(ctx context.Context, a pipeline.Artifact, bucket
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	elsewhere, ok := p.objects.(source.S3)
+	objects := p.objects
+	if own, ok := objects.(ownObjects); ok {
+		objects = own.others
+	}
+	elsewhere, ok := objects.(source.S3)
 	if !ok {
 		return noBucket(bucket, "this server has none of that name")
 	}

@@ -83,12 +83,16 @@ func (c *command) createAccessKey(ctx context.Context, asked client.AccessKeyReq
 	if c.output == "json" {
 		return c.printJSON(made)
 	}
-	// A session of AWS's does not go with this key; a region must be there, and
-	// any will do.
-	fmt.Fprintf(c.Out, `export AWS_ACCESS_KEY_ID=%s
-export AWS_SECRET_ACCESS_KEY=%s
-export AWS_ENDPOINT_URL_CODEPIPELINE=%s
-export AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-us-east-1}
+	// A session of AWS's does not go with this key. A region must be there, and
+	// any will do: this one is young enough for the aws command to presign by
+	// Signature Version 4.
+	fmt.Fprintf(c.Out, `export AWS_ACCESS_KEY_ID=%[1]s
+export AWS_SECRET_ACCESS_KEY=%[2]s
+export AWS_ENDPOINT_URL_CODEPIPELINE=%[3]s
+export AWS_ENDPOINT_URL_CODEBUILD=%[3]s
+export AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=%[3]s
+export AWS_ENDPOINT_URL_S3=%[3]s
+export AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-us-east-2}
 unset AWS_SESSION_TOKEN
 `, made.ID, made.Secret, api.URL())
 	fmt.Fprintf(c.Err, "access key %s of role %s is made; its secret is shown this once\n", made.ID, made.Role)
