@@ -1,6 +1,10 @@
 package build_test
 
 import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -130,5 +134,51 @@ func TestActionRefusesABatchThatThereIsNot(t *testing.T) {
 	o = newOrder(t, map[string]string{"buildspec.yml": "version: 0.2\nbatch: {build-fanout: {parallelism: 2}}\n"}, pipeline.Build{})
 	if got := run(t, o); got.Outcome != pipeline.Failed || got.Message != "the buildspec has a batch and no commands of its own; run it as a batch, or add phases" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// TestABatchOutlivesItsServer kills the server while two builds run and a third
+// has to wait for them.
+func TestABatchOutlivesItsServer(t *testing.T) {
+	t.Parallel()
+	const spec = `version: 0.2
+batch:
+  build-graph:
+    - {identifier: a}
+    - {identifier: b}
+    - {identifier: last, depend-on: [a, b]}
+phases:
+  build:
+    commands:
+      - echo "$CODEBUILD_BATCH_BUILD_IDENTIFIER began"
+      - '[ $CODEBUILD_BATCH_BUILD_IDENTIFIER = last ] || while [ ! -e go ]; do sleep 0.01; done'
+      - echo "$CODEBUILD_BATCH_BUILD_IDENTIFIER ended"
+`
+	o := newOrder(t, map[string]string{"buildspec.yml": spec}, pipeline.Build{Batch: &pipeline.Batch{}})
+	server, _ := o.server(t)
+	eventually(t, "a began", o.logs(t, "[a] a began"))
+	eventually(t, "b began", o.logs(t, "[b] b began"))
+	kill(t, server.Process.Pid)
+	_ = server.Wait()
+	var err error
+	for _, number := range []string{"0", "1"} {
+		err = errors.Join(err, os.WriteFile(filepath.Join(o.Job.Dir, "batch", number, "src", "go"), nil, 0o644))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a ended while no server lives", o.logs(t, "[a] a ended"))
+	server, out := o.server(t)
+	if err := server.Wait(); err != nil {
+		t.Fatal(err, logOf(t, o))
+	}
+	var result pipeline.Result
+	if err := json.Unmarshal(out.Bytes(), &result); err != nil || result.Outcome != pipeline.Succeeded {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, line := range []string{"[a] a began", "[a] a ended", "[b] b began", "[b] b ended", "[last] last began", "[last] last ended"} {
+		if n := strings.Count(logOf(t, o), line+"\n"); n != 1 {
+			t.Errorf("%q is in the log %d times:\n%s", line, n, logOf(t, o))
+		}
 	}
 }

@@ -153,3 +153,40 @@ func TestActionSaysWhenGitHasNoCredential(t *testing.T) {
 		t.Error(log)
 	}
 }
+
+// TestALostBuildIsToldItsSecretsAgain kills the process that runs a build.
+func TestALostBuildIsToldItsSecretsAgain(t *testing.T) {
+	t.Parallel()
+	o := newOrder(t, map[string]string{"buildspec.yml": `version: 0.2
+env: {parameter-store: {TOKEN: /web/token}}
+phases:
+  build:
+    commands:
+      - test "$TOKEN" = tok"en-of-the-store" && echo "it knows $TOKEN"
+      - while [ ! -e "$XDG_CACHE_HOME/go" ]; do sleep 0.01; done
+`}, pipeline.Build{})
+	o.Vault = vault{build.ParameterSecret: {"/web/token": "token-of-the-store"}}
+	done := make(chan pipeline.Result, 1)
+	go func() {
+		result, err := o.run(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		done <- result
+	}()
+	eventually(t, "the build knows its secret", o.logs(t, "it knows ***"))
+	kill(t, o.runnerOf(t))
+	again := func() bool { return strings.Count(logOf(t, o), "\nit knows ***\n") == 2 }
+	eventually(t, "it knows it again", again)
+	caches, err := filepath.Glob(filepath.Join(o.Cache, "pipelines", "*"))
+	if err != nil || len(caches) != 1 {
+		t.Fatal(caches, err)
+	}
+	if err := os.WriteFile(filepath.Join(caches[0], "go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if result := <-done; result.Outcome != pipeline.Succeeded {
+		t.Errorf("got %+v", result)
+	}
+	holds(t, o.Job.Dir, []string{"token-of-the-store"})
+}
