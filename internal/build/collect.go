@@ -22,6 +22,9 @@ func (a Action) collect(ctx context.Context, job pipeline.Job, p plan, ended End
 	}
 	defer t.close()
 	reports := t.readReports(p.Reports, job.Log)
+	if err := hide(ctx, p.Build, reports); err != nil {
+		return pipeline.Result{}, err
+	}
 	tests := pipeline.Summarize(reports)
 	if err := a.record(ctx, job, reports, tests); err != nil {
 		return pipeline.Result{}, err
