@@ -2,11 +2,13 @@ package lambda
 
 import (
 	"archive/zip"
-	"compress/flate"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // Package is what a function's zip is made of.
@@ -30,7 +32,7 @@ func (p Package) Write(to io.Writer) (architecture string, err error) {
 		return "", fmt.Errorf("%s %w: build one with GOOS=linux CGO_ENABLED=0 and name it with --executable", p.Executable, err)
 	}
 	archive := zip.NewWriter(to)
-	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestCompression) })
+	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.DefaultCompression) })
 	if err := add(archive, "bootstrap", 0o755, program); err != nil {
 		return "", err
 	}
@@ -51,7 +53,7 @@ func (p Package) Write(to io.Writer) (architecture string, err error) {
 func inspect(file io.ReaderAt) (architecture string, err error) {
 	program, err := elf.NewFile(file)
 	if err != nil {
-		return "", fmt.Errorf("is no program for Linux")
+		return "", errors.New("is no program for Linux")
 	}
 	architecture, ok := machines[program.Machine]
 	if !ok {
@@ -59,7 +61,7 @@ func inspect(file io.ReaderAt) (architecture string, err error) {
 	}
 	for _, p := range program.Progs {
 		if p.Type == elf.PT_INTERP {
-			return "", fmt.Errorf("needs shared libraries, which Lambda may not have")
+			return "", errors.New("needs shared libraries, which Lambda may not have")
 		}
 	}
 	return architecture, nil

@@ -84,7 +84,7 @@ func (s *Server) deleteFunction(ctx context.Context, in *functionName) (*none, e
 }
 
 func (s *Server) invokeFunction(ctx context.Context, in *struct {
-	functionName
+	Name    string `path:"name" maxLength:"64"`
 	RawBody []byte
 	Body    json.RawMessage
 }) (*answer[client.Invoked], error) {
@@ -98,9 +98,9 @@ func (s *Server) invokeFunction(ctx context.Context, in *struct {
 // functionLog streams what a function has printed as plain text, each line
 // stamped with its time.
 func (s *Server) functionLog(ctx context.Context, in *struct {
-	functionName
-	Offset int64 `query:"offset" minimum:"0" doc:"byte to begin with"`
-	Follow bool  `query:"follow" doc:"true goes on until the client leaves"`
+	Name   string `path:"name" maxLength:"64"`
+	Offset int64  `query:"offset" minimum:"0" doc:"byte to begin with"`
+	Follow bool   `query:"follow" doc:"true goes on until the client leaves"`
 }) (*huma.StreamResponse, error) {
 	if _, err := s.Functions.Get(ctx, in.Name); err != nil {
 		return nil, s.functionError("get the log of a function", err)
