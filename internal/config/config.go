@@ -40,6 +40,12 @@ type Server struct {
 	// Secrets says where secrets of builds are looked for that the server does
 	// not store itself: SecretsAWS, or nowhere when it is empty.
 	Secrets string
+	// BuildImage is that of builds in Pods which name none. Without it these are
+	// errors.
+	BuildImage string
+	// ServiceImages begins the references of the databases beside builds in Pods,
+	// such as mirror.example.com/library/. Empty means Docker Hub's.
+	ServiceImages string
 }
 
 // SecretsAWS is the parameter store and the secrets manager of AWS.

@@ -391,8 +391,8 @@ func Leftovers(t *testing.T, word string) []string {
 	return found
 }
 
-// touch makes a file where the commands of a running build are, wherever that is.
-func touch(t *testing.T, b build.Build, name string) {
+// Touch makes a file where the commands of a running build are, wherever that is.
+func Touch(t *testing.T, b build.Build, name string) {
 	t.Helper()
 	for _, pid := range marked(t, b) {
 		if os.WriteFile(filepath.Join("/proc", pid, "cwd", name), nil, 0o666) == nil { //nolint:gosec // the build's user reads it
@@ -500,7 +500,7 @@ func (s suite) shutdown(t *testing.T) {
 		t.Fatalf("Run returned %v", err)
 	}
 	// The build waits in a loop of its own; while nobody is there it must go on.
-	touch(t, b, "go")
+	Touch(t, b, "go")
 	waitGone(t, b)
 	for range 2 { // and once more, after it has ended
 		ended := s.run(t, b)

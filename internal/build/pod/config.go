@@ -22,6 +22,11 @@ type Config struct {
 	// what another server has made in the same cluster is left alone.
 	Owner string
 
+	// Pull returns the file .dockerconfigjson with which a Pod may pull images
+	// that ask for a password of Towline's own making, nothing when they do not.
+	// It may be nil.
+	Pull func(ctx context.Context, images []string) ([]byte, error)
+
 	// Image is that of builds which name none. Without it they are errors.
 	Image string
 	// Namespace is that of builds which name none, default towline-builds. It is

@@ -247,3 +247,38 @@ func TestSweepDeletesWhatNobodyCarriesOn(t *testing.T) {
 		return err == nil && len(keys) == 2 && !strings.Contains(strings.Join(keys, " "), mine.Key)
 	})
 }
+
+func TestAPodHasAPullSecretOfItsOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var asked []string
+	b.config.Pull = func(_ context.Context, images []string) ([]byte, error) {
+		asked = images
+		return []byte(`{"auths":{"registry.example":{"auth":"dG93bGluZTp4"}}}`), nil
+	}
+	of := buildtest.New(t, "echo waiting; while [ ! -e go ]; do sleep 0.05; done")
+	of.Override = map[string]string{"TOWLINE_TEST_BUILD": of.Dir}
+	ended := begin(t, b.backend(t), of)
+	eventually(t, "the build is waiting", logHas(t, of, "waiting", 1))
+	secrets, err := b.cluster.Secrets(t.Context(), b.namespace, "towline.dev/build")
+	pods, err2 := b.cluster.Pods(t.Context(), b.namespace, "towline.dev/build")
+	if err := errors.Join(err, err2); err != nil || len(secrets) != 1 || len(pods) != 1 {
+		t.Fatalf("%d secrets, %d Pods: %v", len(secrets), len(pods), err)
+	}
+	owners := secrets[0].OwnerReferences
+	if len(owners) != 1 || owners[0].UID != pods[0].UID || pods[0].Spec.ImagePullSecrets[0].Name != secrets[0].Name {
+		t.Errorf("the secret belongs to %v", owners)
+	}
+	if diff := cmp.Diff([]string{b.images.agent, b.images.tools}, asked); diff != "" {
+		t.Error("asked for (-want +got)\n", diff)
+	}
+	buildtest.Touch(t, of, "go")
+	if _, err := ended(); err != nil {
+		t.Fatal(err)
+	}
+	b.none(t)
+	eventually(t, "the secret is gone", func() bool {
+		left, err := b.cluster.Secrets(t.Context(), b.namespace, "towline.dev/build")
+		return err == nil && len(left) == 0
+	})
+}

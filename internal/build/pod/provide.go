@@ -41,7 +41,7 @@ func (r *run) provide(ctx context.Context, p *plan) error {
 	pod, err := r.find(ctx)
 	switch {
 	case err == nil && pod.Annotations[markAnnotation] == r.record.Mark:
-		return r.known(p, pod)
+		return r.complete(ctx, p, pod)
 	case err == nil:
 		// Left by a server whose files are lost: nobody else has this name.
 		if err := r.deleteFor(ctx, pod, endWithin); err != nil {
@@ -53,6 +53,22 @@ func (r *run) provide(ctx context.Context, p *plan) error {
 		return goneFrom(nil, r.record.Pod)
 	}
 	return r.make(ctx, p)
+}
+
+// complete does what a server that was killed while it made the Pod has left
+// undone.
+func (r *run) complete(ctx context.Context, p *plan, pod *corev1.Pod) error {
+	if r.record.UID == pod.UID {
+		return nil
+	}
+	owned, err := r.pullable(ctx, pod.DeepCopy())
+	if err == nil {
+		err = owned(ctx, pod)
+	}
+	if err != nil {
+		return err
+	}
+	return r.known(p, pod)
 }
 
 // find reads the Pod. An API server that is away for a while is waited for: the
@@ -68,9 +84,6 @@ func (r *run) find(ctx context.Context) (*corev1.Pod, error) {
 
 // known notes which Pod it is.
 func (r *run) known(p *plan, pod *corev1.Pod) error {
-	if r.record.UID == pod.UID {
-		return nil
-	}
 	next := r.record
 	next.UID = pod.UID
 	p.record = next
@@ -95,8 +108,15 @@ func (r *run) make(ctx context.Context, p *plan) error {
 			return err
 		}
 	}
+	owned, err := r.pullable(ctx, pod)
+	if err != nil {
+		return err
+	}
 	made, err := r.cluster.CreatePod(ctx, pod)
 	if err != nil {
+		return err
+	}
+	if err := owned(ctx, made); err != nil {
 		return err
 	}
 	return r.known(p, made)

@@ -18,9 +18,10 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	if code, ok := phases.Tool(ctx, args, os.Stdout, os.Stderr); ok {
+		return code
+	}
 	switch {
-	case len(args) > 0 && args[0] == phases.HashFiles:
-		return phases.HashMain(args[1:], os.Stdout, os.Stderr)
 	case len(args) == 2 && args[1] == "build":
 		return runner.Main(ctx)
 	case len(args) == 3 && args[1] == "install":
