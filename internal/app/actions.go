@@ -31,14 +31,16 @@ func (a *App) actions() map[kind]engine.Action {
 
 		// The files are tested, against a real database if they ask for one,
 		// and packaged: an artifact again.
-		{pipeline.CategoryBuild, "Buildspec"}: &build.Action{Backend: a.host, Artifacts: a.artifacts, Reports: a.store},
+		{pipeline.CategoryBuild, "Buildspec"}:  a.builds(""),
+		{pipeline.CategoryCompute, "Commands"}: build.Commands{Action: a.builds("")},
 
 		// Or a project says how, of which the action is a build.
 		{pipeline.CategoryBuild, "CodeBuild"}: project.PipelineAction{Builder: a.builder},
 		{pipeline.CategoryTest, "CodeBuild"}:  project.PipelineAction{Builder: a.builder},
 
-		// The package becomes an image in a registry, known by its digest.
-		{pipeline.CategoryBuild, "Image"}: &image.Action{Artifacts: a.artifacts, Registry: a.imageRegistry()},
+		// The package becomes an image in a registry, known by its digest, and
+		// how it was made is attested.
+		{pipeline.CategoryBuild, "Image"}: &image.Action{Artifacts: a.artifacts, Registry: a.imageRegistry(), Attestor: a.attestor()},
 
 		// The image becomes a running release, and what was lost is counted.
 		{pipeline.CategoryDeploy, "Kubernetes"}: &deploy.Action{
@@ -52,7 +54,7 @@ func (a *App) actions() map[kind]engine.Action {
 		{pipeline.CategoryRule, "VariableCheck"}:    rule.VariableCheck{},
 		{pipeline.CategoryRule, "DeploymentWindow"}: rule.DeploymentWindow{Now: time.Now},
 		{pipeline.CategoryRule, "LambdaInvoke"}:     a.invoke(),
-		{pipeline.CategoryRule, "Commands"}:         &build.Action{Backend: a.host, Artifacts: a.artifacts},
+		{pipeline.CategoryRule, "Commands"}:         build.Commands{Action: a.builds("")},
 	}
 }
 

@@ -151,7 +151,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.functions, err = a.openFunctions(keys); err != nil {
 		return err
 	}
-	a.builder = a.newBuilder(a.builds)
+	a.builder = a.newBuilder(func(project string) project.Runner { return a.builds(project) })
 	// The actions are looked up when the first one runs: they need to know the
 	// port that the server got.
 	actions := sync.OnceValue(a.actions)

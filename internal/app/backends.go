@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/kube"
 )
@@ -16,6 +17,14 @@ func (a *App) hostBackend() (*host.Backend, error) {
 		CacheDir: filepath.Join(a.options.Server.Data, "cache"),
 		Log:      a.options.Logger,
 	})
+}
+
+// builds is what carries out the builds of a project, "" for those of pipelines
+// themselves.
+func (a *App) builds(of string) build.Action {
+	return build.Action{
+		Backend: a.host, Artifacts: a.artifacts, Reports: a.store, Secrets: a.secrets, Git: a.mirrors, Account: build.Account{ID: awsAccount}, Project: of,
+	}
 }
 
 // cluster connects to a stored cluster, else to that of a context of the

@@ -16,18 +16,12 @@ import (
 	"github.com/towline/towline/internal/awsapi/codebuild"
 	"github.com/towline/towline/internal/awsapi/logs"
 	"github.com/towline/towline/internal/awsapi/wire"
-	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
 	"github.com/towline/towline/internal/report"
 	"github.com/towline/towline/internal/source"
 	"github.com/towline/towline/internal/store"
 )
-
-// builds are what carries out the builds of a project.
-func (a *App) builds(name string) project.Runner {
-	return build.Action{Backend: a.host, Artifacts: a.artifacts, Reports: a.store, Secrets: a.secrets, Account: build.Account{ID: awsAccount}, Project: name}
-}
 
 // newBuilder is what keeps the projects and runs their builds. Runner is what
 // carries out the builds of one.

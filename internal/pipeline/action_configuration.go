@@ -94,6 +94,24 @@ type CodeBuild struct {
 	Combine       string `json:"CombineArtifacts,omitempty"`     // "true" or "false"
 }
 
+// Commands is the configuration of Compute/Commands and of Rule/Commands, in
+// CodePipeline's words: a build of a few commands.
+type Commands struct {
+	Commands []string `json:"commands"`
+	Exported []string `json:"outputVariables,omitempty"` // whose values later actions may use
+	// Environment is set for the commands.
+	Environment []EnvironmentVariable `json:"environmentVariables,omitempty"`
+	// Files are patterns for the files of each output artifact, by its name.
+	Files map[string][]string `json:"files,omitempty"`
+}
+
+// EnvironmentVariable is one of Commands.
+type EnvironmentVariable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Type  string `json:"type,omitempty"` // PLAINTEXT, the default, or SECRETS_MANAGER: Value names a secret then
+}
+
 // Lambda is the configuration of Invoke/Lambda and of Rule/LambdaInvoke, in
 // CodePipeline's words: a function is given the action as a job, and ends it.
 type Lambda struct {
