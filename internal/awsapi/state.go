@@ -171,6 +171,8 @@ func ruleExecution(e pipeline.Execution, s pipeline.StageState, asked pipeline.C
 	}
 	if r.Result != nil {
 		out.Summary = text(r.Result.Summary)
+	} else if r.Waits != "" {
+		out.Summary = text("waits for " + r.Waits)
 	}
 	return out
 }

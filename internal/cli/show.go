@@ -81,6 +81,8 @@ func remark(e client.Execution, s pipeline.StageState, a pipeline.ActionState) s
 	switch {
 	case a.Result == nil && a.Type.Manual() && a.Status == pipeline.StatusInProgress:
 		return fmt.Sprintf("waits for you: towline approve %s, or towline reject %s", e.ID, e.ID)
+	case a.Result == nil && a.Waits != "":
+		return "waits for " + printable(a.Waits)
 	case a.Result == nil:
 		return printable(e.Progress[s.Name+"/"+a.Name])
 	case a.Result.Outcome == pipeline.Succeeded:

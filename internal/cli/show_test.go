@@ -21,6 +21,7 @@ func TestNothingThatABuildSaysSteersTheTerminal(t *testing.T) {
 	e.Stages = []pipeline.StageState{{Name: "S", Actions: []pipeline.ActionState{
 		action("runs", pipeline.StatusInProgress, nil),
 		action("ran", pipeline.StatusSucceeded, &pipeline.Result{Outcome: pipeline.Succeeded, Summary: evil}),
+		{Name: "waits", Status: pipeline.StatusInProgress, Waits: evil},
 		action("failed", pipeline.StatusFailed, &pipeline.Result{Outcome: pipeline.Failed, Message: evil + "\nsecond\t" + evil}),
 	}}}
 	shown := strings.Join(append(showExecution(e, time.Now(), 0), failures(e)...), "\n")
@@ -30,6 +31,9 @@ func TestNothingThatABuildSaysSteersTheTerminal(t *testing.T) {
 	}
 	if !strings.HasPrefix(log.String(), "one\n") || !strings.HasSuffix(log.String(), "\n") {
 		t.Errorf("the log lost its lines: %q", log.String())
+	}
+	if !strings.Contains(shown, "waits for ") {
+		t.Errorf("nothing is said of what waits:\n%s", shown)
 	}
 	for _, text := range []string{shown, log.String()} {
 		if strings.ContainsAny(text, "\x1b\x07\u009b") {

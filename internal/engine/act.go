@@ -74,6 +74,8 @@ func (e *Engine) attend(ctx context.Context, command pipeline.RunAction) (pipeli
 	case err != nil:
 		fmt.Fprintf(log, "Faulted: %v\n", err)
 		e.Logger.Error("action faulted", "execution", job.Execution, "stage", job.Stage, "action", job.Action.Name, "attempt", job.Attempt, "error", err)
+	case !result.Again.IsZero():
+		fmt.Fprintf(log, "Waiting: %s\n", result.Summary)
 	case result.Outcome != pipeline.Succeeded:
 		fmt.Fprintf(log, "%s: %s\n", result.Outcome, strings.TrimRight(result.Message, "\n"))
 	}
@@ -115,7 +117,7 @@ func (e *Engine) perform(ctx context.Context, job pipeline.Job) (result pipeline
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, errTimeout)
 	defer cancel()
 	result, err = action.Run(ctx, job)
-	if errors.Is(context.Cause(ctx), errTimeout) && (err != nil || result.Outcome != pipeline.Succeeded) {
+	if errors.Is(context.Cause(ctx), errTimeout) && (err != nil || result.Outcome != pipeline.Succeeded && result.Again.IsZero()) {
 		return pipeline.Fail("action %s did not end within %s: raise its timeout, or see in its log what it waited for", job.Action.Name, longest), nil
 	}
 	return result, err

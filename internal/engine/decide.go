@@ -11,7 +11,8 @@ import (
 )
 
 // dueEvery is how often the engine looks for approvals and jobs whose time is
-// over. They are given days, so that a few seconds do not matter.
+// over, and for what is to be run again. They are given days, or minutes of a
+// window, so that a few seconds do not matter.
 const dueEvery = 5 * time.Second
 
 // Approve records what a person decided about a manual approval. The error
@@ -78,7 +79,8 @@ func (e *Engine) about(ctx context.Context, id string, event pipeline.Event) err
 	return e.tell(ctx, execution.Pipeline, event, id)
 }
 
-// watchDue gives up what nobody has ended in time, until ctx ends.
+// watchDue gives up what nobody has ended in time, and has run again what has
+// waited, until ctx ends.
 func (e *Engine) watchDue(ctx context.Context) {
 	tick := time.NewTicker(dueEvery)
 	defer tick.Stop()
@@ -102,15 +104,13 @@ func (e *Engine) expire(ctx context.Context) error {
 	}
 	var errs []error
 	for _, execution := range due {
-		for _, stage := range execution.Stages {
-			for _, a := range stage.Actions {
-				if a.Status != pipeline.StatusInProgress || a.Due.IsZero() || now.Before(a.Due) {
-					continue
-				}
-				err := e.tell(ctx, execution.Pipeline, pipeline.Expired{Execution: execution.ID, Stage: stage.Name, Action: a.Name, At: now})
-				if err != nil && !errors.Is(err, pipeline.ErrStale) && !errors.Is(err, store.ErrNotFound) {
-					errs = append(errs, err)
-				}
+		for _, run := range execution.Unattended() {
+			if now.Before(execution.Action(run).Due) {
+				continue
+			}
+			err := e.tell(ctx, execution.Pipeline, pipeline.Expired{Execution: execution.ID, Stage: run.Stage, Condition: run.Condition, Action: run.Action, At: now})
+			if err != nil && !errors.Is(err, pipeline.ErrStale) && !errors.Is(err, store.ErrNotFound) {
+				errs = append(errs, err)
 			}
 		}
 	}

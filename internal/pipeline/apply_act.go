@@ -27,6 +27,12 @@ func (m *machine) enterStage(ev StageEntered) error {
 	}
 	stage.Entered, stage.Walk = stage.Segment, ev.Walk
 	e.Sequence++
+	if again := Running(*e, stage.Name); len(again) > 0 {
+		for _, run := range again {
+			m.command(run) // It has waited, and this worker was sent for it.
+		}
+		return nil
+	}
 	m.advance(e, stage, ev.At, true)
 	return nil
 }
@@ -36,24 +42,73 @@ func (m *machine) endAction(ev ActionEnded) error {
 	if err != nil {
 		return err
 	}
-	running := stage.Actions
-	if ev.Condition != "" {
-		running = nil
-		if c := stage.asking(); c != nil && c.Kind == ev.Condition {
-			running = c.Rules
-		}
-	}
-	action, err := inProgress(running, ev.Action)
+	action, err := inProgress(stage.running(ev.Condition), ev.Action)
 	if err == nil && action.Type.Outside() != ev.Outside {
 		err = fmt.Errorf("action %s is not ended by whom the event names: %w", ev.Action, ErrStale)
 	}
+	if err == nil && action.Waits != "" {
+		err = ErrStale // The walk that told of it is replayed.
+	}
 	if err != nil {
 		return fmt.Errorf("end action %s of stage %s of %s: %w", ev.Action, ev.Stage, ev.Execution, err)
+	}
+	if !ev.Result.Again.IsZero() && !ev.Outside {
+		m.wait(e, stage, ev, action)
+		return nil
 	}
 	action.By = ev.By
 	m.close(e, action, ev.Result, ev.At)
 	m.advance(e, stage, ev.At, !ev.Outside)
 	return nil
+}
+
+// running are the actions of the stage, or the rules of the condition of that
+// kind if it is being asked.
+func (s *StageState) running(kind ConditionKind) []ActionState {
+	if kind == "" {
+		return s.Actions
+	}
+	if c := s.asking(); c != nil && c.Kind == kind {
+		return c.Rules
+	}
+	return nil
+}
+
+// wait leaves an action in progress that nobody runs for a time, at most until
+// its timeout is over. An execution that is to stop does not wait for it.
+func (m *machine) wait(e *Execution, stage *StageState, ev ActionEnded, action *ActionState) {
+	action.Due, action.Waits = ev.Result.Again, ev.Result.Summary
+	if action.Waits == "" {
+		action.Waits = "its time"
+	}
+	if limit := e.timeout(stage.Name, ev.Condition, action.Name); limit > 0 && action.Started.Add(limit).Before(action.Due) {
+		action.Due = action.Started.Add(limit)
+	}
+	e.Sequence++
+	if e.Status == ExecutionStopping {
+		m.dismissWaiting(e, stage, ev.At)
+		m.advance(e, stage, ev.At, true)
+	}
+}
+
+// timeout is how long an action or a rule may take, 0 for as long as it wants.
+func (e Execution) timeout(stage string, kind ConditionKind, action string) time.Duration {
+	definition, _, _ := e.Definition.Stage(stage)
+	minutes := 0
+	if condition := definition.Condition(kind); condition != nil {
+		for _, r := range condition.Rules {
+			if r.Name == action {
+				minutes = r.Timeout
+			}
+		}
+	} else {
+		for _, a := range definition.Actions {
+			if a.Name == action {
+				minutes = a.Timeout
+			}
+		}
+	}
+	return time.Duration(minutes) * time.Minute
 }
 
 // inProgress is the action of that name, which must be in progress.
@@ -66,7 +121,7 @@ func inProgress(actions []ActionState, name string) (*ActionState, error) {
 }
 
 func (m *machine) close(e *Execution, action *ActionState, result Result, at time.Time) {
-	action.Status, action.Ended, action.Due, action.Result = StatusFailed, at, time.Time{}, &result
+	action.Status, action.Ended, action.Due, action.Waits, action.Result = StatusFailed, at, time.Time{}, "", &result
 	if result.Outcome == Succeeded {
 		action.Status = StatusSucceeded
 	}
@@ -190,9 +245,12 @@ func (m *machine) expire(ev Expired) error {
 	if err != nil {
 		return err
 	}
-	action, err := inProgress(stage.Actions, ev.Action)
+	action, err := inProgress(stage.running(ev.Condition), ev.Action)
 	if err != nil || e.Done() || action.Due.IsZero() || ev.At.Before(action.Due) {
 		return fmt.Errorf("give up action %s of stage %s of %s: %w", ev.Action, ev.Stage, ev.Execution, ErrStale)
+	}
+	if action.Waits != "" {
+		return m.goOn(e, stage, ev, action)
 	}
 	waited := "no worker reported how it ended"
 	if action.Type.Manual() {
@@ -200,6 +258,23 @@ func (m *machine) expire(ev Expired) error {
 	}
 	m.close(e, action, Fail("%s within %s", waited, action.Due.Sub(action.Started)), ev.At)
 	m.advance(e, stage, ev.At, false)
+	return nil
+}
+
+// goOn has an action run again that has waited, by a worker of its own, or gives
+// it up when its timeout is over. While a worker runs something else of the stage
+// it waits on: that one does not know of it.
+func (m *machine) goOn(e *Execution, stage *StageState, ev Expired, action *ActionState) error {
+	if limit := e.timeout(stage.Name, ev.Condition, action.Name); limit > 0 && !ev.At.Before(action.Started.Add(limit)) {
+		m.close(e, action, Fail("it waited for %s, which did not come within %s", action.Waits, limit), ev.At)
+		m.advance(e, stage, ev.At, false)
+		return nil
+	}
+	if len(Running(*e, stage.Name)) > 0 {
+		return fmt.Errorf("run action %s of stage %s of %s again: others run: %w", ev.Action, ev.Stage, ev.Execution, ErrStale)
+	}
+	action.Due, action.Waits = time.Time{}, ""
+	m.work(e, stage)
 	return nil
 }
 
@@ -213,7 +288,7 @@ func Running(e Execution, stage string) []RunAction {
 	var again []RunAction
 	add := func(kind ConditionKind, actions []ActionState) {
 		for _, a := range actions {
-			if a.Status == StatusInProgress && !a.Type.Outside() {
+			if a.Status == StatusInProgress && !a.Type.Outside() && a.Waits == "" {
 				again = append(again, RunAction{Execution: e.ID, Stage: stage, Attempt: s.Attempt, Condition: kind, Action: a.Name})
 			}
 		}

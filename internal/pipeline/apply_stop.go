@@ -26,29 +26,42 @@ func (m *machine) stop(ev StopRequested) error {
 	if ev.Abandon {
 		m.abandon(e, &e.Stages[i], ev.At)
 	}
+	m.dismissWaiting(e, &e.Stages[i], ev.At)
 	m.advance(e, &e.Stages[i], ev.At, false)
 	return nil
 }
 
 // abandon gives up what is in progress in a stage. What runs is interrupted.
 func (m *machine) abandon(e *Execution, stage *StageState, at time.Time) {
-	interrupt := false
-	giveUp := func(actions []ActionState) {
-		for i := range actions {
-			if actions[i].Status != StatusInProgress {
-				continue
-			}
-			actions[i].Status, actions[i].Ended, actions[i].Due = StatusAbandoned, at, time.Time{}
-			interrupt = interrupt || !actions[i].Type.Outside()
-		}
-	}
-	giveUp(stage.Actions)
-	if c := stage.asking(); c != nil {
-		giveUp(c.Rules)
-	}
-	if interrupt {
+	if len(Running(*e, stage.Name)) > 0 {
 		m.command(CancelStage{Execution: e.ID, Stage: stage.Name, Attempt: stage.Attempt})
 	}
+	stage.giveUp(at, func(ActionState) bool { return true })
+}
+
+// dismissWaiting gives up what waits in a stage, or has waited and is not run
+// again yet: nothing of it is in progress in truth.
+func (m *machine) dismissWaiting(e *Execution, stage *StageState, at time.Time) {
+	asked := stage.Entered != stage.Segment
+	if stage.giveUp(at, func(a ActionState) bool { return !a.Type.Outside() && (a.Waits != "" || asked) }) {
+		e.Sequence++
+	}
+}
+
+// giveUp abandons the actions and rules in progress that are meant.
+func (s *StageState) giveUp(at time.Time, meant func(ActionState) bool) (any bool) {
+	all := [][]ActionState{s.Actions}
+	if c := s.asking(); c != nil {
+		all = append(all, c.Rules)
+	}
+	for _, actions := range all {
+		for i := range actions {
+			if a := &actions[i]; a.Status == StatusInProgress && meant(*a) {
+				a.Status, a.Ended, a.Due, a.Waits, any = StatusAbandoned, at, time.Time{}, "", true
+			}
+		}
+	}
+	return any
 }
 
 // halt ends an execution that is to stop, once nothing of its stage runs.

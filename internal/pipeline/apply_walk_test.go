@@ -175,12 +175,10 @@ func (w *walk) outside(which int) bool {
 
 func (w *walk) expireAll() {
 	for _, e := range w.state.Executions {
-		for _, s := range e.Stages {
-			for _, a := range s.Actions {
-				if a.Status == pipeline.StatusInProgress && !a.Due.IsZero() && !a.Due.After(w.now) {
-					// The first of a stage may end others by what follows it.
-					w.try(pipeline.Expired{Execution: e.ID, Stage: s.Name, Action: a.Name, At: w.now}, pipeline.ErrStale)
-				}
+		for _, run := range e.Unattended() {
+			if !e.Action(run).Due.After(w.now) {
+				// The first of a stage may end others by what follows it.
+				w.try(pipeline.Expired{Execution: e.ID, Stage: run.Stage, Condition: run.Condition, Action: run.Action, At: w.now}, pipeline.ErrStale)
 			}
 		}
 	}
@@ -201,8 +199,14 @@ func (w *walk) obey(i int) {
 			w.takeUp(c)
 		}
 	case pipeline.RunAction:
+		ended := pipeline.ActionEnded{Execution: c.Execution, Stage: c.Stage, Attempt: c.Attempt, Condition: c.Condition, Action: c.Action, Result: pipeline.Result{Outcome: w.outcome()}, At: w.now}
+		if rapid.IntRange(0, 5).Draw(w.T, "waits") == 0 {
+			ended.Result = pipeline.Wait(w.now.Add(time.Hour), "the window")
+		}
 		// What was abandoned ends too, and nobody listens.
-		w.try(pipeline.ActionEnded{Execution: c.Execution, Stage: c.Stage, Attempt: c.Attempt, Condition: c.Condition, Action: c.Action, Result: pipeline.Result{Outcome: w.outcome()}, At: w.now}, pipeline.ErrStale)
+		if w.try(ended, pipeline.ErrStale) == nil && !ended.Result.Again.IsZero() {
+			delete(w.commanded, c) // It will be once more.
+		}
 	}
 }
 
@@ -287,16 +291,28 @@ func (w *walk) drain() {
 		}
 	}
 	w.crash()
-	for range 100_000 {
-		if len(w.pending) > 0 {
-			w.obey(0)
-		} else if !w.outside(0) {
-			break
-		}
+	for n := 0; n < 100_000 && w.goesOn(); n++ {
 	}
 	for _, e := range w.all {
 		if !e.Done() {
 			w.Fatalf("%s is %s with nothing left to do: %+v", e.ID, e.Status, e.Stages)
 		}
 	}
+}
+
+// goesOn lets the next thing happen, whoever does it, and tells whether there was
+// one.
+func (w *walk) goesOn() bool {
+	waits := func(e pipeline.Execution) bool { return !e.Due().IsZero() }
+	switch {
+	case len(w.pending) > 0:
+		w.obey(0)
+	case w.outside(0):
+	case slices.ContainsFunc(w.state.Executions, waits):
+		w.now = w.now.Add(time.Hour)
+		w.expireAll()
+	default:
+		return false
+	}
+	return true
 }

@@ -53,10 +53,12 @@ type Approved struct {
 	At        time.Time
 }
 
-// Expired says that time has passed beyond the Due of an action.
+// Expired says that time has passed beyond the Due of an action or a rule: one
+// that waits is run again, if its timeout lets it; others are given up.
 type Expired struct {
 	Execution string
 	Stage     string
+	Condition ConditionKind // of a rule; "" for an action
 	Action    string
 	At        time.Time
 }

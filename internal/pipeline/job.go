@@ -100,7 +100,12 @@ const (
 
 // Result is what an action hands back.
 type Result struct {
-	Outcome Outcome `json:"outcome"`
+	// Outcome is "" when there is none yet and Again is set.
+	Outcome Outcome `json:"outcome,omitempty"`
+	// Again is when the action, or rule, wants to be run again because it can
+	// only wait until then; nobody waits with it, and it may take days. It is then
+	// run with the same job, as after a crash. Summary says what it waits for.
+	Again time.Time `json:"again,omitzero"`
 	// Message says, when the outcome is not Succeeded, what is wrong, where,
 	// and how to mend it. It may have several lines.
 	Message string `json:"message,omitempty"`
@@ -115,6 +120,12 @@ type Result struct {
 	Phases     []Phase     `json:"phases,omitempty"`
 	Tests      *TestReport `json:"tests,omitempty"`
 	Deployment *Deployment `json:"deployment,omitempty"`
+}
+
+// Wait is the Result of an action that has nothing to do until an instant. The
+// text says what it waits for.
+func Wait(until time.Time, format string, args ...any) Result {
+	return Result{Again: until, Summary: fmt.Sprintf(format, args...)}
 }
 
 // Fail is the Result of work that said no.

@@ -255,9 +255,13 @@ type ActionState struct {
 	Attempt int        `json:"attempt,omitempty"` // of the stage, in which it ran last
 	Started time.Time  `json:"started,omitzero"`
 	Ended   time.Time  `json:"ended,omitzero"`
-	// Due is when an action that somebody outside has to end is given up.
+	// Due is when an action that somebody outside has to end is given up, and
+	// when one that waits (see Waits) is run again or given up.
 	Due time.Time `json:"due,omitzero"`
-	By  string    `json:"by,omitempty"` // who ended it
+	// Waits says what an action waits for that is in progress and that nobody
+	// runs until it is Due; "" for any other.
+	Waits string `json:"waits,omitempty"`
+	By    string `json:"by,omitempty"` // who ended it
 	// Result is nil until the action has ended.
 	Result *Result `json:"result,omitempty"`
 }
@@ -286,18 +290,57 @@ func (e Execution) Stage(name string) *StageState {
 	return nil
 }
 
-// Due is the earliest instant at which an action that somebody outside has to
-// end is given up, or zero.
+// Due is the earliest instant at which something that nobody here runs is given
+// up or run again, or zero.
 func (e Execution) Due() time.Time {
 	var due time.Time
-	for _, s := range e.Stages {
-		for _, a := range s.Actions {
-			if a.Status == StatusInProgress && !a.Due.IsZero() && (due.IsZero() || a.Due.Before(due)) {
-				due = a.Due
-			}
+	for _, run := range e.Unattended() {
+		if a := e.Action(run); due.IsZero() || a.Due.Before(due) {
+			due = a.Due
 		}
 	}
 	return due
+}
+
+// Unattended are the actions and rules that are in progress and that nobody here
+// runs: those that somebody outside has to end, and those that wait.
+func (e Execution) Unattended() (found []RunAction) {
+	for _, s := range e.Stages {
+		add := func(kind ConditionKind, actions []ActionState) {
+			for _, a := range actions {
+				if a.Status == StatusInProgress && !a.Due.IsZero() {
+					found = append(found, RunAction{Execution: e.ID, Stage: s.Name, Attempt: s.Attempt, Condition: kind, Action: a.Name})
+				}
+			}
+		}
+		add("", s.Actions)
+		for _, c := range s.Conditions {
+			add(c.Kind, c.Rules)
+		}
+	}
+	return found
+}
+
+// Action is the state of an action or a rule, the zero state when it is not
+// there.
+func (e Execution) Action(run RunAction) ActionState {
+	s := e.Stage(run.Stage)
+	if s == nil {
+		return ActionState{}
+	}
+	actions := s.Actions
+	if run.Condition != "" {
+		actions = nil
+		if c := s.Condition(run.Condition); c != nil {
+			actions = c.Rules
+		}
+	}
+	for _, a := range actions {
+		if a.Name == run.Action {
+			return a
+		}
+	}
+	return ActionState{}
 }
 
 // Artifacts are the outputs of all actions that have succeeded so far, in the

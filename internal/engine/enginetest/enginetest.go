@@ -149,6 +149,7 @@ func Exercise(t *testing.T, newEngine New) {
 		"a failure rolls back by itself":                rollback,
 		"a rule and an action may have one name":        sameName,
 		"a rule decides about a stage":                  rules,
+		"a rule that waits outlives the process":        window,
 		"an action's timeout is its deadline":           timeout,
 		"a closed transition outlives the process":      transitions,
 	} {
