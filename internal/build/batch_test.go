@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +108,39 @@ gone: commit 3f9c2e1 has no none.yml: the top of the source has buildspec.yml. A
 windows: env.type is WINDOWS_SERVER_2022_CONTAINER, and builds run on Linux alone`
 	if diff := cmp.Diff(want, got.Message); diff != "" || got.Outcome != pipeline.Failed {
 		t.Errorf("%s (-want +got)\n%s", got.Outcome, diff)
+	}
+}
+
+func TestActionSharesTestsAmongTheBuildsOfAFanOut(t *testing.T) {
+	t.Parallel()
+	const spec = `version: 0.2
+batch: {build-fanout: {parallelism: 3}}
+phases:
+  build:
+    commands:
+      - cd tests
+      - |
+        codebuild-tests-run --files-search "codebuild-glob-search '**/*_test.txt'" \
+          --test-command 'touch ../end; cat'
+`
+	files := map[string]string{"buildspec.yml": spec, "tests/other.txt": "no"}
+	for _, name := range []string{"a", "b c", "d/e", "f", "g"} {
+		files["tests/"+name+"_test.txt"] = "tested " + name + "\n"
+	}
+	o := newOrder(t, files, pipeline.Build{Batch: &pipeline.Batch{}})
+	if got := run(t, o); got.Outcome != pipeline.Succeeded {
+		t.Fatal(got, logOf(t, o))
+	}
+	var tested []string
+	for line := range strings.Lines(logOf(t, o)) {
+		if strings.Contains(line, "] tested ") {
+			tested = append(tested, strings.TrimSpace(line))
+		}
+	}
+	slices.Sort(tested)
+	want := []string{"[build0] tested a", "[build0] tested f", "[build1] tested b c", "[build1] tested g", "[build2] tested d/e"}
+	if diff := cmp.Diff(want, tested); diff != "" {
+		t.Error("(-want +got)\n", diff, logOf(t, o))
 	}
 }
 

@@ -25,8 +25,8 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == phases.HashFiles {
-		os.Exit(phases.HashMain(os.Args[2:], os.Stdout, os.Stderr))
+	if code, ok := phases.Tool(context.Background(), os.Args[1:], os.Stdout, os.Stderr); ok {
+		os.Exit(code)
 	}
 	if len(os.Args) == 3 {
 		switch os.Args[1] {

@@ -70,15 +70,19 @@ func (c *command) buildRunnerCommand() *cobra.Command {
 	}
 }
 
-// hashFilesCommand is the tool of that name in builds: it prints a key for a
-// cache.
-func (c *command) hashFilesCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: phases.HashFiles + " GLOB...", Hidden: true, DisableFlagParsing: true,
-		RunE: func(_ *cobra.Command, args []string) error {
-			return exited(phases.HashMain(args, c.Out, c.Err))
-		},
+// toolCommands are the programs that builds find on their search path.
+func (c *command) toolCommands() []*cobra.Command {
+	var all []*cobra.Command
+	for _, name := range phases.Tools() {
+		all = append(all, &cobra.Command{
+			Use: name, Hidden: true, DisableFlagParsing: true,
+			RunE: func(cmd *cobra.Command, args []string) error {
+				code, _ := phases.Tool(cmd.Context(), append([]string{name}, args...), c.Out, c.Err)
+				return exited(code)
+			},
+		})
 	}
+	return all
 }
 
 // functionRunnerCommand is the process that carries out one invocation of a

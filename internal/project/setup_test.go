@@ -28,8 +28,8 @@ import (
 const runnerCommand = "build-runner"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == phases.HashFiles {
-		os.Exit(phases.HashMain(os.Args[2:], os.Stdout, os.Stderr))
+	if code, ok := phases.Tool(context.Background(), os.Args[1:], os.Stdout, os.Stderr); ok {
+		os.Exit(code)
 	}
 	if len(os.Args) == 3 && os.Args[1] == runnerCommand {
 		os.Exit(host.RunnerMain(context.Background(), os.Args[2]))

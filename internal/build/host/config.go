@@ -5,8 +5,7 @@ import "log/slog"
 // Config says how builds run on this machine.
 type Config struct {
 	// Runner is the command line of a process that calls RunnerMain with the
-	// one argument that is appended to it. Its program is phases.HashMain, too,
-	// when its first argument is phases.HashFiles.
+	// one argument that is appended to it. Its program is phases.Tool, too.
 	Runner []string
 	// CacheDir keeps the caches of the tools, a directory per pipeline, and
 	// the templates of databases.

@@ -14,10 +14,6 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// HashFiles is the name of the tool that makes keys for caches, and of the
-// command of Towline's program that it calls.
-const HashFiles = "codebuild-hash-files"
-
 // Hash is the SHA-256 of all regular files below dir that match one of the
 // globs, as hex digits: of their names and what is in them, in the order of the
 // names. A glob that begins with ! leaves files out again. It is an error when
@@ -41,9 +37,8 @@ func Hash(dir string, globs []string) (string, error) {
 	return hex.EncodeToString(whole.Sum(nil)), nil
 }
 
-// HashMain is the program codebuild-hash-files: it prints the hash of the files
-// of the source, and returns the exit code.
-func HashMain(globs []string, out, errs io.Writer) int {
+// hashFiles is codebuild-hash-files: it prints the hash of files of the source.
+func hashFiles(globs []string, out, errs io.Writer) int {
 	dir := cmp.Or(os.Getenv("CODEBUILD_SRC_DIR"), ".")
 	if len(globs) == 0 {
 		fmt.Fprintln(errs, HashFiles+": name the files, such as package-lock.json or '**/*.gradle'")
@@ -55,6 +50,20 @@ func HashMain(globs []string, out, errs io.Writer) int {
 		return 1
 	}
 	fmt.Fprintln(out, hash)
+	return 0
+}
+
+// globSearch is codebuild-glob-search: it prints the files of the directory in
+// which it runs, one a line.
+func globSearch(globs []string, out, errs io.Writer) int {
+	files, err := matching(".", globs)
+	if err != nil {
+		fmt.Fprintf(errs, "%s: %v\n", GlobSearch, err)
+		return 1
+	}
+	for _, name := range files {
+		fmt.Fprintln(out, filepath.ToSlash(name))
+	}
 	return 0
 }
 

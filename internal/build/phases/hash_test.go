@@ -71,7 +71,7 @@ func TestHashTakesNoPipes(t *testing.T) {
 	}
 }
 
-func TestHashMainSaysWhatIsMissing(t *testing.T) {
+func TestHashFilesSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		globs []string
@@ -83,7 +83,8 @@ func TestHashMainSaysWhatIsMissing(t *testing.T) {
 		"a bad one": {[]string{"[a"}, 1, `"[a" is not a pattern for files`},
 	} {
 		var out, errs bytes.Buffer
-		if code := phases.HashMain(c.globs, &out, &errs); code != c.code || !strings.Contains(errs.String(), c.want) || out.Len() > 0 {
+		code, ok := phases.Tool(t.Context(), append([]string{phases.HashFiles}, c.globs...), &out, &errs)
+		if !ok || code != c.code || !strings.Contains(errs.String(), c.want) || out.Len() > 0 {
 			t.Errorf("%s: exit code %d, %q, %q", name, code, out.String(), errs.String())
 		}
 	}

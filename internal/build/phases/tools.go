@@ -27,7 +27,12 @@ func (p *walker) tools() error {
 	if p.Program == "" {
 		return nil
 	}
-	return p.script(HashFiles, fmt.Sprintf("exec %s %s \"$@\"\n", quote(p.Program), HashFiles))
+	for _, tool := range Tools() {
+		if err := p.script(tool, fmt.Sprintf("exec %s %s \"$@\"\n", quote(p.Program), tool)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *walker) script(name, text string) error {
