@@ -104,7 +104,7 @@ func (a Action) pack(ctx context.Context, job pipeline.Job, o output, g packing)
 	if err != nil {
 		return pipeline.Artifact{}, fmt.Errorf("pack the artifact: %w", err)
 	}
-	fmt.Fprintf(job.Log, "artifact %s: %d files, %s, %s\n", o.name, len(names), megabytes(size), digest)
+	fmt.Fprintf(job.Log, "artifact %s: %s, %s, %s\n", o.name, count(len(names), "file"), megabytes(size), digest)
 	return pipeline.Artifact{Name: o.name, Digest: digest, Size: size}, nil
 }
 

@@ -54,7 +54,7 @@ func (c *command) grep(cmd *cobra.Command, s search, e client.Execution) error {
 	case actions == 0 && len(s.only) > 0:
 		return fmt.Errorf("no execution that was searched has run an action %q", s.only[0])
 	case lines == 0:
-		fmt.Fprintf(c.Err, "no line has %q: %d logs of %d executions were searched\n", s.text, actions, len(executions))
+		fmt.Fprintf(c.Err, "no line has %q; logs that were searched: %d\n", s.text, actions)
 	}
 	return nil
 }
