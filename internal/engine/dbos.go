@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,6 +61,21 @@ func newDBOS(ctx context.Context, e *Engine) (*durableDBOS, error) {
 	d := &durableDBOS{engine: e, root: root, source: source, logger: e.Logger, resting: map[string]*time.Timer{}, broken: map[string]bool{}}
 	dbos.RegisterWorkflow(root, d.workflow, dbos.WithWorkflowName("stage"), dbos.WithMaxRecoveryAttempts(1000))
 	return d, nil
+}
+
+// resumes reads the executions from the ids of the workflows: see attempt.id.
+func (d *durableDBOS) resumes() (map[string]bool, error) {
+	found, err := dbos.ListWorkflows(d.root, dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+		dbos.WithFilterStatus(dbos.WorkflowStatusPending, dbos.WorkflowStatusEnqueued, dbos.WorkflowStatusDelayed))
+	if err != nil {
+		return nil, fmt.Errorf("list workflows to resume: %w", err)
+	}
+	executions := map[string]bool{}
+	for _, w := range found {
+		execution, _, _ := strings.Cut(w.ID, "/")
+		executions[execution] = true
+	}
+	return executions, nil
 }
 
 func (d *durableDBOS) launch() error { return dbos.Launch(d.root) }

@@ -39,6 +39,8 @@ func (a attempt) worker() string { return cmp.Or(a.Walk, a.id()) }
 // small so that another engine than DBOS can take its place; package
 // enginetest holds what any of them must do.
 type executor interface {
+	// resumes lists the executions of which launch is going to resume something.
+	resumes() (map[string]bool, error)
 	// launch starts the executor and resumes the attempts that a crash cut off.
 	launch() error
 	// submit walks an attempt that has just been made, in the background and as

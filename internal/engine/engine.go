@@ -69,6 +69,9 @@ func New(ctx context.Context, config Config) (*Engine, error) {
 // Start picks up what an earlier process left unfinished and accepts new
 // executions from then on.
 func (e *Engine) Start(ctx context.Context) error {
+	if err := e.sweep(ctx); err != nil {
+		return err
+	}
 	if err := e.durable.launch(); err != nil {
 		return fmt.Errorf("start durable execution: %w", err)
 	}

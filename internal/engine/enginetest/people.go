@@ -135,19 +135,34 @@ func abandonedInACrash(t *testing.T, newEngine New) {
 	if err := errors.Join(still.Stop(patience), idle.Store.Close()); err != nil {
 		t.Log(err) // Stopping may have closed the database already.
 	}
+	// What the action has left, which the engine of this test has removed, and
+	// an execution that ended as another process died.
+	left := e.Dir + "/work/gone-1"
+	for _, dir := range []string{left + "/S1.1.a", e.Dir + "/work/" + id + "/S1.1.a/started"} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cause := make(chan error, 1)
-	started(t, newEngine, Config(t, e.Dir, func(ctx context.Context, _ pipeline.Job) (pipeline.Result, error) {
+	started(t, newEngine, Config(t, e.Dir, func(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
 		<-ctx.Done()
-		cause <- context.Cause(ctx)
+		_, err := os.Stat(job.Dir + "/started") // What has been started is found by it.
+		cause <- errors.Join(context.Cause(ctx), err)
 		return pipeline.Result{}, ctx.Err()
 	}))
 	select {
 	case err := <-cause:
-		if !errors.Is(err, pipeline.ErrAbandoned) {
+		if !errors.Is(err, pipeline.ErrAbandoned) || errors.Is(err, os.ErrNotExist) {
 			t.Errorf("interrupted because of %v", err)
 		}
 	case <-time.After(patience):
 		t.Error("it was not run again to be interrupted")
+	}
+	for _, dir := range []string{left, e.Dir + "/work/" + id} {
+		eventually(t, dir+" is gone", func() bool {
+			_, err := os.Stat(dir)
+			return os.IsNotExist(err)
+		})
 	}
 }
 
