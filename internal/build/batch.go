@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,7 +43,7 @@ func (a Action) batch(ctx context.Context, job pipeline.Job, config pipeline.Bui
 		return pipeline.Result{}, err
 	}
 	tasks := b.Expand()
-	parts := walk{tasks: tasks, most: a.Parallel, fastFail: b.FastFail}
+	parts := walk{tasks: tasks, most: a.Parallel, fastFail: b.FastFail, progress: job.Progress}
 	if parts.most <= 0 {
 		parts.most = runtime.NumCPU()
 	}
@@ -102,10 +103,13 @@ type partOf struct {
 func (a Action) part(ctx context.Context, job pipeline.Job, config pipeline.Build, of partOf) (pipeline.Result, error) {
 	id := of.task.Identifier
 	job.Log = &labelled{log: job.Log, label: []byte("[" + id + "] ")}
-	config, err := configured(config, of.task)
+	config, ignored, err := configured(config, of.task)
 	if err != nil {
 		fmt.Fprintln(job.Log, err)
 		return pipeline.Fail("%v", err), nil
+	}
+	if ignored != "" {
+		fmt.Fprintf(job.Log, "warning: %s\n", ignored)
 	}
 	number := strconv.Itoa(of.number)
 	job.Dir = filepath.Join(job.Dir, partsDir, number)
@@ -126,12 +130,12 @@ func (a Action) part(ctx context.Context, job pipeline.Job, config pipeline.Buil
 	return result, err
 }
 
-// configured is the configuration of one build of a batch. The error is the
-// user's to mend.
-func configured(config pipeline.Build, t buildspec.Task) (pipeline.Build, error) {
+// configured is the configuration of one build of a batch, and what of its
+// environment has no effect, in words. The error is the user's to mend.
+func configured(config pipeline.Build, t buildspec.Task) (_ pipeline.Build, ignored string, err error) {
 	config.Batch = nil
 	if strings.HasPrefix(t.Env.Type, "WINDOWS") {
-		return config, fmt.Errorf("env.type is %s, and builds run on Linux alone", t.Env.Type)
+		return config, "", fmt.Errorf("env.type is %s, and builds run on Linux alone", t.Env.Type)
 	}
 	if t.Buildspec != "" {
 		config.Buildspec, config.Commands = t.Buildspec, nil
@@ -145,16 +149,45 @@ func configured(config pipeline.Build, t buildspec.Task) (pipeline.Build, error)
 		env["TOWLINE_SHARD"], env["TOWLINE_SHARDS"] = strconv.Itoa(t.Shard), strconv.Itoa(t.Shards)
 	}
 	config.Env = env
-	// CodeBuild's own images are not to be had elsewhere.
-	if image := t.Env.Image; image != "" && !strings.HasPrefix(image, "aws/codebuild/") && config.Compute == pipeline.ComputePod {
-		pod := pipeline.Pod{}
-		if config.Pod != nil {
-			pod = *config.Pod
-		}
-		pod.Image = image
-		config.Pod = &pod
+	config.Pod, ignored = placed(config, t.Env)
+	return config, ignored, nil
+}
+
+// placed is the Pod of one build of a batch: with its image, and on a node of
+// its kind. It says what of that cannot be had.
+func placed(config pipeline.Build, env buildspec.TaskEnv) (_ *pipeline.Pod, ignored string) {
+	isPod := config.Compute == pipeline.ComputePod || config.Compute == "" && config.Pod != nil
+	arch := ""
+	if strings.HasPrefix(env.Type, "ARM_") {
+		arch = "arm64"
 	}
-	return config, nil
+	switch {
+	case env.Image == "" && arch == "":
+		return config.Pod, ""
+	case !isPod && arch != "" && arch != runtime.GOARCH:
+		return config.Pod, fmt.Sprintf("env.type is %s, and this machine is %s; builds with compute: pod choose their node", env.Type, runtime.GOARCH)
+	case !isPod && env.Image != "":
+		return config.Pod, fmt.Sprintf("env.image %s is not used: the build runs on this machine; builds with compute: pod have images", env.Image)
+	case !isPod:
+		return config.Pod, ""
+	}
+	pod := pipeline.Pod{}
+	if config.Pod != nil {
+		pod = *config.Pod
+	}
+	if arch != "" {
+		nodes := maps.Clone(pod.NodeSelector)
+		if nodes == nil {
+			nodes = map[string]string{}
+		}
+		nodes["kubernetes.io/arch"] = arch
+		pod.NodeSelector = nodes
+	}
+	if strings.HasPrefix(env.Image, "aws/codebuild/") {
+		return &pod, fmt.Sprintf("env.image %s is not used: CodeBuild's own images are not to be had elsewhere", env.Image)
+	}
+	pod.Image = cmp.Or(env.Image, pod.Image)
+	return &pod, ""
 }
 
 // labelled is the log of one build of a batch: of whole lines.

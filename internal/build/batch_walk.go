@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/towline/towline/internal/buildspec"
@@ -19,6 +20,7 @@ type walk struct {
 	tasks    []buildspec.Task
 	most     int // at once
 	fastFail bool
+	progress func(line string) // may be nil
 
 	results []*pipeline.Result // nil for those that have not ended
 	running map[int]context.CancelCauseFunc
@@ -70,6 +72,7 @@ func (w *walk) run(ctx context.Context, do runTask) ([]*pipeline.Result, error) 
 func (w *walk) end(e ending) {
 	w.running[e.task](nil)
 	delete(w.running, e.task)
+	defer w.tell()
 	switch {
 	case errors.Is(e.err, errFastFail):
 		stopped := pipeline.Fail("stopped, since another build of the batch has failed")
@@ -88,6 +91,20 @@ func (w *walk) end(e ending) {
 			}
 		}
 	}
+}
+
+// tell says how far the batch is.
+func (w *walk) tell() {
+	if w.progress == nil {
+		return
+	}
+	ended := 0
+	for _, r := range w.results {
+		if r != nil {
+			ended++
+		}
+	}
+	w.progress(fmt.Sprintf("%d of %s have ended", ended, count(len(w.tasks), "build")))
 }
 
 func (w *walk) cancel(cause error) {

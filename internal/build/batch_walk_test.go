@@ -81,7 +81,8 @@ func TestBatchRunsSoManyAtOnce(t *testing.T) {
 	var mu sync.Mutex
 	now, most := 0, 0
 	full := make(chan struct{})
-	w := walk{tasks: tasksOf("a b c d e f g"), most: 3}
+	var told []string
+	w := walk{tasks: tasksOf("a b c d e f g"), most: 3, progress: func(line string) { told = append(told, line) }}
 	_, err := w.run(t.Context(), func(context.Context, int, []pipeline.Artifact) (pipeline.Result, error) {
 		mu.Lock()
 		if now++; now > most {
@@ -103,6 +104,9 @@ func TestBatchRunsSoManyAtOnce(t *testing.T) {
 	})
 	if err != nil || most != 3 {
 		t.Errorf("%d ran at once: %v", most, err)
+	}
+	if len(told) != 7 || told[6] != "7 of 7 builds have ended" {
+		t.Errorf("progress is told as %q", told)
 	}
 }
 

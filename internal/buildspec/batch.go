@@ -106,14 +106,18 @@ func (r *reader) taskEnv(n ast.Node, at string) TaskEnv {
 		switch e.key {
 		case "compute-type":
 			env.ComputeType = r.text(e.value, what)
+			r.meaningless(e, at+".", "a build has what its machine or Pod has")
 		case "fleet":
 			env.Fleet = r.text(e.value, what)
+			r.meaningless(e, at+".", "a build runs where its action says")
 		case "image":
 			env.Image = r.text(e.value, what)
 		case "type":
 			env.Type = r.text(e.value, what)
 		case "privileged-mode":
-			env.Privileged = r.yes(e.value, what)
+			if env.Privileged = r.yes(e.value, what); env.Privileged {
+				r.meaningless(e, at+".", "the action says whether its Pod is privileged")
+			}
 		case "variables":
 			env.Variables = r.variables(e.value, what)
 		default:
@@ -173,6 +177,7 @@ func (r *reader) axes(n ast.Node, at string, m *Matrix) {
 		switch e.key {
 		case "compute-type":
 			m.ComputeTypes = r.list(e.value, at+"."+e.key)
+			r.meaningless(e, at+".", "a build has what its machine or Pod has")
 		case "image":
 			m.Images = r.list(e.value, at+"."+e.key)
 		case "variables":
