@@ -18,6 +18,7 @@ import (
 func (s suite) phases(t *testing.T) {
 	t.Parallel()
 	t.Run("are run again when they fail", s.retries)
+	t.Run("know in version 0.1 that the build has failed", s.failingShells)
 	t.Run("do not run as a user that there is not", s.runAs)
 	t.Run("know secrets and do not show them", s.secrets)
 	t.Run("have a credential for a cluster", s.kubeconfig)
@@ -81,6 +82,19 @@ func (s suite) retries(t *testing.T) {
 				t.Error("printed (-want +got)\n", diff)
 			}
 		})
+	}
+}
+
+func (s suite) failingShells(t *testing.T) {
+	t.Parallel()
+	b := New(t, "echo $CODEBUILD_BUILD_SUCCEEDING", "cd /; exit 2")
+	b.Separate, b.Phases[0].GoOn, b.Env = true, true, map[string]string{"CODEBUILD_BUILD_SUCCEEDING": "1"}
+	b.Phases = append(b.Phases, build.Phase{Name: "post_build", Commands: []string{
+		"echo $CODEBUILD_BUILD_SUCCEEDING", `test "$PWD" = "$CODEBUILD_SRC_DIR" && echo $CODEBUILD_BUILD_SUCCEEDING`,
+	}})
+	s.run(t, b)
+	if diff := cmp.Diff([]string{"1", "0", "0"}, printed(t, b)); diff != "" {
+		t.Error("(-want +got)\n", diff)
 	}
 }
 

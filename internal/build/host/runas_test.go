@@ -21,17 +21,23 @@ func TestAPhaseRunsAsAnAllowedUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // refusals are tested by the suite, for ordinary users too
 	}
-	for name, plain := range variants {
+	for name, c := range map[string]struct {
+		plain bool
+		shell string
+	}{
+		"in namespaces": {false, ""}, "without namespaces": {true, ""}, "in bash": {false, "bash"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			h, err := host.New(host.Config{
-				Runner: []string{os.Args[0], runnerCommand}, CacheDir: filepath.Join(dir, "cache"), Plain: plain, Users: []string{"daemon"},
+				Runner: []string{os.Args[0], runnerCommand}, CacheDir: filepath.Join(dir, "cache"), Plain: c.plain, Users: []string{"daemon"},
 			})
 			if err := errors.Join(err, os.Chmod(filepath.Dir(dir), 0o711)); err != nil {
 				t.Fatal(err)
 			}
 			b := buildtest.New(t)
+			b.Shell = c.shell
 			b.Phases = []build.Phase{
 				{Name: "install", Commands: []string{"export WORD=kept; mkdir a; cd a; id -u > ../own; touch $TMPDIR/mine"}},
 				{Name: "build", RunAs: "daemon", Commands: []string{
