@@ -6,6 +6,7 @@ import (
 
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/host"
+	"github.com/towline/towline/internal/build/service"
 	"github.com/towline/towline/internal/kube"
 )
 
@@ -23,7 +24,7 @@ func (a *App) hostBackend() (*host.Backend, error) {
 // themselves.
 func (a *App) builds(of string) build.Action {
 	return build.Action{
-		Backend: a.host, Artifacts: a.artifacts, Reports: a.store, Secrets: a.secrets, Git: a.mirrors, Account: build.Account{ID: awsAccount}, Project: of,
+		Backend: a.host, Artifacts: a.artifacts, Reports: a.store, Secrets: a.secrets, Git: a.mirrors, Databases: service.Servers{}, Account: build.Account{ID: awsAccount}, Project: of,
 	}
 }
 

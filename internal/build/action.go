@@ -42,6 +42,8 @@ type Action struct {
 	// repository has a credential.
 	Secrets Secrets
 	Git     GitCredentials
+	// Databases may be nil where no service names a running server.
+	Databases Databases
 	// Account is what builds are told of where they run, in AWS's terms.
 	Account Account
 	// Project is the project whose builds these are, "" for a pipeline's own.
@@ -93,6 +95,9 @@ func (a Action) one(ctx context.Context, job pipeline.Job, config pipeline.Build
 	p.Build.Values = a.values(job, p)
 	p.Build.Restore = func(ctx context.Context) error { return a.unpack(ctx, job) }
 	ended, err := a.Backend.Run(ctx, p.Build)
+	if !errors.Is(err, pipeline.ErrShutdown) {
+		a.dropDatabases(ctx, job, p)
+	}
 	if err != nil {
 		return pipeline.Result{}, err
 	}

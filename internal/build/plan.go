@@ -28,6 +28,8 @@ type plan struct {
 	Seen []string `json:"seen,omitempty"`
 	// Secrets are the variables whose values are asked for when the build runs.
 	Secrets []wanted `json:"secrets,omitempty"`
+	// Databases are those on running servers.
+	Databases []wantedDatabase `json:"databases,omitempty"`
 	// Git says that git may use the source's credential.
 	Git bool `json:"git,omitempty"`
 	// Kubeconfig is the credential that the commands get, nil for none.
@@ -155,7 +157,9 @@ func newPlan(r request) (plan, error) {
 		if !slices.Contains(pipeline.Engines(), service.Engine) {
 			return plan{}, fmt.Errorf("service %q asks for engine %q; the engines are %s", name, service.Engine, strings.Join(pipeline.Engines(), ", "))
 		}
-		b.Services = append(b.Services, Service{Name: name, Engine: service.Engine, Version: service.Version})
+		if service.Server == "" {
+			b.Services = append(b.Services, Service{Name: name, Engine: service.Engine, Version: service.Version})
+		}
 	}
 	for _, a := range job.Inputs[min(1, len(job.Inputs)):] {
 		b.Inputs = append(b.Inputs, a.Name)
@@ -163,6 +167,7 @@ func newPlan(r request) (plan, error) {
 	p := plan{
 		Build: b, Artifacts: spec.Artifacts, Secondary: spec.Secondary, Reports: spec.Reports,
 		Kubeconfig: config.Kubeconfig, Secrets: secrets, Git: spec.Env.GitCredentials,
+		Databases: onServers(config.Services),
 	}
 	p.Seen = p.seen()
 	for _, text := range p.texts() {

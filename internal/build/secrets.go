@@ -86,11 +86,14 @@ func wantedSecrets(env buildspec.Env, config pipeline.Build) []wanted {
 // values is what asks for all that the build may know and not show, nil when it
 // asks for nothing.
 func (a Action) values(job pipeline.Job, p plan) func(context.Context) (Values, error) {
-	if len(p.Secrets) == 0 && !p.Git {
+	if len(p.Secrets) == 0 && !p.Git && len(p.Databases) == 0 {
 		return nil
 	}
 	return func(ctx context.Context) (Values, error) {
-		v := Values{Env: map[string]string{}, Override: map[string]string{}}
+		v := Values{Env: map[string]string{}, Override: map[string]string{}, Plain: map[string]string{}}
+		if err := a.createDatabases(ctx, job, p, &v); err != nil {
+			return Values{}, err
+		}
 		for _, w := range p.Secrets {
 			value, err := a.secret(ctx, job, w)
 			if err != nil {

@@ -2,11 +2,14 @@ package build
 
 import "slices"
 
-// Values are what a build gets to know and its log must not show.
+// Values are what a build gets to know when it begins to run. Its log must not
+// show them, but for Plain.
 type Values struct {
 	// Env is set over Build.Env, and Override over Build.Override.
 	Env      map[string]string `json:"env,omitempty"`
 	Override map[string]string `json:"override,omitempty"`
+	// Plain is set before Env, and may be seen.
+	Plain map[string]string `json:"plain,omitempty"`
 	// Git is what git in the commands may sign in with; the zero value is
 	// nothing.
 	Git GitCredential `json:"git,omitzero"`

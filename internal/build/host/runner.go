@@ -166,6 +166,7 @@ func (r *runner) build(ctx context.Context) (build.Ended, error) {
 	}
 	r.out.Printf("host backend: not isolated: the commands run on this machine %s", as)
 	env := r.environment()
+	maps.Copy(env, r.hidden.Values.Plain)
 	maps.Copy(env, r.hidden.Values.Env)
 	var ended build.Ended
 	stop, err := r.services(ctx, env, &ended)

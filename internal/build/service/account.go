@@ -18,15 +18,20 @@ type Account struct {
 	User     string // "default" for Redis, whose accounts have names since version 6
 	Password string
 	Database string // name of the database; "" for Redis, which has numbers
+	Query    string // of the URL: sslmode=disable
 }
 
 // variables are what programs look for to find their database.
 func (a Account) variables() map[string]string {
 	port := strconv.Itoa(a.Port)
-	address := url.URL{User: url.UserPassword(a.User, a.Password), Host: net.JoinHostPort(a.Host, port), Path: a.Database}
+	address := url.URL{User: url.UserPassword(a.User, a.Password), Host: net.JoinHostPort(a.Host, port), Path: a.Database, RawQuery: a.Query}
+	query := ""
+	if a.Query != "" {
+		query = "?" + a.Query
+	}
 	jdbc := func(scheme string) map[string]string {
 		return map[string]string{
-			"JDBC_DATABASE_URL":      "jdbc:" + scheme + "://" + address.Host + "/" + a.Database,
+			"JDBC_DATABASE_URL":      "jdbc:" + scheme + "://" + address.Host + "/" + a.Database + query,
 			"JDBC_DATABASE_USERNAME": a.User, "JDBC_DATABASE_PASSWORD": a.Password,
 		}
 	}
@@ -44,7 +49,7 @@ func (a Account) variables() map[string]string {
 			"MYSQL_PASSWORD": a.Password, "MYSQL_PWD": a.Password, "MYSQL_DATABASE": a.Database,
 		})
 	}
-	address.Scheme, address.RawQuery = "postgres", "sslmode=disable"
+	address.Scheme = "postgres"
 	return with(jdbc("postgresql"), map[string]string{
 		"DATABASE_URL": address.String(),
 		"PGHOST":       a.Host, "PGPORT": port, "PGUSER": a.User, "PGPASSWORD": a.Password, "PGDATABASE": a.Database,

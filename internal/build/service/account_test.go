@@ -10,7 +10,7 @@ import (
 
 func TestEnvironmentNamesTheDatabases(t *testing.T) {
 	t.Parallel()
-	db := Named{"app-db", Account{Engine: pipeline.EnginePostgres, Host: "127.0.0.1", Port: 1, User: "build", Password: "p/w", Database: "build"}}
+	db := Named{"app-db", Account{Engine: pipeline.EnginePostgres, Host: "127.0.0.1", Port: 1, User: "build", Password: "p/w", Database: "build", Query: "sslmode=disable"}}
 	cache := Named{"cache", Account{Engine: pipeline.EngineRedis, Host: "127.0.0.1", Port: 2, User: "default", Password: "q"}}
 	shop := Named{"shop", Account{Engine: pipeline.EngineMariaDB, Host: "127.0.0.1", Port: 3, User: "build", Password: "r", Database: "build"}}
 	for name, c := range map[string]struct {
@@ -19,7 +19,7 @@ func TestEnvironmentNamesTheDatabases(t *testing.T) {
 	}{
 		"of one PostgreSQL": {[]Named{db}, map[string]string{
 			"DATABASE_URL": "postgres://build:p%2Fw@127.0.0.1:1/build?sslmode=disable", "PGHOST": "127.0.0.1", "PGPORT": "1", "PGUSER": "build", "PGPASSWORD": "p/w", "PGDATABASE": "build",
-			"JDBC_DATABASE_URL": "jdbc:postgresql://127.0.0.1:1/build", "APP_DB_DATABASE_URL": "",
+			"JDBC_DATABASE_URL": "jdbc:postgresql://127.0.0.1:1/build?sslmode=disable", "APP_DB_DATABASE_URL": "",
 		}},
 		"each engine's first one without its name": {[]Named{cache, db}, map[string]string{
 			"REDIS_URL": "redis://default:q@127.0.0.1:2/0", "REDIS_HOST": "127.0.0.1", "PGPORT": "1", "DATABASE_URL": "postgres://build:p%2Fw@127.0.0.1:1/build?sslmode=disable",

@@ -125,7 +125,10 @@ func Start(ctx context.Context, place Place, s build.Service) (*Server, error) {
 		}
 	}
 	account := Account{Engine: s.Engine, Host: "127.0.0.1", Port: p.port, User: owner, Password: p.password, Database: owner}
-	if s.Engine == pipeline.EngineRedis {
+	switch s.Engine {
+	case pipeline.EnginePostgres:
+		account.Query = "sslmode=disable"
+	case pipeline.EngineRedis:
 		account.User, account.Database = "default", ""
 	}
 	return &Server{Account: account, Title: e.title(), Took: time.Since(begin), process: p}, nil

@@ -81,8 +81,10 @@ func (r *runner) conduct(ctx context.Context, order Order) (ended build.Ended, e
 		out.Printf("pod backend: the build took longer than %v and is ended", order.Build.Timeout)
 	}
 	stopReaping()
-	if killing := process.KillAll(process.Descendants); killing != nil {
-		err = errors.Join(err, fmt.Errorf("end the build's processes: %w", killing))
+	if r.config.Alone {
+		if killing := process.KillAll(process.Descendants); killing != nil {
+			err = errors.Join(err, fmt.Errorf("end the build's processes: %w", killing))
+		}
 	}
 	// The credentials of the commands go with their directory.
 	err = errors.Join(err, out.Close(), log.Close(), os.RemoveAll(r.path("control")))
@@ -110,6 +112,7 @@ func (r *runner) environment(order Order) map[string]string {
 		Source: r.path(SourceTree), Inputs: r.path(InputsTree), Home: r.path("home"), Temp: r.config.Temp, Cache: filepath.Join(r.config.Dir, "cache"),
 	}
 	env := places.Environment(image, order.Build)
+	maps.Copy(env, order.Values.Plain)
 	maps.Copy(env, order.Values.Env)
 	maps.Copy(env, order.Variables)
 	maps.Copy(env, order.Build.Override)
