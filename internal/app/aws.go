@@ -30,7 +30,7 @@ func (a *App) awsHandler() (*awsapi.Handler, error) {
 		Keys: a.signers(), Definitions: awsDefinitions{store: a.store, now: time.Now}, Tags: a.store,
 		Records: a.store, Starts: awsStarts{a}, Decisions: a.engine,
 		Jobs: a.store, Workers: a.engine, Handover: a.handover(), CustomTypes: a.store, Secret: secretMembers(a.store), Types: a.types,
-		Webhooks: awsWebhooks{store: a.store, keys: a.accessKeys.keys}, Deliveries: a.store,
+		Webhooks: awsWebhooks{store: a.store, keys: a.accessKeys.keys},
 		WebhookURL: func(path string) string {
 			return strings.TrimSuffix(cmp.Or(a.options.Server.URL, a.URL()), "/") + "/hooks/aws/" + path
 		},

@@ -33,9 +33,8 @@ type Config struct {
 	CustomTypes CustomTypes
 	// Secret tells which members of configurations are not shown. Nil is
 	// pipeline.IsSecretMember.
-	Secret     pipeline.SecretMember
-	Webhooks   Webhooks
-	Deliveries Deliveries
+	Secret   pipeline.SecretMember
+	Webhooks Webhooks
 	// WebhookURL is where others reach the webhook of a path.
 	WebhookURL func(path string) string
 	// Types tells the types of actions and rules that Towline carries out

@@ -27,14 +27,6 @@ const bodyWithin = 30 * time.Second
 // maxMessage bounds a webhook's message, in bytes: GitHub sends none larger.
 const maxMessage = 25 << 20
 
-// Deliveries remembers the messages that were taken.
-type Deliveries interface {
-	TakeDelivery(ctx context.Context, hook string, keys []string, at time.Time) (fresh bool, err error)
-	ForgetDelivery(ctx context.Context, hook string, keys []string) error
-}
-
-var _ Deliveries = (*store.DB)(nil)
-
 // errUnknown is the same for an unknown path and for a message that is not of
 // whom it should be, so that nobody can try out paths.
 var errUnknown = errors.New("there is no such webhook, or the message is not signed with its secret")
@@ -127,21 +119,18 @@ func (h *Handler) trigger(ctx context.Context, hook Webhook, body []byte) (said 
 			return "nothing to do: the filter " + f.Path + " does not let this message through", nil
 		}
 	}
-	name, keys := "aws/"+hook.Name, []string{sigv4.Digest(body)}
+	start := engine.StartRequest{Pipeline: hook.Pipeline, Trigger: pipeline.Trigger{Type: pipeline.TriggerPutWebhook, Detail: hook.Name}}
 	if hook.Authentication == "GITHUB_HMAC" {
-		fresh, err := h.Deliveries.TakeDelivery(ctx, name, keys, h.Now())
-		if err != nil {
-			return "", err
-		}
-		if !fresh {
-			return "nothing to do: this message has been taken before", nil
+		start.Also = func(ctx context.Context, q store.Querier) error {
+			return store.TakeDelivery(ctx, q, "aws/"+hook.Name, []string{sigv4.Digest(body)}, h.Now())
 		}
 	}
-	e, err := h.Starts.Start(ctx, engine.StartRequest{Pipeline: hook.Pipeline, Trigger: pipeline.Trigger{Type: pipeline.TriggerPutWebhook, Detail: hook.Name}})
+	e, err := h.Starts.Start(ctx, start)
+	if errors.Is(err, store.ErrTaken) {
+		return "nothing to do: this message has been taken before", nil
+	}
 	if err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bodyWithin)
-		defer cancel()
-		return "", errors.Join(refused(err), h.Deliveries.ForgetDelivery(ctx, name, keys))
+		return "", refused(err)
 	}
 	return e.ID + " started", h.Webhooks.Triggered(ctx, hook.Name, h.Now())
 }

@@ -15,12 +15,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
 )
@@ -82,7 +84,7 @@ func setupWebhooks(t *testing.T) *running {
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	r.handler.Webhooks, r.handler.Deliveries = &heldWebhooks{all: map[string]Webhook{}}, r.db
+	r.handler.Webhooks = &heldWebhooks{all: map[string]Webhook{}}
 	r.handler.WebhookURL = func(path string) string { return server.URL + "/hooks/aws/" + path }
 	mux.Handle("POST /hooks/aws/{path}", r.handler)
 	r.define(t, "web", func(p *pipeline.Pipeline) {
@@ -155,6 +157,52 @@ func TestWebhooksStartPipelines(t *testing.T) {
 	e, err := api.GetPipelineExecution(ctx, &codepipeline.GetPipelineExecutionInput{PipelineName: new("web"), PipelineExecutionId: new("web-1")})
 	if err != nil || e.PipelineExecution.Trigger.TriggerType != types.TriggerTypeWebhook || *e.PipelineExecution.Trigger.TriggerDetail != "signed" {
 		t.Errorf("%v, trigger %+v", err, e.PipelineExecution.Trigger)
+	}
+}
+
+// dying is a Starts of a server that dies at the first start.
+type dying struct {
+	Starts
+	dead *atomic.Bool
+}
+
+func (d dying) Start(ctx context.Context, req engine.StartRequest) (pipeline.Execution, error) {
+	if d.dead.CompareAndSwap(false, true) {
+		panic(http.ErrAbortHandler) // after which nothing more is done about the message
+	}
+	return d.Starts.Start(ctx, req)
+}
+
+func TestAMessageIsTakenWithTheStartThatItLeadsTo(t *testing.T) {
+	t.Parallel()
+	r := setupWebhooks(t)
+	r.handler.Starts = dying{r.handler.Starts, &atomic.Bool{}}
+	out, err := r.sdk(adminID, secretKey).PutWebhook(t.Context(), webhook("a", "$.ref", types.WebhookAuthenticationTypeGithubHmac, types.WebhookAuthConfiguration{SecretToken: new("s")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func() (string, error) {
+		const body = `{"ref": "refs/heads/main"}`
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, *out.Webhook.Url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mac := hmac.New(sha256.New, []byte("s"))
+		mac.Write([]byte(body))
+		request.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		said, err := io.ReadAll(response.Body)
+		return string(said), err
+	}
+	if said, err := send(); err == nil {
+		t.Fatalf("the server did not die: %s", said)
+	}
+	if said, err := send(); err != nil || said != "web-1 started\n" {
+		t.Errorf("sent again: %q, %v", said, err)
 	}
 }
 

@@ -34,24 +34,3 @@ func TakeDelivery(ctx context.Context, q Querier, hook string, keys []string, at
 	}
 	return nil
 }
-
-// TakeDelivery is the function of that name in a transaction of its own.
-func (db *DB) TakeDelivery(ctx context.Context, hook string, keys []string, at time.Time) (fresh bool, err error) {
-	err = db.Update(ctx, func(q Querier) error { return TakeDelivery(ctx, q, hook, keys, at) })
-	if errors.Is(err, ErrTaken) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// ForgetDelivery takes back what TakeDelivery remembered.
-func (db *DB) ForgetDelivery(ctx context.Context, hook string, keys []string) error {
-	return db.Update(ctx, func(q Querier) error {
-		for _, key := range keys {
-			if _, err := q.Exec(ctx, `DELETE FROM deliveries WHERE hook = $1 AND key = $2`, hook, key); err != nil {
-				return fmt.Errorf("forget delivery to webhook %s: %w", hook, err)
-			}
-		}
-		return nil
-	})
-}
