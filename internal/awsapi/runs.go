@@ -15,6 +15,7 @@ import (
 
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/store"
 )
 
 // run is one run of an action, or of a rule of a condition.
@@ -180,14 +181,19 @@ func actionDetail(r run, secret pipeline.SecretMember) types.ActionExecutionDeta
 		}
 	}
 	if result := a.Result; result != nil {
-		var names []string
-		for _, made := range result.Artifacts {
-			names = append(names, made.Name)
-		}
 		out.Output = &types.ActionExecutionOutput{
-			OutputArtifacts: artifactsNamed(names), OutputVariables: result.Variables,
+			OutputArtifacts: artifactsMade(e.Pipeline, result.Artifacts), OutputVariables: result.Variables,
 			ExecutionResult: &types.ActionExecutionResult{ExternalExecutionId: new(r.id()), ExternalExecutionSummary: text(result.Summary), ErrorDetails: errorDetails(result)},
 		}
+	}
+	return out
+}
+
+// artifactsMade are artifacts with their places in S3.
+func artifactsMade(pipelineName string, made []pipeline.Artifact) []types.ArtifactDetail {
+	out := []types.ArtifactDetail{}
+	for _, a := range made {
+		out = append(out, types.ArtifactDetail{Name: &a.Name, S3location: &types.S3Location{Bucket: new(store.ArtifactBucket), Key: new(store.ArtifactKey(pipelineName, a))}})
 	}
 	return out
 }
