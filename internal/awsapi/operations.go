@@ -1,31 +1,34 @@
 package awsapi
 
 import (
+	"maps"
+
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/client"
 )
 
-// operations is THE table: all operations of the API (version 2015-07-09), the
-// role that each needs, and what carries it out. One that Towline does not have
-// says so, and why.
+// The roles that operations need.
+const (
+	reads   = client.Viewer
+	runs    = client.Operator
+	changes = client.Admin
+)
+
+// operations is THE table, by noun: all operations of the API (version
+// 2015-07-09), the role that each needs, and what carries it out. One that Towline
+// does not have says so, and why.
 func (h *Handler) operations() map[string]wire.Operation {
-	const (
-		reads   = client.Viewer
-		runs    = client.Operator
-		changes = client.Admin
-	)
-	const (
-		thirdParty = "it has no third-party action types; job workers use custom ones."
-		executors  = "its custom action types are worked on by job workers, and have no executor; ListActionTypes shows them."
-		webhooks   = "it does not sign in to GitHub: give the URL that PutWebhook answers to the repository's webhook there."
-	)
-	// The holder of a job's credentials reports about that job.
-	ofJobs := func(op wire.Operation) wire.Operation {
-		op.Sessions = true
-		return op
+	all := map[string]wire.Operation{}
+	for _, some := range []map[string]wire.Operation{
+		h.ofDefinitions(), h.ofExecutions(), h.ofTypes(), h.ofJobs(), h.ofWebhooks(),
+	} {
+		maps.Copy(all, some)
 	}
+	return all
+}
+
+func (h *Handler) ofDefinitions() map[string]wire.Operation {
 	return map[string]wire.Operation{
-		// Definitions.
 		"ListPipelines":  wire.Does(reads, h.listPipelines),
 		"GetPipeline":    wire.Does(reads, h.getPipeline),
 		"CreatePipeline": wire.Does(changes, h.createPipeline),
@@ -35,8 +38,11 @@ func (h *Handler) operations() map[string]wire.Operation {
 		"ListTagsForResource": wire.Does(reads, h.listTags),
 		"TagResource":         wire.Does(changes, h.tagResource),
 		"UntagResource":       wire.Does(changes, h.untagResource),
+	}
+}
 
-		// Executions.
+func (h *Handler) ofExecutions() map[string]wire.Operation {
+	return map[string]wire.Operation{
 		"ListPipelineExecutions": wire.Does(reads, h.listExecutions),
 		"GetPipelineExecution":   wire.Does(reads, h.getExecution),
 		"GetPipelineState":       wire.Does(reads, h.getState),
@@ -53,33 +59,50 @@ func (h *Handler) operations() map[string]wire.Operation {
 
 		"PutActionRevision":                wire.Lacks(runs, "a source tells of its revisions itself; StartPipelineExecution takes one by sourceRevisions."),
 		"ListDeployActionExecutionTargets": wire.Lacks(reads, "deployments are shown by `towline deployments`."),
+	}
+}
 
-		// Types of actions and rules.
+func (h *Handler) ofTypes() map[string]wire.Operation {
+	const executors = "its custom action types are worked on by job workers, and have no executor; ListActionTypes shows them."
+	return map[string]wire.Operation{
 		"ListActionTypes":        wire.Does(reads, h.listActionTypes),
 		"GetActionType":          wire.Lacks(reads, executors),
 		"ListRuleTypes":          wire.Does(reads, h.listRuleTypes),
 		"CreateCustomActionType": wire.Does(changes, h.createActionType),
 		"UpdateActionType":       wire.Lacks(changes, executors),
 		"DeleteCustomActionType": wire.Does(changes, h.deleteActionType),
+	}
+}
 
-		// Job workers.
+func (h *Handler) ofJobs() map[string]wire.Operation {
+	const thirdParty = "it has no third-party action types; job workers use custom ones."
+	// The holder of a job's credentials reports about that job.
+	reports := func(op wire.Operation) wire.Operation {
+		op.Sessions = true
+		return op
+	}
+	return map[string]wire.Operation{
 		"PollForJobs":         wire.Does(runs, h.poll),
 		"AcknowledgeJob":      wire.Does(runs, h.acknowledge),
 		"GetJobDetails":       wire.Does(runs, h.jobDetails),
-		"PutJobSuccessResult": ofJobs(wire.Does(runs, h.jobSucceeded)),
-		"PutJobFailureResult": ofJobs(wire.Does(runs, h.jobFailed)),
+		"PutJobSuccessResult": reports(wire.Does(runs, h.jobSucceeded)),
+		"PutJobFailureResult": reports(wire.Does(runs, h.jobFailed)),
 
 		"PollForThirdPartyJobs":         wire.Lacks(runs, thirdParty),
 		"AcknowledgeThirdPartyJob":      wire.Lacks(runs, thirdParty),
 		"GetThirdPartyJobDetails":       wire.Lacks(runs, thirdParty),
 		"PutThirdPartyJobSuccessResult": wire.Lacks(runs, thirdParty),
 		"PutThirdPartyJobFailureResult": wire.Lacks(runs, thirdParty),
+	}
+}
 
-		// Webhooks.
+func (h *Handler) ofWebhooks() map[string]wire.Operation {
+	const registers = "it does not sign in to GitHub: give the URL that PutWebhook answers to the repository's webhook there."
+	return map[string]wire.Operation{
 		"ListWebhooks":                    wire.Does(reads, h.listWebhooks),
 		"PutWebhook":                      wire.Does(changes, h.putWebhook),
 		"DeleteWebhook":                   wire.Does(changes, h.deleteWebhook),
-		"RegisterWebhookWithThirdParty":   wire.Lacks(changes, webhooks),
-		"DeregisterWebhookWithThirdParty": wire.Lacks(changes, webhooks),
+		"RegisterWebhookWithThirdParty":   wire.Lacks(changes, registers),
+		"DeregisterWebhookWithThirdParty": wire.Lacks(changes, registers),
 	}
 }
