@@ -11,6 +11,7 @@ package attest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
 )
 
 // Attestor makes, signs and attaches statements about images. It is safe for
@@ -73,24 +75,30 @@ func (a *Attestor) Attest(ctx context.Context, image Image) error {
 		return explain(image.Reference, err)
 	}
 	push := publisher{signer: signer, repository: image.Reference.Context(), pusher: pusher, made: image.Source.Revision.Time}
+	// They do not depend on each other, and each is some round trips.
+	work, ctx := errgroup.WithContext(ctx)
 	packages := 0
 	for _, p := range image.Platforms {
 		found, err := a.inspect(ctx, image, p)
 		if err != nil {
-			return fmt.Errorf("list what is in %s: %w", image.Reference, err)
+			return errors.Join(fmt.Errorf("list what is in %s: %w", image.Reference, err), work.Wait())
 		}
 		for _, what := range found.Unread {
 			image.Say("warning: the bill of materials leaves out %s", what)
 		}
 		packages += len(found.Packages)
-		if err := push.materials(ctx, a.bill(image, p, found), p.Descriptor); err != nil {
-			return explain(image.Reference, err)
+		bill, err := billText(a.bill(image, p, found))
+		if err != nil {
+			return errors.Join(err, work.Wait())
 		}
+		work.Go(func() error { return push.attach(ctx, p.Descriptor, billType, bill, nil) })
+		work.Go(func() error { return push.materials(ctx, bill, p.Descriptor) })
 	}
-	if err := push.statement(ctx, image.Descriptor, PredicateProvenance, a.provenance(image), subjects(image)); err != nil {
-		return explain(image.Reference, err)
-	}
-	if err := push.signature(ctx, image.Reference); err != nil {
+	work.Go(func() error {
+		return push.statement(ctx, image.Descriptor, PredicateProvenance, a.provenance(image), subjects(image))
+	})
+	work.Go(func() error { return push.signature(ctx, image.Reference) })
+	if err := work.Wait(); err != nil {
 		return explain(image.Reference, err)
 	}
 	image.Say("attested: provenance and %s, signed with key %s (%v)", count(packages, "package"), signer.Public.Short(), a.Now().Sub(started).Round(time.Millisecond))

@@ -1,7 +1,9 @@
 package attest
 
 import (
+	"bytes"
 	"encoding/hex"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -39,6 +41,15 @@ func (a *Attestor) bill(image Image, p Platform, found inventory) *cdx.BOM {
 	}
 	bom.Compositions = &[]cdx.Composition{{Aggregate: aggregate, Assemblies: &[]cdx.BOMReference{cdx.BOMReference(p.Descriptor.Digest.String())}}}
 	return bom
+}
+
+// billText is a bill of materials in JSON.
+func billText(bom *cdx.BOM) ([]byte, error) {
+	var text bytes.Buffer
+	if err := cdx.NewBOMEncoder(&text, cdx.BOMFileFormatJSON).SetEscapeHTML(false).Encode(bom); err != nil {
+		return nil, fmt.Errorf("write a bill of materials: %w", err)
+	}
+	return text.Bytes(), nil
 }
 
 // serial makes a UUID out of a digest.

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -54,18 +53,10 @@ type publisher struct {
 	made       time.Time // the time in what is attached
 }
 
-// materials attaches a bill of materials twice: plain, for tools that look for
-// one, and within a signed statement.
-func (p publisher) materials(ctx context.Context, bom *cdx.BOM, about v1.Descriptor) error {
-	var text bytes.Buffer
-	if err := cdx.NewBOMEncoder(&text, cdx.BOMFileFormatJSON).SetEscapeHTML(false).Encode(bom); err != nil {
-		return fmt.Errorf("write a bill of materials: %w", err)
-	}
-	if err := p.attach(ctx, about, billType, text.Bytes(), nil); err != nil {
-		return err
-	}
+// materials attaches a bill of materials within a signed statement.
+func (p publisher) materials(ctx context.Context, bill []byte, about v1.Descriptor) error {
 	subject := []Subject{{p.repository.Name(), map[string]string{about.Digest.Algorithm: about.Digest.Hex}}}
-	return p.statement(ctx, about, PredicateMaterials, json.RawMessage(text.Bytes()), subject)
+	return p.statement(ctx, about, PredicateMaterials, json.RawMessage(bill), subject)
 }
 
 // statement signs a statement and attaches it to one of its subjects.
