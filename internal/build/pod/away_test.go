@@ -56,7 +56,7 @@ func TestABuildOutlivesAnAPIServerThatIsAway(t *testing.T) {
 func TestAPodThatDoesNotAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.config.Silence = 3 * time.Second
+	b.config.Silence = 15 * time.Second
 	of := buildtest.New(t, "echo waiting; while [ ! -e ../in/again ]; do sleep 0.1; done; echo done")
 	of.Override = map[string]string{"TOWLINE_TEST_BUILD": of.Dir}
 	restore := of.Restore

@@ -183,9 +183,12 @@ func containerName(service string) string {
 func variables(of []service) map[string]string {
 	var all []database.Named
 	for _, s := range of {
-		account := database.Account{Engine: s.Engine, Host: "127.0.0.1", Port: s.port, Password: s.password}
-		if s.Engine != pipeline.EngineRedis {
-			account.User, account.Database = dbUser, dbUser
+		account := database.Account{Engine: s.Engine, Host: "127.0.0.1", Port: s.port, User: dbUser, Password: s.password, Database: dbUser}
+		switch s.Engine {
+		case pipeline.EngineRedis:
+			account.User, account.Database = "default", ""
+		case pipeline.EnginePostgres:
+			account.Query = "sslmode=disable"
 		}
 		all = append(all, database.Named{Name: s.Name, Account: account})
 	}

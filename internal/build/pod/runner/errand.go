@@ -55,11 +55,7 @@ func (e *errands) do(ctx context.Context, what Errand) (ended, error) {
 	one := &errand{Errand: what, touched: make(chan struct{}, 1), done: make(chan Done, 1)}
 	e.present = one
 	e.mu.Unlock()
-	defer func() {
-		e.mu.Lock()
-		e.present = nil
-		e.mu.Unlock()
-	}()
+	defer e.drop(one)
 	idle := time.NewTimer(errandWithin)
 	defer idle.Stop()
 	for {
@@ -125,6 +121,15 @@ func (e *errands) next() *errand {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.present
+}
+
+// drop forgets an errand that is done or given up.
+func (e *errands) drop(one *errand) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.present == one {
+		e.present = nil
+	}
 }
 
 // of is the present errand, if the request is about it.
@@ -213,6 +218,8 @@ func (r *runner) endErrand(w http.ResponseWriter, q *http.Request) error {
 	if err := json.NewDecoder(io.LimitReader(q.Body, 1<<20)).Decode(&done); err != nil {
 		return fmt.Errorf("read what has become of the errand: %w", err)
 	}
+	// It is not to be done again, whenever the build goes on.
+	r.errands.drop(one)
 	select {
 	case one.done <- done:
 	default: // it was told before

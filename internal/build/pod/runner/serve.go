@@ -44,6 +44,9 @@ type Config struct {
 	Temp string
 	// Program is this program's path, as the commands see it.
 	Program string
+	// Alone says that this process does nothing else, so that all processes which
+	// descend from it are the build's, and end with it.
+	Alone bool
 	// Environ is the image's environment.
 	Environ  []string
 	Listener net.Listener
@@ -53,7 +56,7 @@ type Config struct {
 func Main(ctx context.Context) int {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(Port)))
 	if err == nil {
-		err = Serve(ctx, Config{Dir: Mount, Temp: "/tmp", Program: Bin + "/towline", Environ: os.Environ(), Listener: listener})
+		err = Serve(ctx, Config{Alone: true, Dir: Mount, Temp: "/tmp", Program: Bin + "/towline", Environ: os.Environ(), Listener: listener})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
