@@ -7,7 +7,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help chaos bench-apply bench-engine bench-pods bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
+.PHONY: help chaos bench-apply bench-builds bench-engine bench-pods bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-pods: build ## compare the wait for a rollout with and without 5,000 other
 	@$(BIN) cluster up --name bench-pods --nodes 0
 	@trap '$(BIN) cluster down --name bench-pods >/dev/null 2>&1' EXIT; \
 	KUBECONFIG="$$($(BIN) cluster kubeconfig --name bench-pods)" go run ./bench/pods -out docs/benchmarks/pods.md $(BENCH)
+
+bench-builds: build ## measure builds that do nothing, and fifty that wait for their turn
+	@go run ./bench/builds -program $(BIN) -out docs/benchmarks/builds.md $(BENCH)
 
 bench-engine: ## measure executions that do nothing, and the state of one pipeline among many
 	@go run ./bench/engine -out docs/benchmarks/engine.md $(BENCH)

@@ -129,11 +129,11 @@ func (s *Server) getProject(ctx context.Context, in *projectRequest) (*answer[cl
 }
 
 func (s *Server) putProject(ctx context.Context, in *struct {
-	Name    string `path:"name"`
-	RawBody []byte `contentType:"application/json"`
+	Name string `path:"name"`
+	Body json.RawMessage
 }) (*answer[client.Project], error) {
 	var d project.Definition
-	if err := json.Unmarshal(in.RawBody, &d); err != nil {
+	if err := json.Unmarshal(in.Body, &d); err != nil {
 		return nil, huma.Error422UnprocessableEntity("the project is not JSON in the form of CodeBuild's CreateProject: " + err.Error())
 	}
 	if d.Name != in.Name {
