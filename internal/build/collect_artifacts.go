@@ -90,9 +90,7 @@ func (a Action) pack(ctx context.Context, job pipeline.Job, o output, g packing)
 	if err != nil {
 		return pipeline.Artifact{}, refuse("%s: %v", what, err)
 	}
-	if files, err = g.inside(files, spec.Symlinks); err != nil {
-		return pipeline.Artifact{}, fmt.Errorf("pack the artifact: %w", err)
-	}
+	files = g.inside(files, spec.Symlinks)
 	if len(files) == 0 {
 		return pipeline.Artifact{}, refuse("%s: no file matches %s in %s; what the commands made is not where artifacts.files and base-directory look", what, strings.Join(spec.Files, ", "), where(spec.BaseDirectory))
 	}

@@ -26,44 +26,39 @@ type packing struct {
 
 // inside leaves out links that lead out of their tree, or, as links, out of the
 // artifact: nobody could unpack them.
-func (g packing) inside(files []file, symlinks bool) ([]file, error) {
+func (g packing) inside(files []file, symlinks bool) []file {
 	var kept []file
 	for _, f := range files {
 		if !f.link {
 			kept = append(kept, f)
 			continue
 		}
-		why, err := f.leads(symlinks)
-		if err != nil {
-			return nil, err
-		}
-		if why != "" {
+		if why := f.leads(symlinks); why != "" {
 			fmt.Fprintf(g.log, "warning: %s: %s is left out: %s\n", g.what, f.name, why)
 			continue
 		}
 		kept = append(kept, f)
 	}
-	return kept, nil
+	return kept
 }
 
 // leads says why a link cannot be part of an artifact, "" when it can.
-func (f file) leads(symlinks bool) (string, error) {
+func (f file) leads(symlinks bool) string {
 	if !symlinks {
 		if _, err := f.root.Stat(f.path); err == nil {
-			return "", nil
+			return ""
 		}
 	}
 	to, err := f.root.Readlink(f.path)
-	if err != nil {
-		return "it is reached through a link, and is not there any more", nil //nolint:nilerr // the build has done this
+	switch {
+	case err != nil:
+		return "it is reached through a link, and is not there any more"
+	case path.IsAbs(to) || !filepath.IsLocal(path.Join(path.Dir(f.name), to)):
+		return "the link leads out of the artifact, to " + to
+	case !symlinks:
+		return "the link leads nowhere, to " + to
 	}
-	if path.IsAbs(to) || !filepath.IsLocal(path.Join(path.Dir(f.name), to)) {
-		return "the link leads out of the artifact, to " + to, nil
-	}
-	if !symlinks {
-		return "the link leads nowhere, to " + to, nil
-	}
-	return "", nil
+	return ""
 }
 
 // gather returns a directory and the names of an artifact's files in it: the

@@ -67,6 +67,7 @@ const (
 	archiveEnd = ".tar.zst"
 	entryEnd   = ".json"
 	newEnd     = ".new"
+	recordEnd  = "-record" // behind newEnd, of an entry that is being written
 )
 
 // record is what lies beside an archive. The time of its file is when the
@@ -151,8 +152,8 @@ func (d Dir) Put(_ context.Context, e Entry, write func(io.Writer) error) (err e
 	}
 	// A machine that loses its power may lose a cache, but must not be left with
 	// half of one: the sum at the end of the archive tells.
-	record := f.Name() + "-record"
-	defer os.Remove(record)
+	record := f.Name() + recordEnd
+	defer func() { _ = os.Remove(record) }() // as the archive
 	if err := errors.Join(f.Close(), os.WriteFile(record, text, 0o600)); err != nil {
 		return fmt.Errorf("write the archive: %w", err)
 	}

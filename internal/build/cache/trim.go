@@ -16,11 +16,34 @@ import (
 // more: no build runs that long.
 const abandoned = 48 * time.Hour
 
+// sweep removes what writers that were killed have left behind.
+func (s Store) sweep() error {
+	for _, end := range []string{newEnd, newEnd + recordEnd} {
+		left, err := filepath.Glob(filepath.Join(s.Dir, "*", "*"+end))
+		if err != nil {
+			return err
+		}
+		for _, path := range left {
+			info, err := os.Lstat(path)
+			if err == nil && time.Since(info.ModTime()) > abandoned {
+				err = os.Remove(path)
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Trim removes archives, the longest unused first, until all together are no
 // larger than Total, and what writers that were killed left behind.
 func (s Store) Trim() error {
-	all, total, err := s.archives(time.Now())
+	all, total, err := s.archives()
 	if err != nil {
+		return fmt.Errorf("trim the caches: %w", err)
+	}
+	if err := s.sweep(); err != nil {
 		return fmt.Errorf("trim the caches: %w", err)
 	}
 	slices.SortFunc(all, func(a, b archive) int { return a.used.Compare(b.used) })
@@ -45,7 +68,7 @@ type archive struct {
 	used time.Time
 }
 
-func (s Store) archives(now time.Time) (all []archive, total int64, err error) {
+func (s Store) archives() (all []archive, total int64, err error) {
 	err = filepath.WalkDir(s.Dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -56,12 +79,6 @@ func (s Store) archives(now time.Time) (all []archive, total int64, err error) {
 		info, err := d.Info()
 		if err != nil {
 			return nil //nolint:nilerr // another process has removed it
-		}
-		if strings.Contains(d.Name(), newEnd) {
-			if now.Sub(info.ModTime()) > abandoned {
-				return os.Remove(path)
-			}
-			return nil
 		}
 		if name, ok := strings.CutSuffix(path, archiveEnd); ok {
 			a := archive{path: name, size: info.Size(), used: info.ModTime()}

@@ -95,7 +95,7 @@ func (u *unpacking) entry(h *tar.Header) error {
 	}
 	switch h.Typeflag {
 	case tar.TypeDir:
-		err = u.mkdir(root, name, fs.FileMode(h.Mode)&0o777|0o700) //nolint:gosec // no other bit is kept
+		err = u.mkdir(root, name, fs.FileMode(h.Mode)&0o777|0o700)
 	case tar.TypeSymlink:
 		err = u.link(root, name, h.Linkname)
 	case tar.TypeReg:
@@ -173,7 +173,7 @@ func (u *unpacking) file(root *os.Root, name string, h *tar.Header) error {
 	if err := u.mkdir(root, path.Dir(name), 0o755); err != nil {
 		return err
 	}
-	mode := fs.FileMode(h.Mode)&0o777 | 0o600 //nolint:gosec // no other bit is kept
+	mode := fs.FileMode(h.Mode)&0o777 | 0o600 // no other bit is kept
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
