@@ -16,6 +16,7 @@ func (a *App) hostBackend() (*host.Backend, error) {
 	return host.New(host.Config{
 		Runner:   []string{a.options.Executable, "build-runner"},
 		CacheDir: filepath.Join(a.options.Server.Data, "cache"),
+		Users:    a.options.Server.BuildUsers,
 		Log:      a.options.Logger,
 	})
 }

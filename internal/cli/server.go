@@ -41,6 +41,7 @@ The server stops on an interrupt; what was running goes on at the next start.`,
 	flags.StringVar(&settings.Kubeconfig, "kubeconfig", "", "kubeconfig whose contexts are the clusters, default the usual one, else the local cluster's")
 	flags.StringVar(&settings.Registry, "registry", "", "registry for images with a bare name, default the embedded one")
 	flags.StringVar(&settings.Secrets, "secrets", "", "where builds' secrets are looked for that are not stored here: aws, with the server's AWS credentials; default nowhere")
+	flags.StringArrayVar(&settings.BuildUsers, "build-user", nil, "user of this machine that the run-as of a buildspec may name, again for more: whoever may push can do what the user can; default none")
 	flags.StringVar(&settings.BuildImage, "build-image", "", "image of builds with compute: pod that name none, with a shell and tools; default none")
 	flags.StringVar(&settings.ServiceImages, "service-images", "", "where the images of databases beside such builds are, default docker.io/library/")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log details")

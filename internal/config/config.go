@@ -40,6 +40,9 @@ type Server struct {
 	// Secrets says where secrets of builds are looked for that the server does
 	// not store itself: SecretsAWS, or nowhere when it is empty.
 	Secrets string
+	// BuildUsers are users of this machine that the run-as of a buildspec may
+	// name: whoever may push can do what they can.
+	BuildUsers []string
 	// BuildImage is that of builds in Pods which name none. Without it these are
 	// errors.
 	BuildImage string

@@ -14,7 +14,7 @@ type Config struct {
 	// Where Towline is root the builds of each pipeline get one. Default 64200.
 	UID int
 	// Users are users of this machine that a buildspec's run-as may name. The
-	// commands of anybody who may push have their rights then. Default none.
+	// commands of anybody who may push have their rights then, so root may not be among them. Default none.
 	Users []string
 	// Plain leaves out the namespaces, as where the system forbids them. Where
 	// Towline is root the builds of all pipelines run as nobody then.

@@ -64,6 +64,9 @@ func New(config Config) (*Backend, error) {
 	if len(config.Runner) == 0 || config.CacheDir == "" {
 		return nil, errors.New("configure the host backend: Runner and CacheDir are needed")
 	}
+	if slices.Contains(config.Users, "root") {
+		return nil, errors.New("configure the host backend: builds may not run as root: whoever may push would own the machine; name users with fewer rights")
+	}
 	if config.UID == 0 {
 		config.UID = firstUID
 	}

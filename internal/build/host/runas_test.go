@@ -68,6 +68,14 @@ func TestAPhaseRunsAsAnAllowedUser(t *testing.T) {
 // variants are the ways in which a root runs builds.
 var variants = map[string]bool{"in namespaces": false, "without namespaces": true}
 
+func TestNoBuildMayRunAsRoot(t *testing.T) {
+	t.Parallel()
+	_, err := host.New(host.Config{Runner: []string{os.Args[0]}, CacheDir: t.TempDir(), Users: []string{"daemon", "root"}})
+	if err == nil || !strings.Contains(err.Error(), "builds may not run as root") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestAPhaseRunsAsNoOtherUser names users that every machine has, and who may
 // do more than a build.
 func TestAPhaseRunsAsNoOtherUser(t *testing.T) {
