@@ -47,10 +47,11 @@ then the contexts of the server's kubeconfig.`,
 			},
 		},
 		{
-			Use: "rekey", Short: "Make a new key and encrypt all stored clusters and access keys with it",
-			Long: `Make a new key and encrypt all stored clusters and access keys with it. The old
-keys stay in the file "keys" of the server's data directory, for older backups of
-the database; take their lines out once no such backup is needed.`,
+			Use: "rekey", Short: "Make a new key and encrypt everything that is stored encrypted with it",
+			Long: `Make a new key and encrypt everything that is stored encrypted with it: clusters,
+secrets, access keys, mirrors, signing keys. The old keys stay in the file "keys" of
+the server's data directory, for older backups of the database; take their lines out
+once no such backup is needed.`,
 			Example: "  towline cluster rekey", Args: exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				api, err := c.client()
