@@ -27,7 +27,7 @@ func (k *Keeper) unpack(ctx context.Context, archive io.Reader) (files, left int
 		return 0, 0, err
 	}
 	defer zipped.Close()
-	u := unpacking{keeper: k, archive: tar.NewReader(zipped), buffer: make([]byte, 256<<10), bytes: k.Limits.Bytes, roots: map[string]*os.Root{}}
+	u := unpacking{keeper: k, archive: tar.NewReader(zipped), buffer: make([]byte, 256<<10), bytes: k.Limits.Bytes, roots: map[string]*os.Root{}, made: map[string]bool{}}
 	defer u.close()
 	for entries := 0; ; entries++ {
 		header, err := u.archive.Next()
@@ -58,6 +58,7 @@ type unpacking struct {
 	buffer  []byte
 	bytes   int64 // that may still be written
 	roots   map[string]*os.Root
+	made    map[string]bool // directories that are there, by the root's and their own name
 	links   []link
 	files   int
 	left    int
@@ -128,13 +129,15 @@ func (u *unpacking) root(name string) (*os.Root, error) {
 
 // mkdir makes a directory and those above it, for the owner.
 func (u *unpacking) mkdir(root *os.Root, name string, mode fs.FileMode) error {
-	if name == "." {
+	at := filepath.Join(root.Name(), name)
+	if name == "." || u.made[at] {
 		return nil
 	}
 	if err := u.mkdir(root, path.Dir(name), 0o755); err != nil {
 		return err
 	}
 	err := root.Mkdir(name, mode)
+	u.made[at] = err == nil || errors.Is(err, fs.ErrExist)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
