@@ -168,7 +168,7 @@ func TestWhatCannotStartEndsWithItsCause(t *testing.T) {
 		"a quota":           {func(of *build.Build, _ *pod.Config) { of.Pod.Namespace = b.namespace + "-q" }, []string{"exceeded quota: small"}},
 		"a service account": {func(of *build.Build, _ *pod.Config) { of.Pod.ServiceAccount = "nobody" }, []string{`service account`, "nobody", "not found"}},
 		"no image":          {func(_ *build.Build, c *pod.Config) { c.Image = "" }, []string{"add pod.image"}},
-		"a service that dies": {func(of *build.Build, c *pod.Config) {
+		"a service that dies": {func(of *build.Build, _ *pod.Config) {
 			of.Services = []build.Service{{Name: "db", Engine: "redis", Version: "broken"}}
 		}, []string{"container service-db", "redis:broken"}},
 		"a shell that is not there": {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -105,9 +106,7 @@ func runAction(t *testing.T, backends build.Backends, compute string, more map[s
 	dir := t.TempDir()
 	source := filepath.Join(dir, "source")
 	files := map[string]string{"buildspec.yml": buildspec, "kept": "kept\n", "removed": "", "tests.xml": junit}
-	for name, text := range more {
-		files[name] = text
-	}
+	maps.Copy(files, more)
 	store, err := artifact.Open(t.Context(), filepath.Join(dir, "store"))
 	err = errors.Join(err, os.Chmod(filepath.Dir(dir), 0o711), os.Chmod(dir, 0o711), os.Mkdir(source, 0o755), os.Mkdir(filepath.Join(dir, "job"), 0o711))
 	var names []string

@@ -116,6 +116,9 @@ type service struct {
 func services(of []build.Service, images string, passwords []string) ([]service, error) {
 	var all []service
 	taken := map[int]bool{}
+	if len(passwords) != len(of) {
+		return nil, fmt.Errorf("there are %d passwords for %d services", len(passwords), len(of))
+	}
 	for i, s := range of {
 		e, known := engines[s.Engine]
 		if !known {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -222,19 +223,20 @@ func (p plan) claim() (*corev1.PersistentVolumeClaim, error) {
 
 // greeting is the first line of the log.
 func (p plan) greeting() string {
-	text := "pod backend: Pod " + p.record.Namespace + "/" + p.record.Pod + ", image " + p.image
-	for _, r := range []struct{ of, unit string }{{p.wanted.CPU, " CPU"}, {p.wanted.Memory, " memory"}} {
-		if r.of != "" {
-			text += ", " + r.of + r.unit
-		}
+	words := []string{"pod backend: Pod " + p.record.Namespace + "/" + p.record.Pod, "image " + p.image}
+	if p.wanted.CPU != "" {
+		words = append(words, p.wanted.CPU+" CPU")
+	}
+	if p.wanted.Memory != "" {
+		words = append(words, p.wanted.Memory+" memory")
 	}
 	if p.wanted.Privileged {
-		text += ", privileged: not isolated from its node"
+		words = append(words, "privileged: not isolated from its node")
 	}
 	if p.record.Run > 1 {
-		text += ", run " + strconv.Itoa(p.record.Run)
+		words = append(words, "run "+strconv.Itoa(p.record.Run))
 	}
-	return text
+	return strings.Join(words, ", ")
 }
 
 func (r *run) namespace() string { return cmp.Or(r.wanted.Namespace, r.config.Namespace) }

@@ -102,7 +102,7 @@ func (e *errands) Put(ctx context.Context, entry cache.Entry, write func(io.Writ
 	if err != nil {
 		return fmt.Errorf("write the archive: %w", err)
 	}
-	defer os.Remove(e.file)
+	defer func() { _ = os.Remove(e.file) }()
 	if err := errors.Join(write(f), f.Close()); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func Install(dir string) (err error) {
 	// By another name first: a container that is started once more finds it
 	// whole or not at all.
 	path := filepath.Join(dir, "towline")
-	to, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755) //nolint:gosec // everybody may run it
+	to, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
 	if err != nil {
 		return fmt.Errorf("copy this program: %w", err)
 	}

@@ -44,7 +44,7 @@ func (r *runner) receive(from io.Reader) (Order, error) {
 		if err := os.RemoveAll(dir); err != nil {
 			return Order{}, err
 		}
-		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a command may run as another user
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return Order{}, err
 		}
 	}

@@ -76,7 +76,7 @@ func Serve(ctx context.Context, config Config) error {
 	r.run = func(order Order) { go r.build(ctx, order) }
 	server := &http.Server{Handler: r.handler(), ReadHeaderTimeout: stalled, BaseContext: func(net.Listener) context.Context { return ctx }}
 	go func() { _ = server.Serve(config.Listener) }() // it ends with Close
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	select {
 	case <-r.started:
 	case <-r.left:

@@ -38,13 +38,14 @@ const (
 	// Cache is the directory of the tools' caches.
 	Cache = Mount + "/cache"
 
-	// OrderName is the text with the Order, and GoneName that with the paths of
-	// files that the build has removed, a JSON array.
+	// OrderName is the text with the Order.
 	OrderName = "order.json"
-	GoneName  = "gone.json"
-	// SourceTree is the tree of the source, and InputsTree that of the further
-	// inputs.
+	// GoneName is the text with the paths of files that the build has removed, a
+	// JSON array.
+	GoneName = "gone.json"
+	// SourceTree is the tree of the source.
 	SourceTree = "src"
+	// InputsTree is that of the further inputs.
 	InputsTree = build.InputsDir
 
 	// EndedHeader is set on the answer with the last part of the log.

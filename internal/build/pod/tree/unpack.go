@@ -161,7 +161,7 @@ func clip(name string) string { return name[:min(len(name), 200)] }
 
 // entry writes one directory, file or link.
 func (u *Unpacker) entry(root *os.Root, below string, header *tar.Header) error {
-	mode := fs.FileMode(header.Mode) & fs.ModePerm //nolint:gosec // no other bit is kept
+	mode := fs.FileMode(header.Mode) & fs.ModePerm
 	switch header.Typeflag {
 	case tar.TypeDir:
 		return directory(root, below, mode|0o700)
