@@ -46,7 +46,7 @@ func (c checksum) header() string { return http.CanonicalHeaderKey(checksumHeade
 // for what follows it. A client that names an algorithm alone gets its value.
 func (q *request) announced() (c checksum, err error) {
 	trailer := strings.ToLower(q.asked("X-Amz-Trailer"))
-	for name, make := range checksums {
+	for name, newHash := range checksums {
 		value := q.asked(checksumHeader + name)
 		if value == "" && trailer != strings.ToLower(checksumHeader+name) {
 			continue
@@ -54,7 +54,7 @@ func (q *request) announced() (c checksum, err error) {
 		if c.name != "" {
 			return c, faultf(http.StatusBadRequest, "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 		}
-		c = checksum{name, value, make()}
+		c = checksum{name, value, newHash()}
 	}
 	if named := strings.ToLower(q.asked("X-Amz-Sdk-Checksum-Algorithm")); c.name == "" && named != "" {
 		c, err = newChecksum(named)
@@ -65,11 +65,11 @@ func (q *request) announced() (c checksum, err error) {
 // newChecksum is one of an algorithm by its name in any case.
 func newChecksum(name string) (checksum, error) {
 	name = strings.ToLower(name)
-	make, ok := checksums[name]
+	newHash, ok := checksums[name]
 	if !ok {
 		return checksum{}, faultf(http.StatusBadRequest, "InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
 	}
-	return checksum{name: name, sum: make()}, nil
+	return checksum{name: name, sum: newHash()}, nil
 }
 
 // value is the sum in S3's form.

@@ -91,7 +91,7 @@ func (h *Handler) copyPart(ctx context.Context, q *request) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	taking := &intake{in: in, left: of.length, md5: md5.New()} //nolint:gosec // see above
 	if name := u.Headers[checksumAlgorithm]; name != "" {
 		if taking.checksum, err = newChecksum(name); err != nil {

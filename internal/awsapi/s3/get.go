@@ -29,7 +29,7 @@ func (h *Handler) getObject(ctx context.Context, q *request) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	q.describe(o, part)
 	if q.r.Method == http.MethodHead {
 		q.WriteHeader(part.status())
@@ -66,7 +66,7 @@ func (h *Handler) find(ctx context.Context, q *request) (o store.Object, part st
 			return o, part, nil, err
 		}
 		if err = q.conditions(o); err != nil {
-			q.Header().Set("Etag", quoted(o.ETag))
+			q.Header().Set("ETag", quoted(o.ETag))
 			return o, part, nil, err
 		}
 		if part, err = q.stretch(o); err != nil {
@@ -103,7 +103,7 @@ func (q *request) describe(o store.Object, part stretch) {
 	if q.asked("X-Amz-Checksum-Mode") != "" && !part.partial {
 		sayChecksum(header, o)
 	}
-	header.Set("Etag", quoted(o.ETag))
+	header.Set("ETag", quoted(o.ETag))
 	header.Set("Last-Modified", o.Modified.UTC().Format(http.TimeFormat))
 	header.Set("Accept-Ranges", "bytes")
 	header.Set("Content-Length", strconv.FormatInt(part.length, 10))
@@ -162,8 +162,8 @@ func matches(list, etag string) bool {
 func (q *request) stretch(o store.Object) (stretch, error) {
 	whole := stretch{length: o.Size}
 	unsatisfiable := faultf(http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range is not satisfiable")
-	if number := q.query.Get("partNumber"); number != "" {
-		n, err := strconv.Atoi(number)
+	if text := q.query.Get("partNumber"); text != "" {
+		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > max(1, len(o.Chunks)) {
 			return whole, faultf(http.StatusRequestedRangeNotSatisfiable, "InvalidPartNumber", "The requested partnumber is not satisfiable")
 		}
@@ -182,27 +182,35 @@ func (q *request) stretch(o store.Object) (stretch, error) {
 		return whole, nil // As in AWS, what is no range of bytes asks for all.
 	}
 	if first == "" {
-		n, err := strconv.ParseInt(last, 10, 64)
-		if err != nil || n < 0 {
-			return whole, nil
-		}
-		if n = min(n, o.Size); n == 0 {
+		n := min(number(last), o.Size)
+		if n == 0 {
 			return whole, unsatisfiable
 		}
-		return stretch{o.Size - n, n, true}, nil
+		if n > 0 {
+			whole = stretch{o.Size - n, n, true}
+		}
+		return whole, nil
 	}
-	from, err := strconv.ParseInt(first, 10, 64)
-	to := o.Size - 1
-	if last != "" && err == nil {
-		to, err = strconv.ParseInt(last, 10, 64)
+	from, to := number(first), o.Size-1
+	if last != "" {
+		to = number(last)
 	}
 	switch {
-	case err != nil || from < 0 || last != "" && to < from:
+	case from < 0, to < 0 && o.Size > 0, last != "" && to < from:
 		return whole, nil
 	case from >= o.Size:
 		return whole, unsatisfiable
 	}
 	return stretch{from, min(to, o.Size-1) - from + 1, true}, nil
+}
+
+// number is a number of bytes in a range, -1 for what is none.
+func number(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
 }
 
 // reading are the bytes of a stretch of an object, chunk after chunk.

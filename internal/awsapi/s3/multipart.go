@@ -95,7 +95,7 @@ func (h *Handler) putPart(ctx context.Context, q *request) error {
 	if got.checksum.name != "" {
 		q.Header().Set(got.checksum.header(), p.Checksum)
 	}
-	q.Header().Set("Etag", quoted(p.ETag))
+	q.Header().Set("ETag", quoted(p.ETag))
 	q.WriteHeader(http.StatusOK)
 	return nil
 }
@@ -282,7 +282,7 @@ func (h *Handler) sumUp(ctx context.Context, q *request, o *store.Object, parts 
 		if err != nil {
 			return err
 		}
-		defer in.Close()
+		defer func() { _ = in.Close() }()
 		if _, err := io.Copy(c.sum, in); err != nil {
 			return err
 		}

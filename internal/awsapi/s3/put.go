@@ -64,7 +64,7 @@ func (h *Handler) putObject(ctx context.Context, q *request) error {
 		return err
 	}
 	sayChecksum(q.Header(), o)
-	q.Header().Set("Etag", quoted(o.ETag))
+	q.Header().Set("ETag", quoted(o.ETag))
 	q.WriteHeader(http.StatusOK)
 	return nil
 }

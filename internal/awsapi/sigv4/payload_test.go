@@ -93,6 +93,16 @@ func TestTheChunksOfAWSsOwnExamples(t *testing.T) {
 	}
 }
 
+func before(text, mark string) string {
+	text, _, _ = strings.Cut(text, mark)
+	return text
+}
+
+func after(text, mark string) string {
+	_, text, _ = strings.Cut(text, mark)
+	return text
+}
+
 // TestABodyThatWasChanged has every way in which a body can be another one than
 // the one that was signed.
 func TestABodyThatWasChanged(t *testing.T) {
@@ -107,8 +117,8 @@ func TestABodyThatWasChanged(t *testing.T) {
 	}{
 		"a digest that is another's":       {plain, digest, "Hello", BadPayload},
 		"a letter":                         {plain, signedChunks, strings.Replace(plainBody, "aaaa", "aaab", 1), Mismatch},
-		"a chunk that is gone":             {plain, signedChunks, plainBody[strings.Index(plainBody, "400;"):], Mismatch},
-		"the last chunk is gone":           {plain, signedChunks, plainBody[:strings.Index(plainBody, "0;chunk-signature=b6")], Incomplete},
+		"a chunk that is gone":             {plain, signedChunks, "400;" + after(plainBody, "400;"), Mismatch},
+		"the last chunk is gone":           {plain, signedChunks, before(plainBody, "0;chunk-signature=b6"), Incomplete},
 		"the end is gone":                  {plain, signedChunks, plainBody[:66000], Incomplete},
 		"a signature is gone":              {plain, signedChunks, strings.Replace(plainBody, ";chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497", "", 1), Malformed},
 		"a chunk that is too long to be":   {plain, signedChunks, "fffffffffffffff;chunk-signature=" + strings.Repeat("0", 64) + "\r\n", Malformed},
@@ -116,8 +126,8 @@ func TestABodyThatWasChanged(t *testing.T) {
 		"a line without an end":            {plain, signedChunks, strings.Repeat("0", 1<<20), Malformed},
 		"a trailer that nobody announced":  {plain, signedChunks, strings.TrimSuffix(plainBody, "\r\n") + "x-amz-checksum-crc32c:sOO8/Q==\r\n\r\n", Malformed},
 		"a trailer that was changed":       {trailing, signedChunksTrailer, strings.Replace(trailingBody, "sOO8", "sOO9", 1), Mismatch},
-		"a trailer that is not signed":     {trailing, signedChunksTrailer, trailingBody[:strings.Index(trailingBody, "x-amz-trailer-sig")] + "\r\n", Incomplete},
-		"too many trailers":                {trailing, signedChunksTrailer, trailingBody[:strings.Index(trailingBody, "x-amz-checksum")] + strings.Repeat("a:b\r\n", 99), Malformed},
+		"a trailer that is not signed":     {trailing, signedChunksTrailer, before(trailingBody, "x-amz-trailer-sig") + "\r\n", Incomplete},
+		"too many trailers":                {trailing, signedChunksTrailer, before(trailingBody, "x-amz-checksum") + strings.Repeat("a:b\r\n", 99), Malformed},
 		"an unsigned body of bad chunks":   {plain, unsignedChunksTrailer, "x\r\n", Malformed},
 		"an unsigned body that ends early": {plain, unsignedChunksTrailer, "5\r\nhel", Incomplete},
 	} {
