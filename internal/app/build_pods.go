@@ -20,7 +20,7 @@ import (
 func (a *App) podBackend() (*pod.Backend, error) {
 	config := pod.Config{
 		Connect: a.clusters.Connect, AgentImage: a.agentImage, Owner: a.owner(), Image: a.options.Server.BuildImage,
-		ServiceImages: a.options.Server.ServiceImages, Log: a.options.Logger,
+		ServiceImages: a.options.Server.ServiceImages, Caches: a.host.Caches(), Log: a.options.Logger,
 	}
 	if a.options.Server.Registry == "" {
 		config.Pull = a.pullForBuilds

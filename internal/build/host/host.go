@@ -150,6 +150,10 @@ func (h *Backend) next(ctx context.Context, b build.Build, files buildFiles, loc
 	return build.Ended{}, false, h.wait(ctx, files, pid)
 }
 
+// Caches is where the files are that buildspecs have kept. Other backends may
+// keep theirs there too, so that a build finds its cache wherever it runs.
+func (h *Backend) Caches() cache.Store { return h.caches }
+
 // trim keeps the archives of caches within their bound, after a build that may
 // have added one.
 func (h *Backend) trim(ctx context.Context, b build.Build) {
