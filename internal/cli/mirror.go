@@ -33,8 +33,8 @@ func (c *command) mirrorAddCommand() *cobra.Command {
 		Long: `Mirror a repository under a name, and print the address and the secret of its
 webhook: enter both at the forge, with the content type application/json, for
 pushes, tags and pull requests. The secret is shown this once. Pipelines that
-watch what the repository has run at once. Secrets are read from files, or with -
-from standard input, and are encrypted at rest.
+watch its branches run at once; the tags that it has are old. Secrets are read
+from files, or with - from standard input, and are encrypted at rest.
 
 With --replace a mirror that there is changes: what is not given stays as it is.
 Credentials and tokens stay only while the address leads to the same server. To
