@@ -129,9 +129,10 @@ type envelope struct {
 	Signatures  []envelopeSignature `json:"signatures"`
 }
 
+// envelopeSignature has no key's name: Sigstore's verifiers pass over one that
+// is not made in their own way. The bundle tells it.
 type envelopeSignature struct {
-	KeyID string `json:"keyid,omitempty"`
-	Sig   string `json:"sig"` // base64
+	Sig string `json:"sig"` // base64
 }
 
 // authenticated is the text that is signed: type and body with their lengths,
@@ -148,19 +149,20 @@ func (s *Signer) envelope(body []byte) (envelope, error) {
 	}
 	return envelope{
 		Payload: base64.StdEncoding.EncodeToString(body), PayloadType: payloadType,
-		Signatures: []envelopeSignature{{KeyID: s.Public.ID(), Sig: base64.StdEncoding.EncodeToString(signature)}},
+		Signatures: []envelopeSignature{{base64.StdEncoding.EncodeToString(signature)}},
 	}, nil
 }
 
-// open checks an envelope and returns its statement and the key that signed it.
-func (e envelope) open(keys []PublicKey) (statement, PublicKey, error) {
+// open checks a bundle and returns its statement and the key that signed it.
+func (b bundle) open(keys []PublicKey) (statement, PublicKey, error) {
+	e := b.Envelope
 	body, err := base64.StdEncoding.DecodeString(e.Payload)
 	if err != nil {
 		return statement{}, PublicKey{}, errors.New("its payload is not base64")
 	}
 	key, ok := e.signedBy(keys, authenticated(e.PayloadType, body))
 	if !ok {
-		return statement{}, PublicKey{}, e.foreign(keys)
+		return statement{}, PublicKey{}, b.foreign(keys)
 	}
 	if e.PayloadType != payloadType {
 		return statement{}, PublicKey{}, fmt.Errorf("it holds %q and no in-toto statement", e.PayloadType)
@@ -195,12 +197,10 @@ func (e envelope) signedBy(keys []PublicKey, text []byte) (PublicKey, bool) {
 
 // foreign says why no key fits: another one has signed, or what was signed has
 // been changed.
-func (e envelope) foreign(keys []PublicKey) error {
-	for _, s := range e.Signatures {
-		for _, key := range keys {
-			if s.KeyID == key.ID() {
-				return errors.New("its content is not what was signed: it has been changed")
-			}
+func (b bundle) foreign(keys []PublicKey) error {
+	for _, key := range keys {
+		if b.Material.PublicKey.Hint == key.ID() {
+			return errors.New("its content is not what was signed: it has been changed")
 		}
 	}
 	return errors.New("it is signed by another key")

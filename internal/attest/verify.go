@@ -104,7 +104,7 @@ func Verify(ctx context.Context, w Wanted) (Verified, error) {
 
 // take checks one attestation and takes in what it proves.
 func (v *Verified) take(b bundle, digest v1.Hash, w Wanted) error {
-	s, key, err := b.Envelope.open(w.Keys)
+	s, key, err := b.open(w.Keys)
 	if err != nil {
 		return err
 	}
