@@ -24,8 +24,12 @@ func (a *App) hostBackend() (*host.Backend, error) {
 // builds is what carries out the builds of a project, "" for those of pipelines
 // themselves.
 func (a *App) builds(of string) build.Action {
+	var backend build.Backend = a.host
+	if of == "" { // Those of projects have waited for their turn before.
+		backend = turns{a.host, a.builder.Queue}
+	}
 	return build.Action{
-		Backend: a.host, Artifacts: a.artifacts, Reports: a.store, Secrets: a.secrets, Git: a.mirrors, Databases: service.Servers{}, Account: build.Account{ID: awsAccount}, Project: of,
+		Backend: backend, Artifacts: a.artifacts, Reports: a.store, Secrets: a.secrets, Git: a.mirrors, Databases: service.Servers{}, Account: build.Account{ID: awsAccount}, Project: of,
 	}
 }
 

@@ -139,7 +139,8 @@ func (e *Environment) Override(variables []Variable) {
 
 // accompany waits for the build's turn and runs the job as the project says.
 func (r *Builder) accompany(ctx context.Context, b *Build, turn *Turn, job pipeline.Job) (outcome, error) {
-	if err := r.wait(ctx, b, turn); err != nil {
+	// One that has begun before goes to its Runner also when it is to be stopped.
+	if err := r.wait(ctx, b, turn); err != nil && b.Running.IsZero() {
 		o := ended(err)
 		if o.status == Fault {
 			o = interrupted(ctx, err)

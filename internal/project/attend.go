@@ -42,7 +42,8 @@ var errQueued = errors.New("the build has waited longer than queuedTimeoutInMinu
 // meanwhile the build stays as it is, to be taken up again.
 func (r *Builder) attend(ctx context.Context, b Build, turn *Turn) {
 	var o outcome
-	if err := r.wait(ctx, &b, turn); err != nil {
+	// One that has begun before goes to its Runner also when it is to be stopped.
+	if err := r.wait(ctx, &b, turn); err != nil && b.Running.IsZero() {
 		o = ended(err)
 	} else {
 		o = r.perform(ctx, &b)

@@ -31,7 +31,7 @@ type Turn struct {
 	Place
 	queue  *Queue
 	begins chan struct{} // closed when the build may begin
-	begun  bool
+	counts bool          // among those that run
 	left   bool
 }
 
@@ -52,16 +52,24 @@ func (q *Queue) Join(p Place) *Turn {
 
 // Wait returns when the build may begin, or with the cause of ctx's end.
 func (t *Turn) Wait(ctx context.Context) error {
-	select {
-	case <-t.begins:
+	if t.Begun() {
 		return nil
-	default:
 	}
 	select {
 	case <-t.begins:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// Begun tells whether the build may begin.
+func (t *Turn) Begun() bool {
+	select {
+	case <-t.begins:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -75,7 +83,7 @@ func (t *Turn) Leave() {
 		return
 	}
 	t.left = true
-	if t.begun {
+	if t.counts {
 		q.count(t, -1)
 	} else {
 		q.waiting = slices.DeleteFunc(q.waiting, func(other *Turn) bool { return other == t })
@@ -99,7 +107,7 @@ func (q *Queue) admit() {
 		if t.Host && q.busy >= q.cores || t.Limit > 0 && q.running[t.Project] >= t.Limit {
 			return false
 		}
-		t.begun = true
+		t.counts = true
 		q.count(t, 1)
 		close(t.begins)
 		return true

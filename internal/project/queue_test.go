@@ -14,12 +14,7 @@ import (
 // begun tells which of the turns may begin.
 func begun(turns ...*Turn) (which []bool) {
 	for _, t := range turns {
-		select {
-		case <-t.begins:
-			which = append(which, true)
-		default:
-			which = append(which, false)
-		}
+		which = append(which, t.Begun())
 	}
 	return which
 }

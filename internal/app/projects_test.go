@@ -1,0 +1,113 @@
+package app
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/towline/towline/internal/awsapi/codebuild"
+	"github.com/towline/towline/internal/awsapi/logs"
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/source"
+	"github.com/towline/towline/internal/store"
+)
+
+func TestWhereAProjectsSourceLies(t *testing.T) {
+	t.Parallel()
+	a, git := setup(t)
+	git("commit", "-q", "-m", "First")
+	git("push", "-q", "origin", "main")
+	commit := git("rev-parse", "HEAD")
+	if err := a.repositories.Create(t.Context(), "acme-shop"); err != nil {
+		t.Fatal(err)
+	}
+	sources := a.builder.Sources
+	for name, c := range map[string]struct {
+		source  project.Source
+		version string
+		want    string // of the error, "" for none
+	}{
+		"a name":                      {project.Source{Type: "GITHUB", Location: "web"}, "", ""},
+		"a branch of it":              {project.Source{Type: "GITHUB", Location: "web"}, "main", ""},
+		"its URL here":                {project.Source{Type: "GITHUB", Location: a.PublicURL() + source.Prefix + "web.git"}, commit, ""},
+		"a URL of CodeCommit":         {project.Source{Type: "CODECOMMIT", Location: "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/web"}, "", ""},
+		"a version that is not there": {project.Source{Type: "GITHUB", Location: "web"}, "gone", `repository web has no revision "gone"`},
+		"a name that is not there":    {project.Source{Type: "GITHUB", Location: "nope"}, "", `there is no repository "nope"`},
+		"a way out":                   {project.Source{Type: "GITHUB", Location: ".."}, "", "name"},
+		"one of a forge, kept here":   {project.Source{Type: "GITHUB", Location: "https://github.com/Acme/Shop.git"}, "", "repository acme-shop has no revision"},
+		"a program":                   {project.Source{Type: "GITHUB", Location: "ext::sh -c touch% /tmp/x"}, "", "this address cannot be mirrored"},
+		"nothing":                     {project.Source{Type: project.SourceNone}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := sources.Fetch(t.Context(), project.Fetch{Source: c.source, Version: c.version, Dir: filepath.Join(t.TempDir(), "fetch"), Log: io.Discard})
+			if c.want != "" {
+				if _, refused := errors.AsType[*project.Error](err); !refused || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("%v, want a refusal with %q", err, c.want)
+				}
+				return
+			}
+			if err != nil || got.Artifact.Digest == "" || c.source.Git() && (got.Resolved != commit || got.Revision.Repository != "web") {
+				t.Errorf("%+v %v", got, err)
+			}
+		})
+	}
+}
+
+func TestWhereAProjectsArtifactsGo(t *testing.T) {
+	t.Parallel()
+	a, _ := setup(t)
+	if err := a.store.AddBucket(t.Context(), store.Bucket{Name: "releases", Created: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "app"), []byte("app"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	digest, size, err := a.artifacts.Pack(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := pipeline.Artifact{Name: "app", Digest: digest, Size: size}
+	if err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web/app.zip", false); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := a.store.Object(t.Context(), "releases", "web/app.zip"); err != nil || o.Artifact != digest || o.Size != size {
+		t.Errorf("%+v %v", o, err)
+	}
+	if err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web", true); !errors.Is(err, project.ErrInvalid) || !strings.Contains(err.Error(), "packaging to ZIP") {
+		t.Errorf("files in a bucket of this server: %v", err)
+	}
+}
+
+func TestTheLogGroupsOfProjects(t *testing.T) {
+	t.Parallel()
+	a, _ := setup(t)
+	l := buildLogs{a.builder}
+	_, err := a.builder.Create(t.Context(), project.Definition{
+		Name: "web", Source: project.Source{Type: "GITHUB", Location: "web"}, Artifacts: project.Artifacts{Type: project.ArtifactsNone},
+		Environment: project.Environment{Type: "LINUX_CONTAINER", Image: "x", ComputeType: "x"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := l.Groups(t.Context())
+	if err != nil || len(groups) != 1 || groups[0].Name != codebuild.LogGroup("web") {
+		t.Errorf("groups %+v %v", groups, err)
+	}
+	if streams, err := l.Streams(t.Context(), groups[0].Name, time.Time{}); err != nil || len(streams) != 0 {
+		t.Errorf("streams %+v %v", streams, err)
+	}
+	for _, group := range []string{codebuild.LogGroup("nope"), "/aws/lambda/web", codebuild.LogGroup("../web")} {
+		if _, err := l.Streams(t.Context(), group, time.Time{}); !errors.Is(err, logs.ErrNotFound) {
+			t.Errorf("%s: %v", group, err)
+		}
+		if _, err := l.Stream(t.Context(), group, "x"); !errors.Is(err, logs.ErrNotFound) {
+			t.Errorf("a stream of %s: %v", group, err)
+		}
+	}
+}
