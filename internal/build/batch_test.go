@@ -42,7 +42,7 @@ phases:
     commands:
       - cat "$CODEBUILD_SRC_DIR_base/base.txt" > left.txt
 reports: {unit: {files: t.xml}}
-artifacts: {files: left.txt}
+artifacts: {files: left.txt, secondary-artifacts: {more: {files: t.xml}}}
 `
 
 func TestActionRunsABatch(t *testing.T) {
@@ -72,7 +72,8 @@ func TestActionRunsABatch(t *testing.T) {
 				t.Error("artifact (-want +got)\n", diff)
 			}
 			log := logOf(t, o)
-			for _, want := range []string{"\n[base] base says from-base\n", "\n[right] right says from-right\n", "\n[left] [build] $ cat"} {
+			for _, want := range []string{"\n[base] base says from-base\n", "\n[right] right says from-right\n", "\n[left] [build] $ cat",
+				"\n[left] warning: artifacts.secondary-artifacts are not made in a batch: "} {
 				if !strings.Contains(log, want) {
 					t.Errorf("the log has no %q:\n%s", want, log)
 				}
