@@ -165,12 +165,12 @@ func (p *process) arn() string {
 func (p *process) start(address string) (o Outcome, failed bool) {
 	kind, _ := kindOf(p.in.Invocation.Function.Runtime)
 	line := kind.command(p.in.Program, p.places.shims, p.places.code, p.in.Invocation.Function.Handler)
-	p.cmd = exec.Command(line[0], line[1:]...) //nolint:gosec // to run it is what this is for
+	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Dir, p.cmd.Env = p.places.code, p.environment(address)
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = p.out, p.out, pipesWithin
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if p.in.User >= 0 {
-		id := uint32(p.in.User) //nolint:gosec // it is not negative
+		id := uint32(p.in.User)
 		p.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
 	}
 	// The signal of a parent's death is that of the thread which started it.
@@ -274,7 +274,7 @@ func (p *process) kill() {
 		// that none can start another in between.
 		_ = unix.Kill(-1, unix.SIGKILL)
 	}
-	<-p.exited
+	_ = <-p.exited // how it ended then is not what it ended by
 }
 
 // environment is what Lambda sets, with this server in the place of AWS.

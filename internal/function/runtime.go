@@ -94,11 +94,11 @@ func within(program string, uid int) bool {
 	if uid < 0 {
 		return true
 	}
-	real, err := filepath.EvalSymlinks(program)
+	target, err := filepath.EvalSymlinks(program)
 	if err != nil {
 		return false
 	}
-	for _, path := range []string{program, real} {
+	for _, path := range []string{program, target} {
 		for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
 			info, err := os.Stat(dir)
 			if err != nil || info.Mode().Perm()&0o001 == 0 {
@@ -109,7 +109,7 @@ func within(program string, uid int) bool {
 			}
 		}
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(target)
 	return err == nil && info.Mode().Perm()&0o005 == 0o005
 }
 

@@ -18,7 +18,7 @@ import (
 // one.
 const (
 	KubeconfigFile   = "kubeconfig"
-	kubeconfigSecret = "TOWLINE_KUBECONFIG_SECRET"
+	kubeconfigSecret = "TOWLINE_KUBECONFIG_SECRET" //nolint:gosec // a name, not a secret
 )
 
 // Clusters finds clusters for the function: by the kubeconfig that it has, else
