@@ -62,7 +62,7 @@ func (c *compiler) compile(f file) pipeline.Pipeline {
 	c.pipeline = f.Pipeline
 	p.Variables = c.variables(f.Variables)
 	p.Stages = c.stages(f.Stages)
-	p.On = c.on(f.On)
+	p.On = c.on(f.On, p.Stages)
 	if len(c.problems) == 0 {
 		c.check(p, f)
 	}

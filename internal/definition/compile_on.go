@@ -1,6 +1,7 @@
 package definition
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -8,14 +9,24 @@ import (
 	"github.com/towline/towline/internal/timetable"
 )
 
-// defaultOn is what starts executions when the file does not say.
-func defaultOn() pipeline.On {
-	return pipeline.On{Push: []pipeline.PushFilter{{Branches: &pipeline.Globs{Includes: []string{"main"}}}}}
+// defaultOn is what starts executions when the file does not say: a push to the
+// branch that a source follows, or to main.
+func defaultOn(stages []pipeline.Stage) pipeline.On {
+	branch := "main"
+	for _, s := range stages {
+		for _, a := range s.Actions {
+			var followed pipeline.Source
+			if a.Type == towline(pipeline.CategorySource, "Git") && json.Unmarshal(a.Configuration, &followed) == nil && followed.Branch != "" {
+				branch = strings.ReplaceAll(followed.Branch, "{", `\{`) // the one sign of patterns that git allows
+			}
+		}
+	}
+	return pipeline.On{Push: []pipeline.PushFilter{{Branches: &pipeline.Globs{Includes: []string{branch}}}}}
 }
 
-func (c *compiler) on(o *on) pipeline.On {
+func (c *compiler) on(o *on, stages []pipeline.Stage) pipeline.On {
 	if o == nil {
-		return defaultOn()
+		return defaultOn(stages)
 	}
 	var out pipeline.On
 	for i, f := range o.Push {

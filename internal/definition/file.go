@@ -14,7 +14,7 @@ type file struct {
 	Pipeline  string           `json:"pipeline" jsonschema:"required" doc:"name of the pipeline: letters, digits and . _ - @"`
 	Mode      string           `json:"mode,omitempty" doc:"what becomes of executions that meet: superseded (default) lets the newest that waits for a stage take the place of the older ones, queued lets each wait for its turn, parallel runs them without regard to each other" jsonschema:"enum=superseded,enum=queued,enum=parallel"`
 	Variables variables        `json:"variables,omitempty" doc:"values that each execution may set for itself, used as #{variables.NAME}: NAME: DEFAULT, or NAME: {default, description}; one without a default must be given at the start"`
-	On        *on              `json:"on,omitempty" doc:"what starts an execution, default a push to main; what is not named here starts none, so that on: {} leaves it to people"`
+	On        *on              `json:"on,omitempty" doc:"what starts an execution, default a push to main, or to the branch of a source; what is not named here starts none, so that on: {} leaves it to people"`
 	Stages    []stage          `json:"stages" jsonschema:"required" doc:"the stages in their order; unless the first one has source actions, a stage Source with the action push comes before them by itself"`
 	AWS       pipeline.Foreign `json:"aws,omitempty" doc:"members of CodePipeline's definition that Towline has no use for, kept for the way back"`
 }

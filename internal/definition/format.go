@@ -111,7 +111,7 @@ func decompile(p pipeline.Pipeline, repository string) (file, error) {
 	}
 	d.variables(f.Variables)
 	var err error
-	if f.On, err = writeOn(p.On); err != nil {
+	if f.On, err = writeOn(p.On, p.Stages); err != nil {
 		return f, err
 	}
 	stages, own := p.Stages, true
@@ -131,8 +131,8 @@ func decompile(p pipeline.Pipeline, repository string) (file, error) {
 	return f, nil
 }
 
-func writeOn(o pipeline.On) (*on, error) {
-	if same(o, defaultOn()) {
+func writeOn(o pipeline.On, stages []pipeline.Stage) (*on, error) {
+	if same(o, defaultOn(stages)) {
 		return nil, nil
 	}
 	var out on
