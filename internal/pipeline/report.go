@@ -46,7 +46,7 @@ func (c *Coverage) Add(other Coverage) {
 
 // Percent is the part of the lines that was run, 0 to 100; 0 when there are
 // none.
-func (c Coverage) Percent() float64 {
+func (c *Coverage) Percent() float64 {
 	if c.Lines == 0 {
 		return 0
 	}

@@ -55,7 +55,7 @@ func (db *DB) Record(ctx context.Context, run pipeline.TestRun) error {
 	})
 }
 
-const testRun = `SELECT execution, stage, attempt, action, pipeline, branch, revision, at, totals, `
+const testRun = `SELECT execution, stage, attempt, action, pipeline, branch, revision, at, totals, reports `
 
 // TestRuns shows the newest runs of each action of a pipeline, at most limit of
 // each: first all of the action that ran last, the oldest run first, then those
@@ -63,8 +63,8 @@ const testRun = `SELECT execution, stage, attempt, action, pipeline, branch, rev
 // with the first error of see.
 func (db *DB) TestRuns(ctx context.Context, name string, limit int, see func(pipeline.TestRun) error) error {
 	return db.View(ctx, func(q Querier) error {
-		rows, err := q.Query(ctx, testRun+`reports FROM (
-			SELECT *, row_number() OVER (PARTITION BY stage, action ORDER BY at DESC, attempt DESC) AS age,
+		rows, err := q.Query(ctx, testRun+`FROM (
+			`+testRun+`, row_number() OVER (PARTITION BY stage, action ORDER BY at DESC, attempt DESC) AS age,
 				max(at) OVER (PARTITION BY stage, action) AS newest FROM test_runs WHERE pipeline = $1
 		) AS runs WHERE age <= $2 ORDER BY newest DESC, stage, action, age DESC`, name, limit)
 		if err != nil {
@@ -85,7 +85,7 @@ func (db *DB) TestRuns(ctx context.Context, name string, limit int, see func(pip
 // the order in which the actions ended.
 func (db *DB) TestRunsOf(ctx context.Context, execution string) (found []pipeline.TestRun, err error) {
 	err = db.View(ctx, func(q Querier) error {
-		rows, err := q.Query(ctx, testRun+`reports FROM test_runs WHERE execution = $1 ORDER BY at, stage, action, attempt`, execution)
+		rows, err := q.Query(ctx, testRun+`FROM test_runs WHERE execution = $1 ORDER BY at, stage, action, attempt`, execution)
 		if err != nil {
 			return fmt.Errorf("list tests of %s: %w", execution, err)
 		}
