@@ -61,8 +61,14 @@ func (h handover) Give(ctx context.Context, w access.Work, lasting time.Duration
 	return given, err
 }
 
-// Take implements access.Handover.
+// takeWithin bounds how long the outputs of one action are unpacked and packed.
+const takeWithin = 15 * time.Minute
+
+// Take implements access.Handover. It goes on when a client has given up waiting
+// for it: the next time that it asks, large outputs are done.
 func (h handover) Take(ctx context.Context, w access.Work) (made []pipeline.Artifact, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeWithin)
+	defer cancel()
 	for i, place := range h.outputs(w) {
 		a, err := h.take(ctx, w.Outputs[i], place)
 		if errors.Is(err, store.ErrNotFound) {

@@ -154,10 +154,39 @@ func TestASessionBoundsWhatItsHolderMayDo(t *testing.T) {
 	if got := codeOf(readingOf("sources", "key").call(t.Context(), b.sdk(viewerID, token))); got != "InvalidToken" {
 		t.Errorf("a lasting key with a token: %q", got)
 	}
+	signed, err := sdk.NewPresignClient(b.sdk(sessionID, token)).PresignGetObject(t.Context(), &sdk.GetObjectInput{Bucket: &in.Bucket, Key: &in.Key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fetchText(t, signed.URL); text != "made" {
+		t.Errorf("by a link: %s", text)
+	}
+	if text := fetchText(t, strings.Replace(signed.URL, in.Key, out.Key, 1)); !strings.Contains(text, "SignatureDoesNotMatch") {
+		t.Errorf("by a link to another: %s", text)
+	}
 	over := setup(t, func(c *Config) { c.Keys = heldKeys{access.Scope{Reads: []access.Object{in}}, time.Now()} })
 	if got := codeOf(readingOf(in.Bucket, in.Key).call(t.Context(), over.sdk(sessionID, token))); got != "ExpiredToken" {
 		t.Errorf("after its time: %q", got)
 	}
+}
+
+// fetchText reads what a URL answers, whatever it is.
+func fetchText(t *testing.T, url string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestPresignedRequests(t *testing.T) {
