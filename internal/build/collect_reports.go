@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +13,13 @@ import (
 	"github.com/towline/towline/internal/report"
 )
 
-// mostReports bounds how many report files of one build are read.
-const mostReports = 5000
+const (
+	// mostReports bounds how many report files of one build are read.
+	mostReports = 5000
+	// mostKept bounds the tests and the files with coverage that are kept of all
+	// reports of a build together; all are counted.
+	mostKept = 50_000
+)
 
 // Reports keeps what the reports of builds say, whole. Record is called once
 // for a build that has ended and has reports, by many builds at once, and again
@@ -26,7 +32,7 @@ type Reports interface {
 // said in the log: the commands have told whether the tests passed.
 func (t trees) readReports(reports []buildspec.Report, log io.Writer) []pipeline.Report {
 	var all []pipeline.Report
-	left := mostReports
+	left, room := mostReports, mostKept
 	for _, r := range reports {
 		results, err := report.NewResults(r.Name, r.Format)
 		if err != nil {
@@ -51,9 +57,22 @@ func (t trees) readReports(reports []buildspec.Report, log io.Writer) []pipeline
 				fmt.Fprintf(log, "warning: report %s: %s: %v\n", r.Name, f.name, err)
 			}
 		}
-		all = append(all, results.Report())
+		all = append(all, fitting(results.Report(), &room))
 	}
 	return all
+}
+
+// fitting leaves out of a report what there is no room for, of the tests first
+// those that did not fail.
+func fitting(r pipeline.Report, room *int) pipeline.Report {
+	if len(r.Cases) > *room {
+		r.Cases = slices.DeleteFunc(r.Cases, func(c pipeline.TestCase) bool { return c.Status != pipeline.TestFailing })
+	}
+	r.Cases = r.Cases[:min(len(r.Cases), *room)]
+	*room -= len(r.Cases)
+	r.Files = r.Files[:min(len(r.Files), *room)]
+	*room -= len(r.Files)
+	return r
 }
 
 func (f file) readInto(results *report.Results) error {

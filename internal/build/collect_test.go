@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -289,6 +290,26 @@ func TestReportsAreReadAndKept(t *testing.T) {
 	} {
 		if !strings.Contains(log.String(), line) {
 			t.Errorf("the log has no %q\n%s", line, log.String())
+		}
+	}
+}
+
+func TestFittingLeavesOutWhatDidNotFailFirst(t *testing.T) {
+	t.Parallel()
+	report := pipeline.Report{
+		Passed: 2, Failed: 1, Cases: []pipeline.TestCase{{Name: "a", Status: pipeline.TestPassed}, {Name: "b", Status: pipeline.TestFailing}, {Name: "c", Status: pipeline.TestPassed}},
+		Files: []pipeline.CoveredFile{{Path: "a.py"}, {Path: "b.py"}},
+	}
+	for room, want := range map[int]struct{ cases, files, left int }{9: {3, 2, 4}, 4: {3, 1, 0}, 2: {1, 1, 0}, 1: {1, 0, 0}, 0: {0, 0, 0}} {
+		one := report
+		one.Cases = slices.Clone(report.Cases)
+		left := room
+		got := fitting(one, &left)
+		if len(got.Cases) != want.cases || len(got.Files) != want.files || left != want.left || got.Passed != 2 {
+			t.Errorf("room for %d: %+v, and for %d more", room, got, left)
+		}
+		if len(got.Cases) == 1 && got.Cases[0].Name != "b" {
+			t.Errorf("room for %d: kept %s", room, got.Cases[0].Name)
 		}
 	}
 }
