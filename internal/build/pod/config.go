@@ -37,6 +37,9 @@ type Config struct {
 	ServiceImages string
 	// Unschedulable is how long a Pod may find no node, default two minutes.
 	Unschedulable time.Duration
+	// Starting is how long a Pod may take until its build begins, with the pull of
+	// its images, default 20 minutes.
+	Starting time.Duration
 	// Silence is how long a Pod that runs may not answer before it counts as
 	// lost, default five minutes.
 	Silence time.Duration
@@ -56,6 +59,7 @@ const (
 	defaultNamespace     = "towline-builds"
 	defaultServiceImages = "docker.io/library/"
 	defaultUnschedulable = 2 * time.Minute
+	defaultStarting      = 20 * time.Minute
 	defaultSilence       = 5 * time.Minute
 	defaultYoung         = time.Minute
 )

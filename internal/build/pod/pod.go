@@ -47,6 +47,7 @@ func New(config Config) (*Backend, error) {
 	config.Namespace = cmp.Or(config.Namespace, defaultNamespace)
 	config.ServiceImages = cmp.Or(config.ServiceImages, defaultServiceImages)
 	config.Unschedulable = cmp.Or(config.Unschedulable, defaultUnschedulable)
+	config.Starting = cmp.Or(config.Starting, defaultStarting)
 	config.Silence = cmp.Or(config.Silence, defaultSilence)
 	config.Young = cmp.Or(config.Young, defaultYoung)
 	config.Log = cmp.Or(config.Log, slog.New(slog.DiscardHandler))

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -167,6 +168,24 @@ func TestOverTellsWhyAPodIsLost(t *testing.T) {
 				t.Errorf("%t %q, want %q", gone, why, c.want)
 			}
 		})
+	}
+}
+
+func TestAPodThatNeverStartsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	made := time.Unix(1000, 0)
+	waiting := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "build-x", UID: "x", CreationTimestamp: metav1.NewTime(made)}, Status: corev1.PodStatus{
+		Phase: corev1.PodPending, InitContainerStatuses: []corev1.ContainerStatus{{Name: toolsContainer, State: waiting}},
+		ContainerStatuses: []corev1.ContainerStatus{{Name: buildContainer, State: waiting}},
+	}}
+	w := &watcher{run: &run{config: Config{Starting: time.Minute}}, ready: make(chan struct{})}
+	if err := w.judge(t.Context(), pod, &kube.Patience{}, made.Add(time.Minute)); err != nil {
+		t.Error(err)
+	}
+	want := "pod build-x has not started within 1m0s: container towline: ContainerCreating; container build: ContainerCreating"
+	if err := w.judge(t.Context(), pod, &kube.Patience{}, made.Add(time.Minute+1)); err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package pod
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,7 @@ func (w *watcher) untilTrouble(ctx context.Context) error {
 	}
 }
 
-// look judges the Pod as it is now.
+// look looks at the Pod as it is now.
 func (w *watcher) look(ctx context.Context, patience *kube.Patience, now time.Time) error {
 	var pod *corev1.Pod
 	for _, p := range w.follow.Items() {
@@ -77,6 +78,12 @@ func (w *watcher) look(ctx context.Context, patience *kube.Patience, now time.Ti
 		return w.missing(ctx)
 	}
 	w.last = pod
+	return w.judge(ctx, pod, patience, now)
+}
+
+// judge judges the Pod: the error is lost when it will not go on, and another
+// when it will never begin.
+func (w *watcher) judge(ctx context.Context, pod *corev1.Pod, patience *kube.Patience, now time.Time) error {
 	if why, gone := over(pod); gone {
 		return why
 	}
@@ -95,7 +102,21 @@ func (w *watcher) look(ctx context.Context, patience *kube.Patience, now time.Ti
 	if trouble, final := patience.Over(troubles, now); final {
 		return fmt.Errorf("%s%s", trouble, w.run.lastWords(ctx, trouble))
 	}
+	if age := now.Sub(pod.CreationTimestamp.Time); age > w.run.config.Starting {
+		return fmt.Errorf("pod %s has not started within %s: %s", pod.Name, w.run.config.Starting, waitsFor(pod))
+	}
 	return nil
+}
+
+// waitsFor says what the containers of a Pod are waiting for.
+func waitsFor(pod *corev1.Pod) string {
+	var words []string
+	for _, status := range append(slices.Clip(pod.Status.InitContainerStatuses), pod.Status.ContainerStatuses...) {
+		if waiting := status.State.Waiting; waiting != nil {
+			words = append(words, strings.TrimSuffix(fmt.Sprintf("container %s: %s: %s", status.Name, waiting.Reason, waiting.Message), ": "))
+		}
+	}
+	return strings.Join(words, "; ")
 }
 
 // missing says that the Pod is not there any more, unless it is: the first list
