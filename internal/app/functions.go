@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/artifact"
+	"github.com/towline/towline/internal/awsapi/lambda"
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/function"
 	"github.com/towline/towline/internal/pipeline"
@@ -37,7 +38,13 @@ type functions struct {
 var (
 	_ server.Functions   = (*functions)(nil)
 	_ function.Functions = (*functions)(nil)
+	_ lambda.Functions   = (*functions)(nil)
 )
+
+// lambda answers AWS's clients about the functions.
+func (a *App) lambda() *lambda.Handler {
+	return lambda.New(lambda.Config{Keys: a.signers(), Functions: a.functions, Account: awsAccount, Now: time.Now, Logger: a.options.Logger})
+}
 
 // openFunctions makes the room of functions ready to run some.
 func (a *App) openFunctions(keys *secret.Keyring) (*functions, error) {

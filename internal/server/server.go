@@ -68,8 +68,10 @@ type Config struct {
 	// S3 answers the clients of S3, whose requests are known by their signature
 	// alone. It may be nil.
 	S3 S3
-	// Functions are what actions and rules invoke.
+	// Functions are what actions and rules invoke, and Lambda answers AWS's
+	// clients about them.
 	Functions Functions
+	Lambda    http.Handler
 	// Notifications tell others of what happens.
 	Notifications *notify.Notifier
 	Tokens        config.Tokens
@@ -170,6 +172,10 @@ func (s *Server) routes() http.Handler {
 		mux.Handle("POST /hooks/aws/{path}", s.AWS)
 	}
 	mux.Handle("POST /hooks/{name}", s.Hooks)
+	if s.Lambda != nil {
+		mux.Handle("/2015-03-31/functions", s.Lambda)
+		mux.Handle("/2015-03-31/functions/", s.Lambda)
+	}
 	mux.Handle("PUT /api/v1/functions/{name}", s.authenticated(http.HandlerFunc(s.putFunction)))
 	mux.Handle("/api/", s.authenticated(hurried(s.api())))
 	return s.objects(mux)
