@@ -67,8 +67,9 @@ func (b *bench) backend(tb testing.TB) *pod.Backend {
 // none fails when a Pod of a build is left after a moment.
 func (b *bench) none(tb testing.TB) {
 	tb.Helper()
+	ctx := context.WithoutCancel(tb.Context()) // it may be a clean-up
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		pods, err := b.cluster.Pods(tb.Context(), b.namespace, "towline.dev/build")
+		pods, err := b.cluster.Pods(ctx, b.namespace, "towline.dev/build")
 		if err != nil {
 			tb.Fatal(err)
 		}
