@@ -142,10 +142,10 @@ func TestTamperedImagesAreRefused(t *testing.T) {
 		tamper func(t *testing.T, b *bench, image attest.Image) (attest.Image, []attest.PublicKey)
 		why    string
 	}{
-		"one that nobody has attested": {func(t *testing.T, b *bench, image attest.Image) (attest.Image, []attest.PublicKey) {
+		"one that nobody has attested": {func(_ *testing.T, b *bench, _ attest.Image) (attest.Image, []attest.PublicKey) {
 			return b.push(files{"web.txt": "changed"}), nil
 		}, "nobody has attested how it was made"},
-		"by another key": {func(t *testing.T, b *bench, image attest.Image) (attest.Image, []attest.PublicKey) {
+		"by another key": {func(t *testing.T, _ *bench, image attest.Image) (attest.Image, []attest.PublicKey) {
 			return image, []attest.PublicKey{signer(t).Public}
 		}, "it is signed by another key"},
 		"with the attestation of another digest": {func(t *testing.T, b *bench, image attest.Image) (attest.Image, []attest.PublicKey) {
@@ -162,19 +162,19 @@ func TestTamperedImagesAreRefused(t *testing.T) {
 			}
 			return other, nil
 		}, "its content is not what was signed: it has been changed"},
-		"with a changed payload and a key of one's own": {func(t *testing.T, b *bench, image attest.Image) (attest.Image, []attest.PublicKey) {
+		"with a changed payload and a key of one's own": {func(t *testing.T, b *bench, _ attest.Image) (attest.Image, []attest.PublicKey) {
 			good, other := b.signer, b.push(files{"web.txt": "changed"})
 			b.signer = signer(t)
 			b.attest(other)
 			return other, []attest.PublicKey{good.Public}
 		}, "it is signed by another key"},
-		"with what is no attestation": {func(t *testing.T, b *bench, image attest.Image) (attest.Image, []attest.PublicKey) {
+		"with what is no attestation": {func(_ *testing.T, b *bench, _ attest.Image) (attest.Image, []attest.PublicKey) {
 			other := b.push(files{"web.txt": "changed"})
 			b.attach(other, []byte("not JSON"))
 			b.attach(other, []byte(`{"dsseEnvelope":{}}`))
 			return other, nil
 		}, "it is no bundle of Sigstore's"},
-		"with a bill of materials alone": {func(t *testing.T, b *bench, image attest.Image) (attest.Image, []attest.PublicKey) {
+		"with a bill of materials alone": {func(t *testing.T, _ *bench, image attest.Image) (attest.Image, []attest.PublicKey) {
 			for _, r := range referrers(t, image.Reference, "sigstore", attest.PredicateProvenance) {
 				must(t, remote.Delete(r.ref))
 			}

@@ -131,7 +131,7 @@ func (f file) open(stream io.Reader) (at io.ReaderAt, done func(), err error) {
 func readProgram(f file) ([]Package, error) {
 	begin := make([]byte, 4)
 	if _, err := io.ReadFull(f.stream, begin); err != nil || !bytes.Equal(begin, []byte("\x7fELF")) {
-		return nil, nil //nolint:nilerr // it is no program
+		return nil, nil // it is no program
 	}
 	at, done, err := f.open(io.MultiReader(bytes.NewReader(begin), f.stream))
 	if err != nil {
@@ -140,7 +140,7 @@ func readProgram(f file) ([]Package, error) {
 	defer done()
 	info, err := buildinfo.Read(at)
 	if err != nil {
-		return nil, nil //nolint:nilerr // it is no program of Go's
+		return nil, nil // it is no program of Go's
 	}
 	packages := []Package{{Kind: "golang", Name: "stdlib", Version: strings.TrimPrefix(info.GoVersion, "go")}}
 	for _, module := range append([]*debug.Module{&info.Main}, info.Deps...) {

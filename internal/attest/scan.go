@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -137,9 +138,7 @@ func merge(layers []contents) inventory {
 				delete(files, name)
 			}
 		}
-		for name, packages := range layer.Packages {
-			files[name] = packages
-		}
+		maps.Copy(files, layer.Packages)
 		in.Unread = append(in.Unread, layer.Unread...)
 		if layer.System != "" {
 			in.System = layer.System

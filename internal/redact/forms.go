@@ -90,7 +90,7 @@ func escapedForms(value string) []string {
 		var text bytes.Buffer
 		encoder := json.NewEncoder(&text)
 		encoder.SetEscapeHTML(safe)
-		if encoder.Encode(value) == nil {
+		if err := encoder.Encode(value); err == nil {
 			all = append(all, strings.Trim(text.String(), "\"\n"))
 		}
 	}

@@ -72,7 +72,7 @@ func TestSecretsThatOverlapAreMaskedWhole(t *testing.T) {
 func TestHideSaysWhatIsTooShort(t *testing.T) {
 	t.Parallel()
 	var s redact.Secrets
-	for value, want := range map[string]bool{"": true, "\n": true, "abc": false, " abc\n": false, "a\nbc": false, "abcd": true} {
+	for value, want := range map[string]bool{"": true, "\n": true, "abc": false, "abc\n": false, "a\nbc": false, "abcd": true} {
 		if got := s.Hide(value); got != want {
 			t.Errorf("Hide(%q) is %t", value, got)
 		}

@@ -78,7 +78,8 @@ func (s *Stream) next(out, p []byte, then ending) []byte {
 		s.held = s.held[:0]
 		return append(out, p...)
 	}
-	text := append(s.held, p...)
+	s.held = append(s.held, p...)
+	text := s.held
 	s.look(text)
 	known, size := len(s.context), len(s.view)
 	s.found = m.find(s.view, s.found[:0])
@@ -99,7 +100,7 @@ func (s *Stream) next(out, p []byte, then ending) []byte {
 	cut := s.place(until, len(text))
 	out = s.show(out, text[:cut])
 	s.keep(m, min(until, tail), until)
-	s.held = append(text[:0], text[cut:]...)
+	s.held = append(s.held[:0], text[cut:]...)
 	return out
 }
 

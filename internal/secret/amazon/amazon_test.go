@@ -55,7 +55,8 @@ func serveAWS(t *testing.T) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		status, answer := 200, `{}`
+		status := http.StatusOK
+		var answer string
 		var in struct {
 			Name, SecretId, VersionStage, VersionId string
 			WithDecryption                          bool
