@@ -340,6 +340,13 @@ func TestAStoppedInvocationLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		waittest.Until(t, "its processes are gone", func() bool { return !lives(t, word) })
+		pid, err := os.ReadFile(filepath.Join(in.Dir, "started"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat("/proc/" + string(pid)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("its runner is left as a zombie: %v", err)
+		}
 	})
 }
 

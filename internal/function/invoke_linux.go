@@ -325,7 +325,11 @@ func (r *Runner) await(ctx context.Context, dir string, child int) error {
 			if errors.Is(cause, pipeline.ErrShutdown) {
 				return cause
 			}
-			return errors.Join(cause, stopRunner(dir))
+			err := stopRunner(dir)
+			if err == nil {
+				r.reap(dir, child)
+			}
+			return errors.Join(cause, err)
 		}
 	}
 }
