@@ -9,6 +9,7 @@ import (
 	"reflect"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/towline/towline/internal/pipeline"
@@ -52,7 +53,7 @@ func read(text []byte, into any, empty, second string) (*shape, error) {
 		return nil, Problems{{Line: 1, Column: 1, Message: "the file is empty", Hint: empty}}
 	}
 	if len(tree.Docs) > 1 {
-		return nil, Problems{{Line: tree.Docs[1].Start.Position.Line, Column: 1, Message: "a second document begins", Hint: second}}
+		return nil, Problems{{Line: beginning(tree.Docs[1]), Column: 1, Message: "a second document begins", Hint: second}}
 	}
 	shape := newShape()
 	shape.check(tree.Docs[0].Body, reflect.TypeOf(into), "")
@@ -60,6 +61,18 @@ func read(text []byte, into any, empty, second string) (*shape, error) {
 		return nil, shape.problems.sorted()
 	}
 	return shape, decode(text, into)
+}
+
+// beginning is the line in which a document begins: with three dashes, or after
+// the three dots that end another one without them.
+func beginning(document *ast.DocumentNode) int {
+	switch {
+	case document.Start != nil:
+		return document.Start.Position.Line
+	case document.Body != nil:
+		return document.Body.GetToken().Position.Line
+	}
+	return 1
 }
 
 // decode goes through JSON, so that the file's keys are the JSON names that

@@ -75,7 +75,7 @@ type rule struct {
 	Variable *variableRule    `json:"variable,omitempty" doc:"compares a variable"`
 	Window   *windowRule      `json:"window,omitempty" doc:"waits until a time at which deployments are allowed"`
 	Commands []string         `json:"commands,omitempty" doc:"shell commands, which must succeed"`
-	Invoke   *invoke      `json:"invoke,omitempty" doc:"calls a function"`
+	Invoke   *invoke          `json:"invoke,omitempty" doc:"calls a function"`
 	Rule     *genericRule     `json:"rule,omitempty" doc:"any other rule of CodePipeline"`
 	AWS      pipeline.Foreign `json:"aws,omitempty" doc:"members of CodePipeline's rule that Towline has no use for"`
 }
