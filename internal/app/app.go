@@ -20,6 +20,7 @@ import (
 	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/awsapi/s3"
 	"github.com/towline/towline/internal/build/host"
+	"github.com/towline/towline/internal/build/pod"
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/notify"
@@ -81,6 +82,7 @@ type App struct {
 	objects       source.ObjectAction
 	s3            *s3.Handler
 	host          *host.Backend
+	pods          *pod.Backend
 	functions     *functions
 	builder       *project.Builder
 	engine        *engine.Engine
@@ -146,6 +148,9 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	if a.host, err = a.hostBackend(); err != nil {
+		return err
+	}
+	if a.pods, err = a.podBackend(); err != nil {
 		return err
 	}
 	if a.functions, err = a.openFunctions(keys); err != nil {
@@ -242,6 +247,7 @@ func (a *App) Start(ctx context.Context) error {
 	})
 	a.background.Go(func() { a.newStatuses().Walk(ctx) })
 	a.background.Go(func() { a.watchSources(ctx) })
+	a.background.Go(func() { a.sweepBuilds(ctx) })
 	return nil
 }
 

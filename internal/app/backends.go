@@ -8,6 +8,7 @@ import (
 	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/build/service"
 	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/pipeline"
 )
 
 // hostBackend runs builds on this machine, in processes of this program that
@@ -24,12 +25,12 @@ func (a *App) hostBackend() (*host.Backend, error) {
 // builds is what carries out the builds of a project, "" for those of pipelines
 // themselves.
 func (a *App) builds(of string) build.Action {
-	var backend build.Backend = a.host
+	var here build.Backend = a.host
 	if of == "" { // Those of projects have waited for their turn before.
-		backend = turns{a.host, a.builder.Queue}
+		here = turns{a.host, a.builder.Queue}
 	}
 	return build.Action{
-		Backend: backend, Artifacts: a.artifacts, Reports: a.store, Secrets: a.secrets, Git: a.mirrors, Databases: service.Servers{}, Account: build.Account{ID: awsAccount}, Project: of,
+		Backend: build.Backends{pipeline.ComputeHost: here, pipeline.ComputePod: a.pods}, Kubeconfigs: kubeconfigs{a.clusters}, Artifacts: a.artifacts, Reports: a.store, Secrets: a.secrets, Git: a.mirrors, Databases: service.Servers{}, Account: build.Account{ID: awsAccount}, Project: of,
 	}
 }
 

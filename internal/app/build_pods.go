@@ -77,21 +77,22 @@ func (k kubeconfigs) Kubeconfig(ctx context.Context, want pipeline.Kubeconfig, l
 // sweepBuilds deletes the Pods of builds that this server has begun and that
 // nobody carries on, in the places that its pipelines name. A cluster that
 // cannot be asked now is asked at the next start.
-func (a *App) sweepBuilds(ctx context.Context, backend *pod.Backend) error {
+func (a *App) sweepBuilds(ctx context.Context) {
 	live, err := a.liveBuilds(ctx)
 	if err != nil {
-		return err
+		a.options.Logger.WarnContext(ctx, "look for Pods that builds have left", "error", err)
+		return
 	}
 	places, err := a.buildPlaces(ctx)
 	if err != nil {
-		return err
+		a.options.Logger.WarnContext(ctx, "look for Pods that builds have left", "error", err)
+		return
 	}
 	for place := range places {
-		if _, err := backend.Sweep(ctx, place, live); err != nil {
+		if _, err := a.pods.Sweep(ctx, place, live); err != nil && ctx.Err() == nil {
 			a.options.Logger.WarnContext(ctx, "look for Pods that builds have left", "cluster", place.Cluster, "error", err)
 		}
 	}
-	return nil
 }
 
 // liveBuilds tells by a build's key whether its execution, or that of a project,
