@@ -110,7 +110,8 @@ type process struct {
 	out    *output
 	api    *runtimeAPI
 	cmd    *exec.Cmd
-	exited chan error
+	exited chan struct{} // closed when the program has ended
+	exit   error         // how, once it has
 	watch  *watcher
 }
 
@@ -178,8 +179,8 @@ func (p *process) start(address string) (o Outcome, failed bool) {
 	if err := p.cmd.Start(); err != nil {
 		return Outcome{Error: &Error{Type: ErrorEntry, Message: fmt.Sprintf("start %s: %v: a zip for runtime %s needs an executable file %s", filepath.Base(line[0]), errors.Unwrap(err), p.in.Invocation.Function.Runtime, filepath.Base(line[0]))}}, true
 	}
-	p.exited = make(chan error, 1)
-	go func() { p.exited <- p.cmd.Wait() }()
+	p.exited = make(chan struct{})
+	go func() { p.exit = p.cmd.Wait(); close(p.exited) }()
 	group := p.cmd.Process.Pid
 	if p.in.Boxed {
 		group = 0
@@ -218,9 +219,8 @@ func (p *process) attend(ctx context.Context, began time.Time) (o Outcome, err e
 		case answer := <-p.api.answer:
 			p.settle()
 			return answer, nil
-		case exit := <-p.exited:
-			p.exited <- exit
-			return p.exit(exit), nil
+		case <-p.exited:
+			return p.ended(), nil
 		case much := <-p.watch.exceeded:
 			return Outcome{Error: much}, nil
 		case <-limit.C:
@@ -237,23 +237,22 @@ func (p *process) settle() {
 	defer timer.Stop()
 	select {
 	case <-p.api.idle:
-	case exit := <-p.exited:
-		p.exited <- exit
+	case <-p.exited:
 	case <-timer.C:
 	}
 }
 
-// exit is the outcome of a function whose program has ended: what it has told
+// ended is the outcome of a function whose program has ended: what it has told
 // before that counts.
-func (p *process) exit(exit error) Outcome {
+func (p *process) ended() Outcome {
 	select {
 	case answer := <-p.api.answer:
 		return answer
 	default:
 	}
 	message := "Runtime exited without providing a reason"
-	if exit != nil {
-		message = "Runtime exited with error: " + exit.Error()
+	if p.exit != nil {
+		message = "Runtime exited with error: " + p.exit.Error()
 	}
 	return Outcome{Error: &Error{Type: ErrorExit, Message: message}}
 }
@@ -274,7 +273,7 @@ func (p *process) kill() {
 		// that none can start another in between.
 		_ = unix.Kill(-1, unix.SIGKILL)
 	}
-	_ = <-p.exited // how it ended then is not what it ended by
+	<-p.exited
 }
 
 // environment is what Lambda sets, with this server in the place of AWS.
