@@ -42,10 +42,13 @@ var errQueued = errors.New("the build has waited longer than queuedTimeoutInMinu
 // meanwhile the build stays as it is, to be taken up again.
 func (r *Builder) attend(ctx context.Context, b Build, turn *Turn) {
 	var o outcome
-	// One that has begun before goes to its Runner also when it is to be stopped.
-	if err := r.wait(ctx, &b, turn); err != nil && b.Running.IsZero() {
+	err := r.wait(ctx, &b, turn)
+	switch {
+	case b.Running.IsZero() && r.closing():
+		return // Also when it is its turn now, because others have let go.
+	case b.Running.IsZero() && err != nil:
 		o = ended(err)
-	} else {
+	default: // One that has begun before goes to its Runner also to be stopped.
 		o = r.perform(ctx, &b)
 	}
 	if shutdown(ctx) && o.status != Succeeded {

@@ -163,6 +163,13 @@ func (r *Builder) Shutdown(within time.Duration) error {
 	}
 }
 
+// closing tells whether the server stops.
+func (r *Builder) closing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
 // launch has a build wait for its turn and run, without waiting for it.
 func (r *Builder) launch(b Build) {
 	ctx, forget, ok := r.enlist(context.Background(), b)

@@ -3,6 +3,7 @@ package project
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -37,9 +38,7 @@ func (r *Builder) configuration(b Build) (json.RawMessage, error) {
 			c.Env[v.Name] = v.Value
 		}
 	}
-	for name, value := range r.variables(b) {
-		c.Env[name] = value
-	}
+	maps.Copy(c.Env, r.variables(b))
 	text, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encode the configuration of build %s: %w", b.ID, err)
@@ -90,7 +89,7 @@ func (b Build) ARN(account string) string {
 
 // pod is the Pod of a build that asks for an environment. The images that AWS
 // curates cannot be pulled by others: the server's own stands in for them.
-func (e Environment) pod() *pipeline.Pod {
+func (e *Environment) pod() *pipeline.Pod {
 	p := &pipeline.Pod{Image: e.Image, Privileged: e.Privileged}
 	if strings.HasPrefix(e.Image, "aws/codebuild/") {
 		p.Image = ""

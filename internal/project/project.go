@@ -12,6 +12,7 @@ package project
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 )
 
 // Definition is a project, in CodeBuild's words, and in JSON in its form. The
@@ -149,9 +150,7 @@ func (d Definition) Changed(members map[string]json.RawMessage) (Definition, err
 	if err := json.Unmarshal(text, &all); err != nil {
 		return Definition{}, fmt.Errorf("change project %s: %w", d.Name, err)
 	}
-	for name, value := range members {
-		all[name] = value
-	}
+	maps.Copy(all, members)
 	if text, err = json.Marshal(all); err != nil {
 		return Definition{}, fmt.Errorf("change project %s: %w", d.Name, err)
 	}

@@ -90,21 +90,10 @@ func (r *Builder) again(ctx context.Context, old, b Build, request store.ClientR
 func (r *Builder) begin(ctx context.Context, b Build, request store.ClientRequest) (Build, error) {
 	b.ID = b.Project + ":" + newUUID()
 	known := false
-	err := r.Store.Update(ctx, func(q store.Querier) error {
+	err := r.Store.Update(ctx, func(q store.Querier) (err error) {
 		if request.Token != "" {
 			request.Answer, request.At = b.ID, r.Now()
-			earlier, again, err := store.KeepRequest(ctx, q, request)
-			if err != nil {
-				return err
-			}
-			if again {
-				if known = true; earlier.Digest != request.Digest {
-					return refuse(ErrInvalid, "the idempotency token has been used for another request")
-				}
-				stored, err := store.GetBuild(ctx, q, earlier.Answer)
-				if err == nil {
-					b, err = read(stored)
-				}
+			if known, err = earlier(ctx, q, request, &b); err != nil || known {
 				return err
 			}
 		}
@@ -117,6 +106,22 @@ func (r *Builder) begin(ctx context.Context, b Build, request store.ClientReques
 		r.launch(b)
 	}
 	return b, nil
+}
+
+// earlier keeps a request, or finds the build that the same one has begun.
+func earlier(ctx context.Context, q store.Querier, request store.ClientRequest, b *Build) (known bool, err error) {
+	kept, known, err := store.KeepRequest(ctx, q, request)
+	if err != nil || !known {
+		return false, err
+	}
+	if kept.Digest != request.Digest {
+		return true, refuse(ErrInvalid, "the idempotency token has been used for another request")
+	}
+	stored, err := store.GetBuild(ctx, q, kept.Answer)
+	if err == nil {
+		*b, err = read(stored)
+	}
+	return true, err
 }
 
 // add numbers a build and keeps it.

@@ -184,7 +184,7 @@ func (s *service) batchDeleteBuilds(ctx context.Context, _ wire.Call, in idsInpu
 	out := &deletedOutput{BuildsDeleted: []string{}, BuildsNotDeleted: []document{}}
 	for _, given := range in.IDs {
 		err := s.Builds.DeleteBuild(ctx, buildID(given))
-		code := ""
+		var code string
 		switch {
 		case errors.Is(err, project.ErrNotFound):
 			code = "BUILD_NOT_FOUND"
@@ -211,7 +211,7 @@ type listBuildsInput struct {
 }
 
 type idsOutput struct {
-	Ids       []string //nolint:revive // the wire calls them so
+	Ids       []string
 	NextToken string
 }
 

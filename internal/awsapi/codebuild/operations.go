@@ -1,19 +1,54 @@
 package codebuild
 
 import (
+	"maps"
+
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/client"
+)
+
+// The roles that operations need.
+const (
+	reads   = client.Viewer
+	runs    = client.Operator
+	changes = client.Admin
 )
 
 // operations is THE table: all operations of the API (version 2016-10-06), the
 // role that each needs, and what carries it out. One that Towline does not have
 // says so, and why.
 func (s *service) operations() map[string]wire.Operation {
-	const (
-		reads   = client.Viewer
-		runs    = client.Operator
-		changes = client.Admin
-	)
+	all := map[string]wire.Operation{
+		// Projects.
+		"CreateProject":    does(changes, s.createProject),
+		"UpdateProject":    does(changes, s.updateProject),
+		"DeleteProject":    does(changes, s.deleteProject),
+		"BatchGetProjects": does(reads, s.batchGetProjects),
+		"ListProjects":     does(reads, s.listProjects),
+
+		// Builds.
+		"StartBuild":           does(runs, s.startBuild),
+		"StopBuild":            does(runs, s.stopBuild),
+		"RetryBuild":           does(runs, s.retryBuild),
+		"BatchGetBuilds":       does(reads, s.batchGetBuilds),
+		"BatchDeleteBuilds":    does(changes, s.batchDeleteBuilds),
+		"ListBuilds":           does(reads, s.listBuilds),
+		"ListBuildsForProject": does(reads, s.listBuildsForProject),
+
+		// Reports of tests.
+		"ListReportGroups":          does(reads, s.listReportGroups),
+		"BatchGetReportGroups":      does(reads, s.batchGetReportGroups),
+		"ListReports":               does(reads, s.listReports),
+		"ListReportsForReportGroup": does(reads, s.listReportsForGroup),
+		"BatchGetReports":           does(reads, s.batchGetReports),
+		"DescribeTestCases":         does(reads, s.describeTestCases),
+	}
+	maps.Copy(all, absent())
+	return all
+}
+
+// absent are the operations that Towline does not have, and why.
+func absent() map[string]wire.Operation {
 	lacks := wire.Lacks
 	const (
 		images      = "builds run with the tools of the server's machine, or in Pods of an image of your own."
@@ -31,60 +66,29 @@ func (s *service) operations() map[string]wire.Operation {
 		public      = "builds are shown to those alone who have an access key or a token."
 	)
 	return map[string]wire.Operation{
-		// Projects.
-		"CreateProject":    does(changes, s.createProject),
-		"UpdateProject":    does(changes, s.updateProject),
-		"DeleteProject":    does(changes, s.deleteProject),
-		"BatchGetProjects": does(reads, s.batchGetProjects),
-		"ListProjects":     does(reads, s.listProjects),
-
-		"UpdateProjectVisibility": lacks(changes, public),
-		"InvalidateProjectCache":  lacks(runs, caches),
-		"ListSharedProjects":      lacks(reads, shared),
-
-		// Builds.
-		"StartBuild":           does(runs, s.startBuild),
-		"StopBuild":            does(runs, s.stopBuild),
-		"RetryBuild":           does(runs, s.retryBuild),
-		"BatchGetBuilds":       does(reads, s.batchGetBuilds),
-		"BatchDeleteBuilds":    does(changes, s.batchDeleteBuilds),
-		"ListBuilds":           does(reads, s.listBuilds),
-		"ListBuildsForProject": does(reads, s.listBuildsForProject),
-
-		"ListCuratedEnvironmentImages": lacks(reads, images),
-
-		// Reports of tests.
-		"ListReportGroups":          does(reads, s.listReportGroups),
-		"BatchGetReportGroups":      does(reads, s.batchGetReportGroups),
-		"ListReports":               does(reads, s.listReports),
-		"ListReportsForReportGroup": does(reads, s.listReportsForGroup),
-		"BatchGetReports":           does(reads, s.batchGetReports),
-		"DescribeTestCases":         does(reads, s.describeTestCases),
-
-		"CreateReportGroup":      lacks(changes, groups),
-		"UpdateReportGroup":      lacks(changes, groups),
-		"DeleteReportGroup":      lacks(changes, groups),
-		"DeleteReport":           lacks(changes, "a report goes with its build: BatchDeleteBuilds."),
-		"DescribeCodeCoverages":  lacks(reads, coverage),
-		"GetReportGroupTrend":    lacks(reads, trends),
-		"ListSharedReportGroups": lacks(reads, shared),
-
-		// Batches of builds.
-		"StartBuildBatch":            lacks(runs, batches),
-		"StopBuildBatch":             lacks(runs, batches),
-		"RetryBuildBatch":            lacks(runs, batches),
-		"DeleteBuildBatch":           lacks(changes, batches),
-		"BatchGetBuildBatches":       lacks(reads, batches),
-		"ListBuildBatches":           lacks(reads, batches),
-		"ListBuildBatchesForProject": lacks(reads, batches),
-
-		// What belongs to AWS's own machines and accounts.
-		"CreateFleet":    lacks(changes, fleets),
-		"UpdateFleet":    lacks(changes, fleets),
-		"DeleteFleet":    lacks(changes, fleets),
-		"BatchGetFleets": lacks(reads, fleets),
-		"ListFleets":     lacks(reads, fleets),
-
+		"UpdateProjectVisibility":         lacks(changes, public),
+		"InvalidateProjectCache":          lacks(runs, caches),
+		"ListSharedProjects":              lacks(reads, shared),
+		"ListCuratedEnvironmentImages":    lacks(reads, images),
+		"CreateReportGroup":               lacks(changes, groups),
+		"UpdateReportGroup":               lacks(changes, groups),
+		"DeleteReportGroup":               lacks(changes, groups),
+		"DeleteReport":                    lacks(changes, "a report goes with its build: BatchDeleteBuilds."),
+		"DescribeCodeCoverages":           lacks(reads, coverage),
+		"GetReportGroupTrend":             lacks(reads, trends),
+		"ListSharedReportGroups":          lacks(reads, shared),
+		"StartBuildBatch":                 lacks(runs, batches),
+		"StopBuildBatch":                  lacks(runs, batches),
+		"RetryBuildBatch":                 lacks(runs, batches),
+		"DeleteBuildBatch":                lacks(changes, batches),
+		"BatchGetBuildBatches":            lacks(reads, batches),
+		"ListBuildBatches":                lacks(reads, batches),
+		"ListBuildBatchesForProject":      lacks(reads, batches),
+		"CreateFleet":                     lacks(changes, fleets),
+		"UpdateFleet":                     lacks(changes, fleets),
+		"DeleteFleet":                     lacks(changes, fleets),
+		"BatchGetFleets":                  lacks(reads, fleets),
+		"ListFleets":                      lacks(reads, fleets),
 		"StartSandbox":                    lacks(runs, sandboxes),
 		"StopSandbox":                     lacks(runs, sandboxes),
 		"StartSandboxConnection":          lacks(runs, sandboxes),
@@ -94,17 +98,14 @@ func (s *service) operations() map[string]wire.Operation {
 		"ListSandboxes":                   lacks(reads, sandboxes),
 		"ListSandboxesForProject":         lacks(reads, sandboxes),
 		"ListCommandExecutionsForSandbox": lacks(reads, sandboxes),
-
-		"CreateWebhook": lacks(changes, webhooks),
-		"UpdateWebhook": lacks(changes, webhooks),
-		"DeleteWebhook": lacks(changes, webhooks),
-
-		"ImportSourceCredentials": lacks(changes, credentials),
-		"DeleteSourceCredentials": lacks(changes, credentials),
-		"ListSourceCredentials":   lacks(reads, credentials),
-
-		"GetResourcePolicy":    lacks(reads, policies),
-		"PutResourcePolicy":    lacks(changes, policies),
-		"DeleteResourcePolicy": lacks(changes, policies),
+		"CreateWebhook":                   lacks(changes, webhooks),
+		"UpdateWebhook":                   lacks(changes, webhooks),
+		"DeleteWebhook":                   lacks(changes, webhooks),
+		"ImportSourceCredentials":         lacks(changes, credentials),
+		"DeleteSourceCredentials":         lacks(changes, credentials),
+		"ListSourceCredentials":           lacks(reads, credentials),
+		"GetResourcePolicy":               lacks(reads, policies),
+		"PutResourcePolicy":               lacks(changes, policies),
+		"DeleteResourcePolicy":            lacks(changes, policies),
 	}
 }

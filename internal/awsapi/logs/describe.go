@@ -40,8 +40,8 @@ type groupsInput struct {
 
 type logGroup struct {
 	LogGroupName  string
-	Arn           string //nolint:revive // the wire calls it so
-	LogGroupArn   string //nolint:revive // and so
+	Arn           string
+	LogGroupArn   string
 	CreationTime  int64
 	LogGroupClass string
 }
@@ -110,7 +110,7 @@ type logStream struct {
 	LastEventTimestamp  int64
 	LastIngestionTime   int64
 	StoredBytes         int64
-	Arn                 string //nolint:revive // the wire calls it so
+	Arn                 string
 }
 
 type streamsOutput struct {

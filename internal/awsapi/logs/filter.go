@@ -40,7 +40,7 @@ type filteredEvent struct {
 	Timestamp     int64
 	Message       string
 	IngestionTime int64
-	EventId       string //nolint:revive // the wire calls it so
+	EventId       string
 }
 
 type searched struct {
@@ -134,7 +134,7 @@ func byAge(a, b Stream) int {
 // full before the last one's end.
 func (c *scan) streams(ctx context.Context, all []Stream, from cursor) (next cursor, more bool, err error) {
 	for _, l := range all {
-		begin := int64(0)
+		var begin int64
 		switch place := byAge(l, from.stream); {
 		case from.stream.Name != "" && place < 0:
 			continue
