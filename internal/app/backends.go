@@ -30,7 +30,10 @@ func (a *App) builds(of string) build.Action {
 		here = turns{a.host, a.builder.Queue}
 	}
 	return build.Action{
-		Backend: build.Backends{pipeline.ComputeHost: here, pipeline.ComputePod: a.pods}, Kubeconfigs: kubeconfigs{a.clusters}, Artifacts: a.artifacts, Reports: a.store, Secrets: a.secrets, Git: a.mirrors, Databases: service.Servers{}, Account: build.Account{ID: awsAccount}, Project: of,
+		Backend:   build.Backends{pipeline.ComputeHost: here, pipeline.ComputePod: a.pods},
+		Artifacts: a.artifacts, Reports: a.store, Databases: service.Servers{},
+		Secrets: a.secrets, Git: a.mirrors, Kubeconfigs: kubeconfigs{a.clusters},
+		Account: build.Account{ID: awsAccount}, Project: of,
 	}
 }
 
