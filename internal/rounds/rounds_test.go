@@ -71,21 +71,21 @@ func walks(b *book, cfg rounds.Config, during func(*rounds.Rounds)) {
 	walk.Wait()
 }
 
-func seconds(n time.Duration) func(string) time.Duration {
-	return func(string) time.Duration { return n * time.Second }
+func takes(d time.Duration) func(string) time.Duration {
+	return func(string) time.Duration { return d }
 }
 
 func TestOneThatHangsHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := open("a", "b")
-		takes := func(key string) time.Duration {
+		hangs := func(key string) time.Duration {
 			if key == "a" {
 				return time.Hour
 			}
 			return time.Second
 		}
-		walks(b, rounds.Config{Parallel: 4, Do: b.do(t, takes)}, func(*rounds.Rounds) {
+		walks(b, rounds.Config{Parallel: 4, Do: b.do(t, hangs)}, func(*rounds.Rounds) {
 			time.Sleep(5 * time.Second)
 			b.mu.Lock()
 			b.due = append(b.due, "c")
@@ -106,7 +106,7 @@ func TestSoManyAreDoneAtATimeAndTheRestAtOnceThen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := open("a", "b", "c", "d", "e")
-		walks(b, rounds.Config{Parallel: 2, Do: b.do(t, seconds(1))}, func(*rounds.Rounds) { time.Sleep(5 * time.Second) })
+		walks(b, rounds.Config{Parallel: 2, Do: b.do(t, takes(time.Second))}, func(*rounds.Rounds) { time.Sleep(5 * time.Second) })
 		if len(b.done) != 5 || b.most != 2 {
 			t.Errorf("%d at a time: %v", b.most, b.done)
 		}
@@ -117,7 +117,7 @@ func TestWakingBeginsARound(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := open()
-		walks(b, rounds.Config{Parallel: 2, Do: b.do(t, seconds(1))}, func(r *rounds.Rounds) {
+		walks(b, rounds.Config{Parallel: 2, Do: b.do(t, takes(time.Second))}, func(r *rounds.Rounds) {
 			time.Sleep(2 * time.Second)
 			b.mu.Lock()
 			b.due = []string{"a"}
@@ -150,7 +150,7 @@ func TestAListThatCannotBeReadIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open()
 		b.fails = errors.New("locked")
-		walks(b, rounds.Config{Parallel: 2, Do: b.do(t, seconds(1))}, func(*rounds.Rounds) {
+		walks(b, rounds.Config{Parallel: 2, Do: b.do(t, takes(time.Second))}, func(*rounds.Rounds) {
 			time.Sleep(5 * time.Second)
 			b.mu.Lock()
 			b.due, b.fails = []string{"a"}, nil
