@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -134,7 +135,7 @@ func runAction(t *testing.T, backends build.Backends, compute string, more map[s
 	}
 	defer log.Close()
 	result, err := build.Action{Backend: backends, Artifacts: store}.Run(t.Context(), pipeline.Job{
-		Pipeline: "web", Execution: "web-7", Number: 7, Stage: "Test", Attempt: 1, Action: pipeline.Action{Name: "unit-" + compute, Outputs: []string{"out"}},
+		Pipeline: "web", Execution: "web-7", Number: 7, Stage: fmt.Sprintf("Test%d", len(more)), Attempt: 1, Action: pipeline.Action{Name: "unit-" + compute, Outputs: []string{"out"}},
 		Configuration: configuration, Inputs: []pipeline.Artifact{{Name: "source", Digest: digest}},
 		Dir: filepath.Join(dir, "job"), Log: log, LogFile: filepath.Join(dir, "action.log"),
 	})
