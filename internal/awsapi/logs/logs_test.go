@@ -318,7 +318,7 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%q: %t %v", pattern, !want, err)
 		}
 	}
-	for _, pattern := range []string{`"open`, "%(%", "%open", "-", "{ $.x }", "[a, b]", `a"b`, strings.Repeat("x", 2000)} {
+	for _, pattern := range []string{`"open`, "%(%", "%a{9}%", "%open", "-", "{ $.x }", "[a, b]", `a"b`, strings.Repeat("x", 2000)} {
 		if _, err := parsePattern(pattern); codeOf(err) != "InvalidParameterException" {
 			t.Errorf("%q: %v", pattern, err)
 		}

@@ -16,6 +16,9 @@ type pattern struct {
 
 type term func(text string) bool
 
+// longestExpression bounds a regular expression, in bytes.
+const longestExpression = 200
+
 func (p pattern) matches(text string) bool {
 	has := func(t term) bool { return t(text) }
 	lacks := func(t term) bool { return !t(text) }
@@ -71,6 +74,11 @@ func parseTerm(text string) (term, string, error) {
 		return nil, "", invalid("Invalid filter pattern: a quotation mark is missing.")
 	case text[0] == '%':
 		expression, rest, ok := strings.Cut(text[1:], "%")
+		// Counted repetitions make a short expression a long program, which a log
+		// of many lines would be held against.
+		if strings.Contains(expression, "{") || len(expression) > longestExpression {
+			return nil, "", invalid("Invalid filter pattern: a regular expression may have %d characters, and no counted repetitions ({n}).", longestExpression)
+		}
 		compiled, err := regexp.Compile(expression)
 		if !ok || err != nil {
 			return nil, "", invalid("Invalid filter pattern: what stands between %% is no regular expression.")
