@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 
 	"github.com/towline/towline/internal/build"
@@ -24,8 +25,11 @@ func (m *mirrors) GitCredential(ctx context.Context, repository string) (build.G
 		return build.GitCredential{}, false, err
 	}
 	at, err := url.Parse(mirror.URL)
+	if err != nil {
+		return build.GitCredential{}, false, fmt.Errorf("read the address of mirror %s: %w", repository, err)
+	}
 	password := mirror.Credentials.Password
-	if err != nil || at.Scheme != "https" || password == "" {
+	if at.Scheme != "https" || password == "" {
 		return build.GitCredential{}, false, nil
 	}
 	return build.GitCredential{Host: at.Host, User: cmp.Or(mirror.Credentials.Username, "git"), Password: password}, true, nil
