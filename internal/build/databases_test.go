@@ -73,13 +73,9 @@ func TestABuildHasADatabaseOnARunningServer(t *testing.T) {
 // postgresServer is the address of a server with its administrator's account.
 func postgresServer(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "db")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	place := service.Place{
-		Data: filepath.Join(dir, "data"), Outside: filepath.Join(dir, "data"), Templates: filepath.Join(dir, "templates"), Sockets: filepath.Join(dir, "s"),
+		Data: filepath.Join(dir, "data"), Outside: filepath.Join(dir, "data"), Templates: filepath.Join(dir, "templates"), Sockets: filepath.Join(os.TempDir(), "towline-databases-test"),
 		Logs: dir, User: -1, Environ: os.Environ(), Mark: "A=b", Hide: func(string) {}, Say: func(string, ...any) {},
 	}
 	if os.Geteuid() == 0 { // which the server refuses to be
@@ -94,9 +90,12 @@ func postgresServer(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(d, 0o711); err != nil {
+			t.Fatal(err)
+		}
 	}
+	t.Cleanup(func() { _ = os.RemoveAll(place.Sockets) })
 	server, err := service.Start(t.Context(), place, build.Service{Name: "main", Engine: pipeline.EnginePostgres})
 	if err != nil {
 		t.Fatal(err)

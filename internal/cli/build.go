@@ -169,20 +169,24 @@ func (c *command) built(b local.Build, result pipeline.Result) error {
 			return err
 		}
 	} else {
-		words := string(result.Outcome)
-		if result.Summary != "" {
-			words += ": " + result.Summary
-		}
-		if result.Message != "" {
-			words += "\n" + strings.TrimRight(result.Message, "\n")
-		}
-		fmt.Fprintln(printableLines{c.Err}, words)
-		if len(result.Artifacts) > 0 && b.Out != "" {
-			fmt.Fprintln(c.Err, "the artifact is in", b.Out)
-		}
+		c.tellBuilt(b, result)
 	}
 	if result.Outcome != pipeline.Succeeded {
 		return exitCode(exitFailed)
 	}
 	return nil
+}
+
+func (c *command) tellBuilt(b local.Build, result pipeline.Result) {
+	words := string(result.Outcome)
+	if result.Summary != "" {
+		words += ": " + result.Summary
+	}
+	if result.Message != "" {
+		words += "\n" + strings.TrimRight(result.Message, "\n")
+	}
+	fmt.Fprintln(printableLines{c.Err}, words)
+	if len(result.Artifacts) > 0 && b.Out != "" {
+		fmt.Fprintln(c.Err, "the artifact is in", b.Out)
+	}
 }

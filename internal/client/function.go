@@ -72,7 +72,7 @@ func (c *Client) PutFunction(ctx context.Context, name string, req FunctionReque
 	body, pipe := io.Pipe()
 	form := multipart.NewWriter(pipe)
 	go func() { _ = pipe.CloseWithError(writeFunction(form, text, code)) }()
-	defer body.Close() // ends the writer when the server has had enough
+	defer func() { _ = body.Close() }() // ends the writer when the server has had enough
 	request, err := http.NewRequestWithContext(ctx, http.MethodPut, c.base+"/api/v1/functions/"+url.PathEscape(name), body)
 	if err != nil {
 		return f, err

@@ -108,7 +108,7 @@ type action struct {
 	Name      string           `json:"name" jsonschema:"required" doc:"name of the action, unique in its stage; its variables are #{name.Variable}"`
 	RunOrder  int              `json:"runOrder,omitempty" doc:"actions with the same number run together, lower ones first"`
 	Namespace string           `json:"namespace,omitempty" doc:"under which the action's variables are found, default its name"`
-	Inputs    []string         `json:"inputs,omitempty" doc:"artifacts that the action gets, default the source, and for images the one made last"`
+	Inputs    []string         `json:"inputs,omitempty" doc:"artifacts that the action gets, default the source, for images the one made last, and for functions none"`
 	Outputs   []string         `json:"outputs,omitempty" doc:"name of the artifact that the action makes, default the action's name"`
 	Timeout   minutes          `json:"timeout,omitempty" doc:"longest the action may take, such as 20m or 2h; a number counts minutes. Approvals wait 7 days by default"`
 	Source    *sourceFrom      `json:"source,omitempty" doc:"fetches the source, in a first stage that the file writes itself: for a source that is not the repository of the file"`

@@ -49,7 +49,7 @@ func (m *machine) dismissWaiting(e *Execution, stage *StageState, at time.Time) 
 }
 
 // giveUp abandons the actions and rules in progress that are meant.
-func (s *StageState) giveUp(at time.Time, meant func(ActionState) bool) (any bool) {
+func (s *StageState) giveUp(at time.Time, meant func(ActionState) bool) (some bool) {
 	all := [][]ActionState{s.Actions}
 	if c := s.asking(); c != nil {
 		all = append(all, c.Rules)
@@ -57,11 +57,11 @@ func (s *StageState) giveUp(at time.Time, meant func(ActionState) bool) (any boo
 	for _, actions := range all {
 		for i := range actions {
 			if a := &actions[i]; a.Status == StatusInProgress && meant(*a) {
-				a.Status, a.Ended, a.Due, a.Waits, any = StatusAbandoned, at, time.Time{}, "", true
+				a.Status, a.Ended, a.Due, a.Waits, some = StatusAbandoned, at, time.Time{}, "", true
 			}
 		}
 	}
-	return any
+	return some
 }
 
 // halt ends an execution that is to stop, once nothing of its stage runs.

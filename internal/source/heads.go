@@ -44,7 +44,7 @@ func (r *Repositories) Tags(ctx context.Context, name string) (map[string]string
 }
 
 // parseTags reads lines of a tag's kind, what it names, what it is, and its ref:
-// "commit  HASH REF" of a plain tag, "tagcommit HASH HASH REF" of an annotated
+// "commit  HASH REF" of a plain tag, "tagcommit TAG COMMIT REF" of an annotated
 // one.
 func parseTags(out string) map[string]string {
 	tags := map[string]string{}

@@ -119,7 +119,8 @@ func services(of []build.Service, images string, passwords []string) ([]service,
 	if len(passwords) != len(of) {
 		return nil, fmt.Errorf("there are %d passwords for %d services", len(passwords), len(of))
 	}
-	for i, s := range of {
+	for i, password := range passwords {
+		s := of[i]
 		e, known := engines[s.Engine]
 		if !known {
 			return nil, fmt.Errorf("service %s asks for engine %q; there are %s", s.Name, s.Engine, strings.Join(slices.Sorted(maps.Keys(engines)), ", "))
@@ -130,7 +131,7 @@ func services(of []build.Service, images string, passwords []string) ([]service,
 		}
 		taken[port] = true
 		all = append(all, service{
-			Service: s, engine: e, port: port, password: passwords[i], image: images + e.image + ":" + cmp.Or(s.Version, e.version),
+			Service: s, engine: e, port: port, password: password, image: images + e.image + ":" + cmp.Or(s.Version, e.version),
 		})
 	}
 	return all, nil

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"maps"
 	"net"
 	"net/url"
 	"strconv"
@@ -57,9 +58,7 @@ func (a Account) variables() map[string]string {
 }
 
 func with(all, more map[string]string) map[string]string {
-	for name, value := range more {
-		all[name] = value
-	}
+	maps.Copy(all, more)
 	return all
 }
 

@@ -125,7 +125,7 @@ func (e *mysql) greet(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(readyWithin))
 	var head [5]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {

@@ -52,7 +52,7 @@ func (*redis) greet(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(readyWithin))
 	if _, err := fmt.Fprintf(conn, "AUTH %s\r\nPING\r\n", p.password); err != nil {
 		return err

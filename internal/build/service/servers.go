@@ -112,15 +112,18 @@ var schemes = map[string]struct {
 	"mariadb":    {[]string{pipeline.EngineMySQL, pipeline.EngineMariaDB}, 3306},
 }
 
+// postgresAddress is what an address looks like.
+const postgresAddress = "postgres://USER:PASSWORD@HOST:5432/postgres?sslmode=require" //nolint:gosec // an example
+
 // parse reads the address of a server. Errors do not show it, for it holds a
 // password.
 func parse(d build.Database) (address, error) {
 	if d.Engine == pipeline.EngineRedis {
 		return address{}, errors.New("a Redis server has no databases of a build's own: leave server out, and the build gets a server")
 	}
-	form := map[string]string{pipeline.EnginePostgres: "postgres://user:password@host:5432/postgres?sslmode=require"}[d.Engine]
-	if form == "" {
-		form = "mysql://user:password@host:3306/?tls=true"
+	form := "mysql://USER:PASSWORD@HOST:3306/?tls=true" //nolint:gosec // an example
+	if d.Engine == pipeline.EnginePostgres {
+		form = postgresAddress
 	}
 	u, err := url.Parse(strings.TrimSpace(d.URL))
 	if err != nil || u.Hostname() == "" {

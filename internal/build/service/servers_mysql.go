@@ -60,8 +60,7 @@ func (s mysqlServer) exec(ctx context.Context, statement string) error {
 		return errors.New("the driver for MySQL carries out no statements")
 	}
 	_, err := conn.ExecContext(ctx, statement, nil)
-	var refused *mysqldriver.MySQLError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
 		return fmt.Errorf("the MySQL server refuses it with error %d (the account needs CREATE, DROP, CREATE USER and GRANT OPTION)", refused.Number)
 	}
 	return err

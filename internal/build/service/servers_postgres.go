@@ -15,7 +15,7 @@ func connectPostgres(ctx context.Context, a address) (administration, error) {
 	config, err := pgconn.ParseConfig(a.url.String())
 	if err != nil {
 		// What it says could hold parts of the address.
-		return nil, errors.New("the address of the PostgreSQL server cannot be read: write one such as postgres://user:password@host:5432/postgres?sslmode=require")
+		return nil, errors.New("the address of the PostgreSQL server cannot be read: write one such as " + postgresAddress)
 	}
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
@@ -51,8 +51,7 @@ func (s postgresServer) close(ctx context.Context) error { return s.conn.Close(c
 // exec carries out one statement. The server's message does not repeat it.
 func (s postgresServer) exec(ctx context.Context, statement string) error {
 	_, err := s.conn.Exec(ctx, statement).ReadAll()
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("the PostgreSQL server refuses it: %s (the account needs CREATEDB and CREATEROLE)", refused.Message)
 	}
 	return err

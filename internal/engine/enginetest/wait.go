@@ -45,15 +45,7 @@ func window(t *testing.T, newEngine New) {
 	config := Config(t, t.TempDir(), act)
 	config.Now = clock
 	e := started(t, newEngine, config)
-	p := Stages([]string{"deploy"})
-	for _, name := range []string{"window", "check"} {
-		rule := pipeline.Rule{Name: name, Type: pipeline.ActionType{Category: pipeline.CategoryRule}}
-		if p.Stages[0].BeforeEntry == nil {
-			p.Stages[0].BeforeEntry = &pipeline.Condition{}
-		}
-		p.Stages[0].BeforeEntry.Rules = append(p.Stages[0].BeforeEntry.Rules, rule)
-	}
-	id := Begin(t, e, p).ID
+	id := Begin(t, e, asking("window", "check")).ID
 	waits := func(x pipeline.Execution) bool { return !x.Due().IsZero() }
 	until(t, e, id, waits)
 	close(checked)
@@ -82,4 +74,15 @@ func window(t *testing.T, newEngine New) {
 	if diff := cmp.Diff([]string{"window 3", "deploy 4"}, ran[before:]); diff != "" || before != 2 {
 		t.Errorf("%d ran before the window opened, and then (-want +got):\n%s", before, diff)
 	}
+}
+
+// asking is a pipeline of one stage, which asks rules of these names first.
+func asking(rules ...string) pipeline.Pipeline {
+	p := Stages([]string{"deploy"})
+	p.Stages[0].BeforeEntry = &pipeline.Condition{}
+	for _, name := range rules {
+		rule := pipeline.Rule{Name: name, Type: pipeline.ActionType{Category: pipeline.CategoryRule}}
+		p.Stages[0].BeforeEntry.Rules = append(p.Stages[0].BeforeEntry.Rules, rule)
+	}
+	return p
 }
