@@ -6,7 +6,7 @@ import (
 	"github.com/towline/towline/internal/awsapi/wire"
 )
 
-//go:generate sh -c "python3 model.py > model.new && mv model.new model.json"
+//go:generate sh -c "python3 wire/model.py codepipeline > model.new && mv model.new model.json"
 
 //go:embed model.json
 var modelFile []byte

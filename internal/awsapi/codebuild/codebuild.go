@@ -17,7 +17,7 @@ import (
 	"github.com/towline/towline/internal/project"
 )
 
-//go:generate sh -c "python3 model.py > model.new && mv model.new model.json"
+//go:generate sh -c "python3 ../wire/model.py codebuild > model.new && mv model.new model.json"
 
 //go:embed model.json
 var modelFile []byte

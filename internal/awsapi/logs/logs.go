@@ -16,7 +16,7 @@ import (
 	"github.com/towline/towline/internal/client"
 )
 
-//go:generate sh -c "python3 model.py > model.new && mv model.new model.json"
+//go:generate sh -c "python3 ../wire/model.py logs DescribeLogGroups DescribeLogStreams GetLogEvents FilterLogEvents > model.new && mv model.new model.json"
 
 //go:embed model.json
 var modelFile []byte

@@ -1,16 +1,21 @@
-"""Prints model.json: what the public model of CloudWatch Logs' API says about
+"""Prints a model.json: what the public model of a service's API says about
 requests, as botocore carries it (Apache-2.0), without its prose, its answers
-and all that Towline does not check: of operations that it lacks their names. Whole numbers are integers, however long.
+and all that Towline does not check. Whole numbers are integers, however long.
+Of operations that are not listed there are only the names; without a list
+there are all.
 
-    go generate ./internal/awsapi/logs        (python3 with botocore is needed)
+    go generate ./internal/awsapi/...        (python3 with botocore is needed)
+    python3 model.py SERVICE [OPERATION...]
 """
 import json
+import sys
 
 import botocore.loaders
 
 KEPT = ("type", "members", "required", "member", "key", "value", "min", "max", "pattern", "enum")
 
-model = botocore.loaders.Loader().load_service_model("logs", "service-2")
+service, listed = sys.argv[1], sys.argv[2:]
+model = botocore.loaders.Loader().load_service_model(service, "service-2")
 shapes = {}
 
 
@@ -30,11 +35,9 @@ def keep(name):
         keep(inner)
 
 
-THERE = ("DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents")
-
 operations = {}
 for name, operation in model["operations"].items():
-    if name not in THERE:
+    if listed and name not in listed:
         operations[name] = {}
         continue
     keep(operation["input"]["shape"])
