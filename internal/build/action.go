@@ -115,17 +115,9 @@ func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(forma
 // plan returns the plan of the job, as it was made when the job was given the
 // first time.
 func (a Action) plan(ctx context.Context, job pipeline.Job, config pipeline.Build, of part) (plan, error) {
-	file := filepath.Join(job.Dir, planFile)
-	text, err := os.ReadFile(file)
-	if err == nil {
-		var p plan
-		if err := json.Unmarshal(text, &p); err != nil {
-			return plan{}, fmt.Errorf("read the build's plan: %w", err)
-		}
-		return p, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return plan{}, fmt.Errorf("read the build's plan: %w", err)
+	var kept plan
+	if ok, err := ReadRecord(job.Dir, planFile, &kept); ok || err != nil {
+		return kept, err
 	}
 	if err := a.unpack(ctx, job); err != nil {
 		return plan{}, err
@@ -144,13 +136,7 @@ func (a Action) plan(ctx context.Context, job pipeline.Job, config pipeline.Buil
 	if err != nil {
 		return plan{}, refusal(err.Error())
 	}
-	if text, err = json.Marshal(p); err == nil {
-		err = WriteFile(file, text)
-	}
-	if err != nil {
-		return plan{}, fmt.Errorf("keep the build's plan: %w", err)
-	}
-	return p, nil
+	return p, WriteRecord(job.Dir, planFile, p)
 }
 
 func (a Action) now() time.Time {
@@ -158,26 +144,6 @@ func (a Action) now() time.Time {
 		return time.Now()
 	}
 	return a.Now()
-}
-
-// WriteFile writes a file that is there whole or not at all, also after a crash
-// of the machine. Only its owner may read it.
-func WriteFile(path string, text []byte) error {
-	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
 }
 
 // unpack makes the source and the further inputs anew.

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -64,12 +62,7 @@ func (a Action) batch(ctx context.Context, job pipeline.Job, config pipeline.Bui
 // was given the first time.
 func (a Action) tasks(ctx context.Context, job pipeline.Job, config pipeline.Build) (buildspec.Batch, error) {
 	var b buildspec.Batch
-	file := filepath.Join(job.Dir, batchFile)
-	text, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(text, &b)
-	}
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+	if ok, err := ReadRecord(job.Dir, batchFile, &b); ok || err != nil {
 		return b, err
 	}
 	if err := a.unpack(ctx, job); err != nil {
@@ -83,13 +76,7 @@ func (a Action) tasks(ctx context.Context, job pipeline.Job, config pipeline.Bui
 		return b, refuse("the buildspec has no batch; add one, or run it as one build")
 	}
 	tell(job.Log, config, spec.Warnings)
-	if text, err = json.Marshal(spec.Batch); err == nil {
-		err = WriteFile(file, text)
-	}
-	if err != nil {
-		return b, fmt.Errorf("keep the batch: %w", err)
-	}
-	return *spec.Batch, nil
+	return *spec.Batch, WriteRecord(job.Dir, batchFile, spec.Batch)
 }
 
 // partOf is one build of a batch that is to run.

@@ -6,10 +6,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -130,30 +128,13 @@ func (f buildFiles) result() (result, bool, error) {
 func (f buildFiles) instruct(in instructions) error { return f.write(instructionsFile, in) }
 
 func (f buildFiles) read(name string, into any) (bool, error) {
-	text, err := os.ReadFile(f.path(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, into)
-	}
-	if err != nil {
-		return false, fmt.Errorf("read %s of the build: %w", name, err)
-	}
-	return true, nil
+	return build.ReadRecord(f.dir, name, into)
 }
 
 // write writes a file that is there whole or not at all, also after a crash of
 // the machine.
 func (f buildFiles) write(name string, what any) error {
-	text, err := json.Marshal(what)
-	if err == nil {
-		err = build.WriteFile(f.path(name), text)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s of the build: %w", name, err)
-	}
-	return nil
+	return build.WriteRecord(f.dir, name, what)
 }
 
 // lastWords is what a runner said before it ended without a result.

@@ -4,12 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -119,26 +115,9 @@ func (r result) err() error {
 }
 
 func (f buildFiles) read(name string, into any) (bool, error) {
-	text, err := os.ReadFile(filepath.Join(f.dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, into)
-	}
-	if err != nil {
-		return false, fmt.Errorf("read %s of the build: %w", name, err)
-	}
-	return true, nil
+	return build.ReadRecord(f.dir, name, into)
 }
 
 func (f buildFiles) write(name string, what any) error {
-	text, err := json.Marshal(what)
-	if err == nil {
-		err = build.WriteFile(filepath.Join(f.dir, name), text)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s of the build: %w", name, err)
-	}
-	return nil
+	return build.WriteRecord(f.dir, name, what)
 }
