@@ -136,8 +136,8 @@ func (s *secrets) reseal(ctx context.Context) error {
 // projectUser is how a pattern of who may use a secret names a project.
 const projectUser = "project:"
 
-// secretUser is who asks for a secret: a build of a pipeline, of a project, or
-// of a project within a pipeline.
+// secretUser is who asks for a secret: a build of a pipeline, or of a project,
+// also within a pipeline.
 type secretUser struct{ pipeline, project string }
 
 func (u secretUser) String() string {

@@ -27,8 +27,8 @@ type SecretRef struct {
 	Kind SecretKind
 	// Name is as the user has written it, see SecretKind.
 	Name string
-	// Pipeline and Project are who asks: a build of a pipeline, of a project,
-	// or of a project within a pipeline.
+	// Pipeline or Project is who asks: a build of a pipeline, or of a project,
+	// also within a pipeline.
 	Pipeline, Project string
 }
 
@@ -118,7 +118,11 @@ func (a Action) secret(ctx context.Context, job pipeline.Job, w wanted) (string,
 	if a.Secrets == nil {
 		return "", refuse("%s: no secrets are kept here; set the variable in the environment of the build", what)
 	}
-	value, err := a.Secrets.Secret(ctx, SecretRef{Kind: w.Kind, Name: w.Name, Pipeline: job.Pipeline, Project: a.Project})
+	ref := SecretRef{Kind: w.Kind, Name: w.Name, Pipeline: job.Pipeline, Project: a.Project}
+	if a.Project != "" { // The job's pipeline only stands for one.
+		ref.Pipeline = ""
+	}
+	value, err := a.Secrets.Secret(ctx, ref)
 	if no, ok := errors.AsType[*secret.Error](err); ok {
 		return "", refuse("%s: %v", what, no)
 	}

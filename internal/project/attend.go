@@ -168,6 +168,10 @@ func interrupted(ctx context.Context, err error) outcome {
 	return ended(err)
 }
 
+// standalone begins what stands for a pipeline where a build of a project has
+// none: caches and users of its own. No pipeline's name can begin so.
+const standalone = "project:"
+
 // job is what the Runner is given.
 func (r *Builder) job(b Build, log io.Writer) (pipeline.Job, error) {
 	configuration, err := r.configuration(b)
@@ -176,7 +180,7 @@ func (r *Builder) job(b Build, log io.Writer) (pipeline.Job, error) {
 	}
 	action := pipeline.Action{Name: "build", Type: pipeline.ActionType{Category: pipeline.CategoryBuild, Owner: "AWS", Provider: "CodeBuild", Version: "1"}}
 	return pipeline.Job{
-		Pipeline: "codebuild-" + b.Project, Execution: b.UUID(), Number: b.Number, Stage: "Build", Attempt: 1, Action: action,
+		Pipeline: standalone + b.Project, Execution: b.UUID(), Number: b.Number, Stage: "Build", Attempt: 1, Action: action,
 		Revision: b.Revision, Configuration: configuration, Inputs: b.Inputs,
 		Dir: r.workDir(b), Log: log, LogFile: r.LogFile(b), Progress: func(string) {},
 	}, nil

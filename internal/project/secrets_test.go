@@ -46,7 +46,7 @@ func TestAProjectsSecretsAreKnownToItsBuildsAlone(t *testing.T) {
 	close(v.asked)
 	names := map[string]string{}
 	for ref := range v.asked {
-		if names[string(ref.Kind)] = ref.Name; ref.Project != "web" {
+		if names[string(ref.Kind)] = ref.Name; ref.Project != "web" || ref.Pipeline != "" {
 			t.Errorf("asked by %+v", ref)
 		}
 	}
