@@ -18,6 +18,10 @@ import (
 // the processes of the build see something there.
 const mountPoint = "/run/towline/build"
 
+// sharedMemory bounds the /dev/shm of a boxed build, which takes the machine's
+// memory. The databases beside a build do not use it.
+const sharedMemory = "size=1g,mode=1777"
+
 // errUnboxed says that this system forbids what a box needs.
 var errUnboxed = errors.New("namespaces are not allowed here")
 
@@ -31,8 +35,8 @@ type places struct {
 }
 
 // enter makes the directories of the build and, in a box, shows them to this
-// process and its children, with a /tmp of their own. It returns the
-// instructions with the paths as they are then.
+// process and its children, with a /tmp, /var/tmp and /dev/shm of their own. It
+// returns the instructions with the paths as they are then.
 func enter(in instructions) (instructions, places, error) {
 	box := filepath.Join(in.Dir, boxDir)
 	p := places{
@@ -120,6 +124,10 @@ func mount(in instructions, p places, box string) (instructions, places, error) 
 	if err := os.MkdirAll(mountPoint, 0o755); err != nil {
 		return in, places{}, fmt.Errorf("%w: %w", errUnboxed, err)
 	}
+	kept := filepath.Join(box, keptTempDir)
+	if err := errors.Join(os.MkdirAll(kept, 0o700), os.Chmod(kept, 0o777|fs.ModeSticky)); err != nil {
+		return in, places{}, fmt.Errorf("make the build's directories: %w", err)
+	}
 	for _, m := range []struct {
 		from, to, kind string
 		flags          uintptr
@@ -137,7 +145,6 @@ func mount(in instructions, p places, box string) (instructions, places, error) 
 		{in.LogFile, moved.LogFile, "", unix.MS_BIND},
 		{"/proc/self/exe", seen.program, "", unix.MS_BIND},
 		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-		{p.temp, seen.temp, "", unix.MS_BIND},
 	} {
 		if _, err := os.Stat(m.from); m.from == p.inputs && errors.Is(err, fs.ErrNotExist) || m.to == "" {
 			continue
@@ -146,7 +153,37 @@ func mount(in instructions, p places, box string) (instructions, places, error) 
 			return in, places{}, fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
 		}
 	}
+	if err := coverWritable(seen.temp); err != nil {
+		return in, places{}, err
+	}
 	return moved, seen, introduce(in.User)
+}
+
+// keptTempDir is the part of the box that the build sees as /var/tmp.
+const keptTempDir = "var-tmp"
+
+// coverWritable puts the build's own over the directories of the machine in
+// which everybody may write: what it leaves there is gone with it, and it finds
+// nothing of others. They come last, and from the box where it is seen, since
+// the build's directory may lie in one of them.
+func coverWritable(temp string) error {
+	for _, m := range []struct {
+		from, to, kind, data string
+		flags                uintptr
+	}{
+		{"tmpfs", "/dev/shm", "tmpfs", sharedMemory, unix.MS_NOSUID | unix.MS_NODEV},
+		{inBox(keptTempDir), "/var/tmp", "", "", unix.MS_BIND},
+		{inBox("tmp"), temp, "", "", unix.MS_BIND},
+	} {
+		// Not every machine has all of them.
+		if _, err := os.Stat(m.to); errors.Is(err, fs.ErrNotExist) && m.to != temp {
+			continue
+		}
+		if err := unix.Mount(m.from, m.to, m.kind, m.flags, m.data); err != nil {
+			return fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
+		}
+	}
+	return nil
 }
 
 // introduce gives the build's user a name in the build's view of the machine:
@@ -176,13 +213,13 @@ func leave(in instructions, p places) error {
 		return nil
 	}
 	var errs []error
-	for _, at := range []string{p.temp, "/etc/passwd", p.program, p.source, p.inputs, p.cache, in.Dir, in.Templates, in.Archives, in.LogFile, mountPoint} {
-		// What is not mounted, such as further inputs that there are not, is
-		// not an error.
+	for _, at := range []string{p.temp, "/var/tmp", "/dev/shm", "/etc/passwd", p.program, p.source, p.inputs, p.cache, in.Dir, in.Templates, in.Archives, in.LogFile, mountPoint} {
+		// What is not mounted or not there, such as further inputs, is not an
+		// error.
 		if at == "" {
 			continue
 		}
-		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 			errs = append(errs, fmt.Errorf("unmount %s: %w", at, err))
 		}
 	}
