@@ -105,6 +105,13 @@ func TestWhereArtifactsGo(t *testing.T) {
 			t.Errorf("%+v goes to %q, want %q", a, got, want)
 		}
 	}
+	// The buildspec names it, whoever wrote that.
+	for made, want := range map[string]string{"../../x": "builds/uuid/x", "a/../../../x": "builds/uuid/x", "..": "builds/uuid", "a/b": "builds/uuid/a/b"} {
+		a := Artifacts{Path: "builds", Namespace: "BUILD_ID", Name: "app", ByBuild: &yes}
+		if got := a.key("web:uuid", made); got != want {
+			t.Errorf("what the buildspec names %q goes to %q, want %q", made, got, want)
+		}
+	}
 }
 
 func FuzzDefinition(f *testing.F) {

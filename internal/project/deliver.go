@@ -69,5 +69,9 @@ func (a Artifacts) key(build, made string) string {
 		_, uuid, _ := strings.Cut(build, ":")
 		parts = append(parts, uuid)
 	}
-	return strings.TrimPrefix(path.Clean("/"+path.Join(append(parts, name)...)), "/")
+	parts = append(parts, name)
+	for i, part := range parts {
+		parts[i] = path.Clean("/" + part) // From its own root there is no way up.
+	}
+	return strings.TrimPrefix(path.Join(parts...), "/")
 }
