@@ -2,6 +2,10 @@ package host
 
 import "log/slog"
 
+// mostProcesses is Config.Processes when it is not set: several times what
+// compilers and test suites start, and a small part of what a machine can hold.
+const mostProcesses = 4096
+
 // Config says how builds run on this machine.
 type Config struct {
 	// Runner is the command line of a process that calls RunnerMain with the
@@ -19,6 +23,10 @@ type Config struct {
 	// Plain leaves out the namespaces, as where the system forbids them. Where
 	// Towline is root the builds of all pipelines run as nobody then.
 	Plain bool
+	// Processes is how many processes and threads the user of a build may have
+	// in all, also by other builds of the pipeline. It does not hold where the
+	// builds run as Towline's own user, of whom it would count all. Default 4096.
+	Processes int
 	// Environ is the server's environment, of which builds get the search path
 	// and the settings for proxies. Default os.Environ().
 	Environ []string

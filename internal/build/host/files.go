@@ -43,7 +43,8 @@ type instructions struct {
 	Run       int         `json:"run"` // 1, or 2 after a lost runner
 	Marker    string      `json:"marker"`
 	Environ   []string    `json:"environ"`
-	Users     []string    `json:"users,omitempty"` // that a phase may run as
+	Users     []string    `json:"users,omitempty"`     // that a phase may run as
+	Processes int         `json:"processes,omitempty"` // that the user may have at most
 }
 
 // runnerFile says which process the runner is.

@@ -70,6 +70,7 @@ func New(config Config) (*Backend, error) {
 	if config.UID == 0 {
 		config.UID = firstUID
 	}
+	config.Processes = cmp.Or(config.Processes, mostProcesses)
 	if config.Environ == nil {
 		config.Environ = os.Environ()
 	}
@@ -197,7 +198,7 @@ func (h *Backend) start(ctx context.Context, b build.Build, files buildFiles, lo
 		Build: b, Dir: b.Dir, Source: b.Source, LogFile: b.LogFile,
 		Cache: cache, Templates: filepath.Join(h.config.CacheDir, "services"),
 		User: user, Boxed: boxed, Run: run, Marker: files.marker(), Environ: passed(h.config.Environ),
-		Users: h.config.Users,
+		Users: h.config.Users, Processes: h.config.Processes,
 	}
 	if b.Cache != nil {
 		if in.Archives, err = h.caches.DirOf(b.Pipeline); err != nil {

@@ -134,6 +134,11 @@ func (r *runner) run(ctx context.Context) (ended build.Ended, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.in.Build.Timeout)
 	defer cancel()
 	process.Limit()
+	if r.in.User >= 0 {
+		if err := process.LimitCount(r.in.Processes); err != nil {
+			return build.Ended{}, err
+		}
+	}
 	if r.out, err = phases.NewOutput(r.log); err != nil {
 		return build.Ended{}, err
 	}
