@@ -25,7 +25,8 @@ import (
 // of the modes the permission bits of regular files are kept. Symbolic links are kept as links when they
 // stay inside dir. One that leaves it is an error when its path was asked for,
 // and is left out, with a line in the log, when everything was. More files or
-// bytes than Unpack would take are an error.
+// bytes than Unpack would take are a *LimitError, found before anything is
+// stored.
 func (s *Store) Pack(ctx context.Context, dir string, files []string) (digest string, size int64, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -73,7 +74,10 @@ func (p *packing) collect(ctx context.Context, files []string) error {
 	slices.Sort(p.names)
 	p.names = slices.Compact(p.names)
 	if len(p.names) > p.limits.Files {
-		return fmt.Errorf("there are %d files and directories and the limit is %d; leave out what the next action does not need", len(p.names), p.limits.Files)
+		return &LimitError{fmt.Sprintf("there are %d files and directories and the limit is %d", len(p.names), p.limits.Files)}
+	}
+	if err := p.measure(); err != nil {
+		return err
 	}
 	// A path through a link that is in the archive itself would make that name
 	// a link and a directory at once, which nobody could unpack.
@@ -81,6 +85,32 @@ func (p *packing) collect(ctx context.Context, files []string) error {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			if _, found := slices.BinarySearch(p.names, dir); found {
 				return fmt.Errorf("file %q is named through the symbolic link %q; name one of the two", name, dir)
+			}
+		}
+	}
+	return nil
+}
+
+// LimitError says that files are too many or too large for an artifact: who has
+// made them can mend it.
+type LimitError struct{ what string }
+
+func (e *LimitError) Error() string {
+	return e.what + "; leave out what the next action does not need"
+}
+
+func (p *packing) tooLarge() error {
+	return &LimitError{fmt.Sprintf("the files are larger than the limit of %d bytes", p.limits.Bytes)}
+}
+
+// measure refuses files that are too large before they are read, which takes
+// minutes. They may still grow.
+func (p *packing) measure() error {
+	var sum int64
+	for _, name := range p.names {
+		if info, err := p.root.Lstat(name); err == nil && info.Mode().IsRegular() {
+			if sum += info.Size(); sum > p.limits.Bytes {
+				return p.tooLarge()
 			}
 		}
 	}
@@ -177,7 +207,7 @@ func (p *packing) file(zw *zip.Writer, name string) error {
 	n, err := io.Copy(w, io.LimitReader(f, left+1))
 	p.bytes += n
 	if err == nil && n > left {
-		err = fmt.Errorf("the files are larger than the limit of %d bytes; leave out what the next action does not need", p.limits.Bytes)
+		err = p.tooLarge()
 	}
 	return err
 }

@@ -254,6 +254,10 @@ func missing(source fs.FS, name string, revision pipeline.Revision) error {
 	if len(names) > 0 {
 		found = "has " + strings.Join(slices.Clip(names), ", ")
 	}
-	return refuse("commit %s has no %s: %s %s. Add the file, or say where it is with build.buildspec, or list the commands with build.commands in towline.yaml.",
-		revision.Short(), name, where, found)
+	what := "the source"
+	if revision.Commit != "" {
+		what = "commit " + revision.Short()
+	}
+	return refuse("%s has no %s: %s %s. Add the file, or say where it is by build.buildspec in towline.yaml or --buildspec on the command line, or list the commands by build.commands.",
+		what, name, where, found)
 }

@@ -236,15 +236,15 @@ func TestActionFails(t *testing.T) {
 	}{
 		"when there is no buildspec": {
 			map[string]string{"Makefile": "", "src/main.go": ""}, pipeline.Build{},
-			"commit 3f9c2e1 has no buildspec.yml: the top of the source has Makefile, src/. Add the file, or say where it is with build.buildspec, or list the commands with build.commands in towline.yaml.",
+			"commit 3f9c2e1 has no buildspec.yml: the top of the source has Makefile, src/. Add the file, or say where it is by build.buildspec in towline.yaml or --buildspec on the command line, or list the commands by build.commands.",
 		},
 		"when there is no buildspec in its directory": {
 			map[string]string{"ci/test.yaml": ""}, pipeline.Build{Buildspec: "ci/test.yml"},
-			"commit 3f9c2e1 has no ci/test.yml: ci/ has test.yaml. Add the file, or say where it is with build.buildspec, or list the commands with build.commands in towline.yaml.",
+			"commit 3f9c2e1 has no ci/test.yml: ci/ has test.yaml. Add the file, or say where it is by build.buildspec in towline.yaml or --buildspec on the command line, or list the commands by build.commands.",
 		},
 		"when there is no such directory": {
 			map[string]string{"a": ""}, pipeline.Build{Buildspec: "ci/test.yml"},
-			"commit 3f9c2e1 has no ci/test.yml: the top of the source, which has no directory ci, has a. Add the file, or say where it is with build.buildspec, or list the commands with build.commands in towline.yaml.",
+			"commit 3f9c2e1 has no ci/test.yml: the top of the source, which has no directory ci, has a. Add the file, or say where it is by build.buildspec in towline.yaml or --buildspec on the command line, or list the commands by build.commands.",
 		},
 		"when the buildspec is outside": {
 			nil, pipeline.Build{Buildspec: "../../etc/passwd"},
@@ -271,6 +271,10 @@ func TestActionFails(t *testing.T) {
 				"t.xml": `<testsuite name="web"><testcase classname="web" name="TestGreet"><failure message="got Hello, want Bonjour"/></testcase></testsuite>`},
 			pipeline.Build{},
 			"phase build failed: \"echo to the point; exit 3\" ended with exit code 3\n1 test failed:\n  web TestGreet: got Hello, want Bonjour\nits last lines:\n  to the point",
+		},
+		"when the artifact is too large": {
+			nil, pipeline.Build{Commands: []string{"truncate -s 60G large"}, Artifacts: []string{"*"}},
+			"artifacts: the files are larger than the limit of 17179869184 bytes; leave out what the next action does not need",
 		},
 		"when a program is missing": {
 			nil, pipeline.Build{Commands: []string{"no-such-program 2>/dev/null"}},

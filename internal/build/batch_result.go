@@ -109,9 +109,9 @@ func (a Action) together(ctx context.Context, job pipeline.Job, of walk, join bo
 			return nil, err
 		}
 	}
-	digest, size, err := a.Artifacts.Pack(ctx, filepath.Join(top, dir), nil)
+	digest, size, err := a.store(ctx, "artifacts of the batch", filepath.Join(top, dir), nil)
 	if err != nil {
-		return nil, fmt.Errorf("pack the batch's artifact: %w", err)
+		return nil, err
 	}
 	name := job.Action.Name
 	if len(job.Action.Outputs) > 0 {

@@ -105,7 +105,7 @@ phases: {build: {commands: ['test -z "$FAIL"']}}
 	got := run(t, o)
 	want := `3 of 4 builds of the batch failed:
 bad: phase build failed: "test -z \"$FAIL\"" ended with exit code 1
-gone: commit 3f9c2e1 has no none.yml: the top of the source has buildspec.yml. Add the file, or say where it is with build.buildspec, or list the commands with build.commands in towline.yaml.
+gone: commit 3f9c2e1 has no none.yml: the top of the source has buildspec.yml. Add the file, or say where it is by build.buildspec in towline.yaml or --buildspec on the command line, or list the commands by build.commands.
 windows: env.type is WINDOWS_SERVER_2022_CONTAINER, and builds run on Linux alone`
 	if diff := cmp.Diff(want, got.Message); diff != "" || got.Outcome != pipeline.Failed {
 		t.Errorf("%s (-want +got)\n%s", got.Outcome, diff)

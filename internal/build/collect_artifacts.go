@@ -3,12 +3,14 @@ package build
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/buildspec"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -98,12 +100,29 @@ func (a Action) pack(ctx context.Context, job pipeline.Job, o output, g packing)
 	if err != nil {
 		return pipeline.Artifact{}, err
 	}
-	digest, size, err := a.Artifacts.Pack(ctx, dir, names)
+	digest, size, err := a.store(ctx, what, dir, names)
 	if err != nil {
-		return pipeline.Artifact{}, fmt.Errorf("pack the artifact: %w", err)
+		return pipeline.Artifact{}, err
 	}
-	fmt.Fprintf(job.Log, "artifact %s: %s, %s, %s\n", o.name, count(len(names), "file"), megabytes(size), digest)
+	kept := ""
+	if digest != "" { // where artifacts are kept by it
+		kept = ", " + digest
+	}
+	fmt.Fprintf(job.Log, "artifact %s: %s, %s%s\n", o.name, count(len(names), "file"), megabytes(size), kept)
 	return pipeline.Artifact{Name: o.name, Digest: digest, Size: size}, nil
+}
+
+// store packs files of dir. That they are too many or too large is the user's to
+// mend.
+func (a Action) store(ctx context.Context, what, dir string, files []string) (digest string, size int64, err error) {
+	digest, size, err = a.Artifacts.Pack(ctx, dir, files)
+	if limit, ok := errors.AsType[*artifact.LimitError](err); ok {
+		return "", 0, refuse("%s: %v", what, limit)
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("pack the artifact: %w", err)
+	}
+	return digest, size, nil
 }
 
 func where(base string) string {
