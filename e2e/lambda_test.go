@@ -55,8 +55,8 @@ func TestALambdaFunctionDeploys(t *testing.T) {
 	manifests := func(env ...string) string { return webtest.Deployment(image, 2, env...) + webtest.Ready + webService }
 	repo := s.repository(name, map[string]string{
 		"towline.yaml": strings.ReplaceAll(deploying, "NAME", name),
-		"deploy.yaml":  "strategy: rolling\npropagation: 3s\nverify: {path: /}\n",
-		"k8s/web.yaml": manifests("VERSION=1"),
+		"deploy.yaml":  "strategy: rolling\npropagation: 3s\nverify: {path: /, rate: 10}\n",
+		"k8s/web.yaml": manifests("VERSION=1", "MODE=graceful"),
 	})
 
 	t.Log("within one invocation")
@@ -69,8 +69,8 @@ func TestALambdaFunctionDeploys(t *testing.T) {
 	t.Log("in slices")
 	put("--timeout", "20s")
 	repo.write(map[string]string{
-		"deploy.yaml":  "strategy: immutable\npropagation: 3s\nscaleDownDelay: 25s\nverify: {path: /}\n",
-		"k8s/web.yaml": manifests("VERSION=2"),
+		"deploy.yaml":  "strategy: immutable\npropagation: 3s\nscaleDownDelay: 25s\nverify: {path: /, rate: 10}\n",
+		"k8s/web.yaml": manifests("VERSION=2", "MODE=graceful"),
 	})
 	e = s.await(repo.push("Second").ID)
 	s.succeeded(e)
