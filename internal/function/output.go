@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/towline/towline/internal/redact"
 	"github.com/towline/towline/internal/report"
 )
 
@@ -21,7 +22,7 @@ const (
 type output struct {
 	mu      sync.Mutex
 	logs    []*report.Log
-	secrets []string
+	secrets *redact.Secrets
 	tail    []string
 	partial []byte
 	written int64
@@ -29,7 +30,7 @@ type output struct {
 
 // openOutput opens the log files. What is secret never gets into them.
 func openOutput(files []string, secrets ...string) (*output, error) {
-	o := &output{}
+	o := &output{secrets: redact.New(secrets...)}
 	for _, file := range files {
 		log, err := report.OpenLog(file)
 		if err != nil {
@@ -38,9 +39,6 @@ func openOutput(files []string, secrets ...string) (*output, error) {
 		o.logs = append(o.logs, log)
 	}
 	for _, secret := range secrets {
-		if secret != "" {
-			o.secrets = append(o.secrets, secret)
-		}
 		for _, log := range o.logs {
 			log.Hide(secret)
 		}
@@ -86,9 +84,7 @@ func (o *output) keep(p []byte) {
 }
 
 func (o *output) keepLine(line string) {
-	for _, secret := range o.secrets {
-		line = string(bytes.ReplaceAll([]byte(line), []byte(secret), []byte("***")))
-	}
+	line = o.secrets.String(line)
 	if len(line) > tailLine {
 		line = line[:tailLine] + "..."
 	}
