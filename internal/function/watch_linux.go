@@ -25,12 +25,11 @@ type watcher struct {
 	temp       string
 	used       atomic.Int64 // the most so far
 	exceeded   chan *Error  // takes one
-	pageSize   int64
 	diskLooked time.Time
 }
 
 func newWatcher(group, megabytes int, temp string) *watcher {
-	return &watcher{group: group, most: int64(megabytes) << 20, temp: temp, exceeded: make(chan *Error, 1), pageSize: int64(os.Getpagesize())}
+	return &watcher{group: group, most: int64(megabytes) << 20, temp: temp, exceeded: make(chan *Error, 1)}
 }
 
 // watch looks until ctx ends or too much is used.
@@ -75,14 +74,25 @@ func (w *watcher) memory() (sum int64) {
 		if name[0] < '1' || name[0] > '9' || name == me || w.group != 0 && groupOf(name) != w.group {
 			continue
 		}
-		text, err := os.ReadFile("/proc/" + name + "/statm")
-		if err != nil {
+		if text, err := os.ReadFile("/proc/" + name + "/status"); err == nil {
+			sum += ownMemory(text)
+		}
+	}
+	return sum
+}
+
+// ownMemory is what a process has in memory, by its status, but for the files
+// that it has mapped: those the system can read again. What several processes
+// share, also a file in /dev/shm, counts for each that has touched it.
+func ownMemory(status []byte) (sum int64) {
+	for line := range bytes.Lines(status) {
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		if string(name) != "RssAnon" && string(name) != "RssShmem" {
 			continue
 		}
-		if fields := bytes.Fields(text); len(fields) > 2 {
-			resident, _ := strconv.ParseInt(string(fields[1]), 10, 64)
-			shared, _ := strconv.ParseInt(string(fields[2]), 10, 64)
-			sum += max(0, resident-shared) * w.pageSize
+		if fields := bytes.Fields(value); len(fields) > 0 {
+			kilobytes, _ := strconv.ParseInt(string(fields[0]), 10, 64)
+			sum += kilobytes << 10
 		}
 	}
 	return sum
