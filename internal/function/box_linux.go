@@ -53,8 +53,8 @@ func enter(in instructions) (places, error) {
 }
 
 // mount makes the function's view of the file system: its own files at a place
-// that is the same for all, a /tmp of its own, and the processes that are its
-// own. What is mounted here is gone when this process is.
+// that is the same for all, a /tmp of its own, in the place of /var/tmp as well, and
+// the processes that are its own. What is mounted here is gone when this process is.
 func mount(in instructions, box string) (places, error) {
 	seen := places{code: filepath.Join(mountPoint, "task"), shims: filepath.Join(mountPoint, "shims"), temp: "/tmp"}
 	for _, dir := range []string{"task", "shims"} {
@@ -84,7 +84,28 @@ func mount(in instructions, box string) (places, error) {
 			return places{}, fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
 		}
 	}
-	return seen, nil
+	return seen, hideShared(seen.temp)
+}
+
+// hideShared puts what goes with the box in the place of the machine's other
+// directories that every user writes to: the next function of the same user
+// would find there what this one has left. Those of files become temp, so that
+// what they hold is counted with it.
+func hideShared(temp string) error {
+	for _, m := range []struct {
+		from, to, kind, data string
+		flags                uintptr
+	}{
+		{temp, "/var/tmp", "", "", unix.MS_BIND},
+		{temp, "/run/lock", "", "", unix.MS_BIND},
+		{"tmpfs", "/dev/shm", "tmpfs", fmt.Sprintf("mode=1777,size=%d,nr_inodes=%d", mostShared, mostSharedFiles), unix.MS_NOSUID | unix.MS_NODEV},
+	} {
+		// Not every machine has all of them; a function cannot make one.
+		if err := unix.Mount(m.from, m.to, m.kind, m.flags, m.data); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
+		}
+	}
+	return nil
 }
 
 // reachable checks that a user may enter the directories of its function:
@@ -112,6 +133,10 @@ const (
 	mostProcesses = 1024 // as Lambda's
 	mostFiles     = 4096 // that one process may have open
 	mostTemp      = 512 << 20
+	// What lies in /dev/shm, in bytes and files. It is memory that nobody need
+	// have mapped, so it is not watched but bounded.
+	mostShared      = 64 << 20
+	mostSharedFiles = 4096
 	// beyondMemory is what a process may ask for beyond what the function may
 	// use: runtimes map more than they touch. What is used is watched.
 	beyondMemory = 1 << 30
