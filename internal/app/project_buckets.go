@@ -9,12 +9,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/towline/towline/internal/artifact"
+	"github.com/towline/towline/internal/awsapi/access"
+	"github.com/towline/towline/internal/awsapi/s3"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
 	"github.com/towline/towline/internal/source"
@@ -26,6 +26,7 @@ import (
 type projectBuckets struct {
 	store     *store.DB
 	artifacts *artifact.Store
+	here      *s3.Handler
 	objects   source.Objects
 }
 
@@ -77,16 +78,12 @@ func (p projectBuckets) own(ctx context.Context, a pipeline.Artifact, bucket, ke
 	if unpacked {
 		return &project.Error{Kind: project.ErrInvalid, Message: fmt.Sprintf("artifacts of builds go into bucket %s of this server as archives: set artifacts.packaging to ZIP", bucket)}
 	}
-	hex := strings.TrimPrefix(a.Digest, "sha256:")
-	return p.store.PutObject(ctx, store.Object{
-		Bucket: bucket, Key: key, Size: a.Size, ETag: hex[:min(32, len(hex))] + "-1", Headers: map[string]string{"Content-Type": "application/zip"},
-		Modified: time.Now(), Artifact: a.Digest,
-	})
+	return p.here.Settle(ctx, access.Object{Bucket: bucket, Key: key}, a.Digest, a.Size)
 }
 
 // archive puts an artifact as it is stored, as a zip archive. It is copied
 // first: the client reads it twice, to sign it.
-func (p projectBuckets) archive(ctx context.Context, client *s3.Client, a pipeline.Artifact, dir, bucket, key string) error {
+func (p projectBuckets) archive(ctx context.Context, client *awss3.Client, a pipeline.Artifact, dir, bucket, key string) error {
 	in, _, err := p.artifacts.Open(ctx, a.Digest)
 	if err != nil {
 		return err
@@ -104,7 +101,7 @@ func (p projectBuckets) archive(ctx context.Context, client *s3.Client, a pipeli
 }
 
 // files puts the files of an artifact below a key.
-func (p projectBuckets) files(ctx context.Context, client *s3.Client, a pipeline.Artifact, dir, bucket, key string) error {
+func (p projectBuckets) files(ctx context.Context, client *awss3.Client, a pipeline.Artifact, dir, bucket, key string) error {
 	if err := p.artifacts.Unpack(ctx, a.Digest, dir); err != nil {
 		return err
 	}
@@ -116,12 +113,12 @@ func (p projectBuckets) files(ctx context.Context, client *s3.Client, a pipeline
 	})
 }
 
-func put(ctx context.Context, client *s3.Client, name, bucket, key string) error {
+func put(ctx context.Context, client *awss3.Client, name, bucket, key string) error {
 	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	_, err = client.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: file})
+	_, err = client.PutObject(ctx, &awss3.PutObjectInput{Bucket: &bucket, Key: &key, Body: file})
 	return err
 }

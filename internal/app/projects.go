@@ -29,7 +29,7 @@ func (a *App) newBuilder(runner func(name string) project.Runner) *project.Build
 	return project.New(project.Config{
 		Store: a.store, Runner: runner,
 		Sources: projectSources{repositories: a.repositories, mirrors: a.mirrors, artifacts: a.artifacts, objects: a.objects, own: a.PublicURL},
-		Buckets: projectBuckets{store: a.store, artifacts: a.artifacts, objects: a.objects.Objects},
+		Buckets: projectBuckets{store: a.store, artifacts: a.artifacts, here: a.s3, objects: a.objects.Objects},
 		Dir:     a.options.Server.Data, Account: awsAccount, Now: time.Now, Logger: a.options.Logger,
 		OpenLog: func(path string) (io.WriteCloser, error) { return report.OpenLog(path) },
 	})

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,11 +74,25 @@ func TestWhereAProjectsArtifactsGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	made := pipeline.Artifact{Name: "app", Digest: digest, Size: size}
+	// What lay there before is gone with its bytes.
+	old, oldSize, err := a.s3.Bytes.Receive(t.Context(), strings.NewReader("an older archive"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.store.PutObject(t.Context(), store.Object{Bucket: "releases", Key: "web/app.zip", Size: oldSize, Modified: time.Now(), Chunks: []store.Chunk{{Digest: old, Size: oldSize}}}); err != nil {
+		t.Fatal(err)
+	}
 	if err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web/app.zip", false); err != nil {
 		t.Fatal(err)
 	}
 	if o, err := a.store.Object(t.Context(), "releases", "web/app.zip"); err != nil || o.Artifact != digest || o.Size != size {
 		t.Errorf("%+v %v", o, err)
+	}
+	if in, err := a.s3.Bytes.OpenAt(t.Context(), old, 0, oldSize); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the bytes of what lay there before are kept: %v", err)
+		if err == nil {
+			in.Close()
+		}
 	}
 	if err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web", true); !errors.Is(err, project.ErrInvalid) || !strings.Contains(err.Error(), "packaging to ZIP") {
 		t.Errorf("files in a bucket of this server: %v", err)

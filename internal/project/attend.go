@@ -76,7 +76,12 @@ func (r *Builder) wait(ctx context.Context, b *Build, turn *Turn) error {
 		if minutes == 0 {
 			minutes = longestQueued
 		}
-		left := b.Started.Add(time.Duration(minutes) * time.Minute).Sub(r.Now())
+		// While no server ran nothing could end to make room for it.
+		from := b.Started
+		if from.Before(r.began) {
+			from = r.began
+		}
+		left := from.Add(time.Duration(minutes) * time.Minute).Sub(r.Now())
 		limited, cancel := context.WithTimeoutCause(ctx, left, errQueued)
 		defer cancel()
 		ctx = limited

@@ -88,6 +88,8 @@ type Config struct {
 type Builder struct {
 	Config
 
+	began time.Time // this server
+
 	mu      sync.Mutex
 	running map[string]context.CancelCauseFunc // by id: those that wait or run
 	closed  bool
@@ -111,7 +113,7 @@ func New(config Config) *Builder {
 		config.Now = time.Now
 	}
 	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
-	return &Builder{Config: config, running: map[string]context.CancelCauseFunc{}}
+	return &Builder{Config: config, began: config.Now(), running: map[string]context.CancelCauseFunc{}}
 }
 
 // Resume takes up the builds that an earlier process left, those that ran before

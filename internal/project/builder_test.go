@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,21 +144,54 @@ func TestABuildIsStoppedWhereverItStands(t *testing.T) {
 
 func TestABuildThatTakesTooLongIsTimedOut(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
+	var old atomic.Bool
+	old.Store(true) // The server has run for as long.
 	y := setup(t, func(c *project.Config) {
-		c.Now = func() time.Time { return now }
+		c.Now = func() time.Time {
+			if old.CompareAndSwap(true, false) {
+				return time.Now().Add(-9 * time.Hour)
+			}
+			return time.Now()
+		}
 	})
 	d := definition("web", "echo running; exec sleep 1000")
 	d.Limit = 1
 	y.create(d)
 	running := y.start(project.StartRequest{Project: "web"})
 	y.says(running, "running")
-	now = now.Add(-9 * time.Hour) // the next one is old when it is looked at
+	old.Store(true) // The next one is old when it is looked at.
 	waiting := y.start(project.StartRequest{Project: "web"})
-	now = now.Add(9 * time.Hour)
-	y.restart()
 	if b := y.ended(waiting.ID); b.Status != project.TimedOut || !strings.Contains(b.Message, "queuedTimeoutInMinutes") {
 		t.Errorf("ended %s", short(b))
+	}
+}
+
+// TestWhileNoServerRunsABuildDoesNotWait has a server be away for longer than a
+// build may wait.
+func TestWhileNoServerRunsABuildDoesNotWait(t *testing.T) {
+	t.Parallel()
+	var away atomic.Int64
+	y := setup(t, func(c *project.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(away.Load())) }
+	})
+	d := definition("web", "echo running; exec sleep 1000")
+	d.Limit = 1
+	y.create(d)
+	running := y.start(project.StartRequest{Project: "web"})
+	waiting := y.start(project.StartRequest{Project: "web", Change: func(d *project.Definition) {
+		d.Source.Buildspec = definition("web", "echo over").Source.Buildspec
+	}})
+	y.says(running, "running")
+	if err := y.Shutdown(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	away.Store(int64(9 * time.Hour))
+	y.restart()
+	if _, err := y.Stop(t.Context(), running.ID); err != nil {
+		t.Fatal(err)
+	}
+	if b := y.ended(waiting.ID); b.Status != project.Succeeded {
+		t.Errorf("the one that waited: %s", short(b))
 	}
 }
 

@@ -50,7 +50,8 @@ func (q *Queue) Join(p Place) *Turn {
 	return t
 }
 
-// Wait returns when the build may begin, or with the cause of ctx's end.
+// Wait returns when the build may begin, or with the cause of ctx's end before
+// that.
 func (t *Turn) Wait(ctx context.Context) error {
 	if t.Begun() {
 		return nil
@@ -59,6 +60,9 @@ func (t *Turn) Wait(ctx context.Context) error {
 	case <-t.begins:
 		return nil
 	case <-ctx.Done():
+		if t.Begun() {
+			return nil
+		}
 		return context.Cause(ctx)
 	}
 }

@@ -105,3 +105,28 @@ func TestManyBuildsAtOnce(t *testing.T) {
 		t.Errorf("%d of 500 had their turn", done.Load())
 	}
 }
+
+// lateContext ends in the moment in which somebody waits for its end, after
+// another thing has happened.
+type lateContext struct {
+	context.Context
+	before func()
+}
+
+func (c lateContext) Done() <-chan struct{} {
+	c.before()
+	return c.Context.Done()
+}
+
+func TestATurnThatComesWithTheEndOfWaitingIsTaken(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		q := NewQueue(1)
+		first, second := q.Join(Place{Host: true}), q.Join(Place{Host: true})
+		if err := second.Wait(lateContext{ctx, first.Leave}); err != nil {
+			t.Fatalf("it is its turn, and it has waited in vain: %v", err)
+		}
+	}
+}
