@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/towline/towline/internal/artifact"
@@ -33,6 +36,11 @@ type functions struct {
 	runner    *function.Runner
 	dir       string // of their logs and of invocations by hand
 	now       func() time.Time
+	log       *slog.Logger
+	// changing is held from reading a function until its next revision is kept,
+	// so that of two changes at once neither undoes the other. This process is
+	// the only one that changes functions.
+	changing sync.Mutex
 }
 
 var (
@@ -56,7 +64,7 @@ func (a *App) openFunctions(keys *secret.Keyring) (*functions, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &functions{store: a.store, keys: keys, artifacts: a.artifacts, runner: runner, dir: dir, now: time.Now}
+	f := &functions{store: a.store, keys: keys, artifacts: a.artifacts, runner: runner, dir: dir, now: time.Now, log: a.options.Logger}
 	for _, name := range []string{"logs", "invocations"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o711); err != nil {
 			return nil, fmt.Errorf("open functions: %w", err)
@@ -143,34 +151,50 @@ func (f *functions) Get(ctx context.Context, name string) (client.Function, erro
 
 // Put makes a function, or changes what is given of one.
 func (f *functions) Put(ctx context.Context, name string, req client.FunctionRequest, code io.ReaderAt, size int64) (client.Function, error) {
-	wanted, err := f.wanted(ctx, name, req)
+	// What is wrong with the request is told before its code is unpacked.
+	if _, err := f.wanted(ctx, name, req, code != nil); err != nil {
+		return client.Function{}, err
+	}
+	var digest string
+	var packed int64
+	if code != nil {
+		var err error
+		if digest, packed, err = f.pack(ctx, code, size); err != nil {
+			return client.Function{}, err
+		}
+	}
+	stored, err := f.change(ctx, name, req, digest, packed)
 	if err != nil {
 		return client.Function{}, err
 	}
-	problems := wanted.Check()
-	if wanted.Code == "" && code == nil {
-		problems = append(problems, pipeline.Problem{Path: "code", Message: "a new function needs code", Hint: "give it with --dir or --zip"})
+	if err := f.tidy(); err != nil {
+		f.log.Warn("tidy up after a change of a function", "function", name, "error", err)
 	}
-	if len(problems) > 0 {
-		return client.Function{}, problems
+	return f.show(stored), nil
+}
+
+// change keeps the next revision of a function, with other code if there is a
+// digest.
+func (f *functions) change(ctx context.Context, name string, req client.FunctionRequest, digest string, size int64) (store.Function, error) {
+	f.changing.Lock()
+	defer f.changing.Unlock()
+	wanted, err := f.wanted(ctx, name, req, digest != "")
+	if err != nil {
+		return store.Function{}, err
 	}
-	if code != nil {
-		if wanted.Code, wanted.Size, err = f.pack(ctx, code, size); err != nil {
-			return client.Function{}, pipeline.Problems{{Path: "code", Message: err.Error(), Hint: "give a zip as AWS takes it"}}
-		}
+	if digest != "" {
+		wanted.Code, wanted.Size = digest, size
 	}
 	stored, err := f.seal(wanted)
 	if err != nil {
-		return client.Function{}, err
+		return stored, err
 	}
-	if stored, err = f.store.PutFunction(ctx, stored); err != nil {
-		return client.Function{}, err
-	}
-	return f.show(stored), f.tidy()
+	return f.store.PutFunction(ctx, stored)
 }
 
-// wanted is the function that a request asks for.
-func (f *functions) wanted(ctx context.Context, name string, req client.FunctionRequest) (function.Function, error) {
+// wanted is the function that a request asks for, with or without other code.
+// What is wrong with it is an error of pipeline.Problems.
+func (f *functions) wanted(ctx context.Context, name string, req client.FunctionRequest, coded bool) (function.Function, error) {
 	there, err := f.Function(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
 		there, err = function.Function{Name: name}, nil
@@ -184,20 +208,46 @@ func (f *functions) wanted(ctx context.Context, name string, req client.Function
 	if req.Environment != nil {
 		there.Environment = req.Environment
 	}
-	return there.Complete(), nil
+	there = there.Complete()
+	problems := there.Check()
+	if there.Code == "" && !coded {
+		problems = append(problems, pipeline.Problem{Path: "code", Message: "a new function needs code", Hint: "give it with --dir or --zip"})
+	}
+	if len(problems) > 0 {
+		return there, problems
+	}
+	return there, nil
 }
 
 // pack keeps a zip as an artifact: checked, and the same for the same files.
+// What is wrong with the zip is an error of pipeline.Problems.
 func (f *functions) pack(ctx context.Context, code io.ReaderAt, size int64) (digest string, packed int64, err error) {
 	dir, err := os.MkdirTemp(f.dir, ".code-*")
 	if err != nil {
 		return "", 0, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if err := f.artifacts.Unzip(ctx, code, size, dir); err != nil {
-		return "", 0, err
+	if err = f.artifacts.Unzip(ctx, code, size, dir); err == nil {
+		digest, packed, err = f.artifacts.Pack(ctx, dir, nil)
 	}
-	return f.artifacts.Pack(ctx, dir, nil)
+	if err != nil && ofZip(ctx, err) {
+		err = pipeline.Problems{{Path: "code", Message: err.Error(), Hint: "give a zip as AWS takes it"}}
+	}
+	return digest, packed, err
+}
+
+// namesRefused are the system's answers to names that no files can have, alone
+// or beside each other.
+var namesRefused = []syscall.Errno{syscall.ENAMETOOLONG, syscall.ENOTDIR, syscall.EISDIR, syscall.EEXIST, syscall.EINVAL, syscall.EILSEQ, syscall.ELOOP}
+
+// ofZip tells whether a zip that cannot be kept is itself the reason, and not
+// this machine: a full disk, or a server that stops.
+func ofZip(ctx context.Context, err error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	number, ok := errors.AsType[syscall.Errno](err)
+	return !ok || slices.Contains(namesRefused, number)
 }
 
 // seal makes of a function what is stored.
@@ -233,7 +283,10 @@ func (f *functions) reseal(ctx context.Context) error {
 
 // Delete forgets a function and its log.
 func (f *functions) Delete(ctx context.Context, name string) error {
-	if err := f.store.DeleteFunction(ctx, name); err != nil {
+	f.changing.Lock()
+	err := f.store.DeleteFunction(ctx, name)
+	f.changing.Unlock()
+	if err != nil {
 		return err
 	}
 	log := f.logFile(name)
