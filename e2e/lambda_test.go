@@ -55,7 +55,7 @@ func TestALambdaFunctionDeploys(t *testing.T) {
 	manifests := func(env ...string) string { return webtest.Deployment(image, 2, env...) + webtest.Ready + webService }
 	repo := s.repository(name, map[string]string{
 		"towline.yaml": strings.ReplaceAll(deploying, "NAME", name),
-		"deploy.yaml":  "strategy: rolling\npropagation: 3s\nverify: {path: /, rate: 10}\n",
+		"deploy.yaml":  "strategy: rolling\npropagation: 3s\nverify: {path: /, rate: 40}\n",
 		"k8s/web.yaml": manifests("VERSION=1", "MODE=graceful"),
 	})
 
@@ -69,7 +69,7 @@ func TestALambdaFunctionDeploys(t *testing.T) {
 	t.Log("in slices")
 	put("--timeout", "20s")
 	repo.write(map[string]string{
-		"deploy.yaml":  "strategy: immutable\npropagation: 3s\nscaleDownDelay: 25s\nverify: {path: /, rate: 10}\n",
+		"deploy.yaml":  "strategy: immutable\npropagation: 3s\nscaleDownDelay: 25s\nverify: {path: /, rate: 40}\n",
 		"k8s/web.yaml": manifests("VERSION=2", "MODE=graceful"),
 	})
 	e = s.await(repo.push("Second").ID)
