@@ -19,7 +19,7 @@ const module = "github.com/towline/towline/internal/"
 // introduced to each other in app.
 var floors = [][]string{
 	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "redact", "config", "checkout", "drain", "timetable", "rounds", "waittest"},
-	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge", "codepipeline"},
+	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge", "codepipeline", "box"},
 	{"source", "engine", "build", "image", "deploy", "rule", "notify", "agent", "project", "attest", "function"},
 	{"server", "awsapi", "lambda"},
 	{"app"},

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/towline/towline/internal/build/process"
+	"github.com/towline/towline/internal/box/process"
 )
 
 // waitGone waits until a runner has ended wholly: the kernel lets go of its

@@ -19,10 +19,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/towline/towline/internal/box/process"
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/cache"
 	"github.com/towline/towline/internal/build/phases"
-	"github.com/towline/towline/internal/build/process"
 	"github.com/towline/towline/internal/build/service"
 	"github.com/towline/towline/internal/report"
 )

@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towline/towline/internal/box/process"
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/buildtest"
-	"github.com/towline/towline/internal/build/process"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
 )

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towline/towline/internal/box/process"
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/phases"
-	"github.com/towline/towline/internal/build/process"
 	"github.com/towline/towline/internal/report"
 )
 
