@@ -55,7 +55,7 @@ func steadyRate(ctx context.Context, s settings, st *stage, results *results) (i
 
 // trial sends at a rate through a plain roll-out.
 func (a *subject) trial(ctx context.Context, rate int) (pipeline.Verdict, error) {
-	load, err := startLoad(ctx, a.addresses, rate)
+	load, err := startLoad(ctx, a.addresses, rate, a.clients)
 	if err != nil {
 		return pipeline.Verdict{}, err
 	}

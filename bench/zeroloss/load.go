@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -23,8 +24,9 @@ type load struct {
 	versions *versions
 }
 
-// startLoad begins to send that many requests per second in all.
-func startLoad(ctx context.Context, addresses []string, rate int) (*load, error) {
+// startLoad begins to send that many requests per second in all, as if from
+// clients with the addresses of from.
+func startLoad(ctx context.Context, addresses []string, rate int, from []netip.Addr) (*load, error) {
 	l := &load{}
 	for i, address := range addresses {
 		share := rate / len(addresses)
@@ -34,7 +36,7 @@ func startLoad(ctx context.Context, addresses []string, rate int) (*load, error)
 		if share == 0 {
 			continue
 		}
-		p, err := probe.Start(context.WithoutCancel(ctx), probe.Config{URL: "http://" + address + "/", Rate: share})
+		p, err := probe.Start(context.WithoutCancel(ctx), probe.Config{URL: "http://" + address + "/", Rate: share, From: from})
 		if err != nil {
 			l.stop()
 			return nil, err

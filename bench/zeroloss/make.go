@@ -165,7 +165,7 @@ func (a *subject) settle(ctx context.Context) error {
 // cutOver makes one cut-over under load.
 func (a *subject) cutOver(ctx context.Context, c cutover) (result, error) {
 	rate := a.rateOf(c)
-	load, err := startLoad(ctx, a.addresses, rate)
+	load, err := startLoad(ctx, a.addresses, rate, a.clients)
 	if err != nil {
 		return result{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -31,6 +32,7 @@ type stage struct {
 	images   [2]string // of the versions, by digest
 	deployer *deploy.Deployer
 	rate     int
+	clients  []netip.Addr // that the requests come from
 	closers  []func()
 }
 
@@ -91,6 +93,9 @@ func (st *stage) connect(ctx context.Context, kubeconfig string) (err error) {
 		return err
 	}
 	copy(st.images[:], refs)
+	if st.clients, err = st.addClients(); err != nil {
+		return err
+	}
 	st.deployer = deploy.New(deploy.Config{
 		Cluster: st.cluster, Kubectl: st.kubectl,
 		AgentImage: func(ctx context.Context) (string, error) {

@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -59,6 +60,13 @@ type Config struct {
 	// Timeout is how long an answer may take, up to its last byte, before the
 	// request counts as lost. Default 5 s.
 	Timeout time.Duration
+
+	// From are addresses of this machine that connections come from in turn,
+	// as if several clients sent them; by default the machine chooses. A
+	// single address has some 28,000 ports for a target, so at a high rate it
+	// takes each again within a minute, when the routers on the way may still
+	// remember where the last connection of that port led.
+	From []netip.Addr
 
 	// Transport makes the way of the requests when the prober's own, straight
 	// to the URL, is not the right one: it is called once with false, for the
@@ -176,7 +184,7 @@ func (c Config) sender(l lane, request *http.Request) (sender, error) {
 		if c.Body != "" {
 			request.Body = io.NopCloser(strings.NewReader(c.Body))
 		}
-		return newWire(request, kept)
+		return newWire(request, kept, c.From)
 	}
 	s := &roundTrips{request: request, body: c.Body}
 	for range max(kept, 1) {

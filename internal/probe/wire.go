@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,6 +53,7 @@ type wire struct {
 	method  *http.Request // tells how an answer to it is to be read
 	request []byte
 	want    int // connections to keep; 0 makes a new one for each request
+	dialled atomic.Uint64
 
 	mu      sync.Mutex
 	open    int     // kept connections, idle or in use
@@ -64,11 +66,12 @@ type wire struct {
 var _ sender = (*wire)(nil)
 
 // newWire makes the sender of a lane. The request is the same each time.
-func newWire(request *http.Request, keep int) (*wire, error) {
+func newWire(request *http.Request, keep int, from []netip.Addr) (*wire, error) {
 	target, err := newTarget(request.URL)
 	if err != nil {
 		return nil, err
 	}
+	target.from = from
 	request = request.Clone(request.Context())
 	request.Close = keep == 0
 	var text bytes.Buffer
@@ -123,7 +126,7 @@ func (w *wire) take(deadline time.Time) (*link, error) {
 		}
 		w.discard(l)
 	}
-	l, err := w.target.dial(deadline, w.want > 0)
+	l, err := w.target.dial(deadline, w.want > 0, w.dialled.Add(1))
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +202,7 @@ type target struct {
 	address string         // host:port
 	literal netip.AddrPort // of it, when the host is an address
 	tls     *tls.Config    // nil in the clear
+	from    []netip.Addr   // connections come from these in turn; none leaves it to the machine
 }
 
 func newTarget(u *url.URL) (target, error) {
@@ -219,18 +223,26 @@ func newTarget(u *url.URL) (target, error) {
 	return t, nil
 }
 
-// dial makes a connection. One that is kept for long asks the other side now
-// and then whether it is still there.
-func (t target) dial(deadline time.Time, keep bool) (*link, error) {
+// dial makes a connection, the nth of its lane. One that is kept for long asks
+// the other side now and then whether it is still there.
+func (t target) dial(deadline time.Time, keep bool, n uint64) (*link, error) {
 	dialer := net.Dialer{Deadline: deadline, KeepAlive: -1}
 	if keep {
 		dialer.KeepAlive = 15 * time.Second
 	}
+	var own netip.AddrPort
+	if len(t.from) > 0 {
+		own = netip.AddrPortFrom(t.from[n%uint64(len(t.from))], 0)
+		dialer.Control = choosePortLate
+	}
 	var socket net.Conn
 	var err error
 	if t.literal.IsValid() {
-		socket, err = dialer.DialTCP(context.Background(), "tcp", netip.AddrPort{}, t.literal)
+		socket, err = dialer.DialTCP(context.Background(), "tcp", own, t.literal)
 	} else {
+		if own.IsValid() {
+			dialer.LocalAddr = net.TCPAddrFromAddrPort(own)
+		}
 		socket, err = dialer.Dial("tcp", t.address)
 	}
 	if err != nil {
