@@ -2,7 +2,6 @@ package attest
 
 import (
 	"archive/zip"
-	"bytes"
 	"io"
 	"path"
 	"regexp"
@@ -10,57 +9,56 @@ import (
 	"strings"
 )
 
-const (
-	// deepest is how far archives are looked into that lie in each other: an
-	// application of Spring in an ear has two.
-	deepest = 3
-	// largestInner bounds an archive within an archive, which is read into
-	// memory, and mostEntries how many files one may have.
-	largestInner = 128 << 20
-	mostEntries  = 200_000
-)
-
-// readJar lists what a Java archive is and what lies in it.
+// readJar lists what a Java archive is and what lies in it. What is in it and
+// was left out is told as an unreadError, beside what was found.
 func readJar(f file) ([]Package, error) {
 	at, done, err := f.open(f.stream)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	return jar{at, f.size, path.Base(f.name), 1}.packages()
+	all := newDig()
+	found, err := jar{at: at, size: f.size, name: path.Base(f.name), depth: 1, dig: all}.packages()
+	if err != nil {
+		return nil, err
+	}
+	return found, all.leftOut()
 }
 
+// jar is one archive, alone or in another.
 type jar struct {
 	at    io.ReaderAt
 	size  int64
 	name  string
-	depth int
+	depth int // how many archives it is in, and 1
+	dig   *dig
 }
 
 func (j jar) packages() ([]Package, error) {
-	archive, err := zip.NewReader(j.at, j.size)
+	entries, err := j.dig.list(j.at, j.size)
 	if err != nil {
-		return nil, unread("it is no archive that can be read: %v", err)
-	}
-	if len(archive.File) > mostEntries {
-		return nil, unread("it has more than %d files", mostEntries)
+		return nil, err
 	}
 	var own, inner []Package
 	manifest := map[string]string{}
-	for _, entry := range archive.File {
+	for _, entry := range entries {
+		var err error
 		switch name := entry.Name; {
 		case strings.HasPrefix(name, "META-INF/maven/") && path.Base(name) == "pom.properties":
-			if p, ok := maven(properties(entry, "=")); ok {
+			var told map[string]string
+			told, err = j.properties(entry, "=")
+			if p, ok := maven(told); ok {
 				own = append(own, p)
 			}
 		case name == "META-INF/MANIFEST.MF":
-			manifest = properties(entry, ":")
-		case strings.EqualFold(path.Ext(name), ".jar") && j.depth < deepest:
-			found, err := j.inside(entry)
-			if err != nil {
-				return nil, err
-			}
+			manifest, err = j.properties(entry, ":")
+		case isJar(name):
+			var found []Package
+			found, err = j.inside(entry)
 			inner = append(inner, found...)
+		}
+		if err := j.dig.skip(entry.Name, err); err != nil {
+			return nil, err
 		}
 	}
 	if len(own) == 0 {
@@ -71,44 +69,64 @@ func (j jar) packages() ([]Package, error) {
 	return append(own, inner...), nil
 }
 
-// inside looks into an archive within this one.
+// isJar tells whether a file is an archive of Java's, by its name.
+func isJar(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".jar", ".war", ".ear":
+		return true
+	}
+	return false
+}
+
+// inside looks into an archive within this one. One that is stored as it is,
+// as Spring stores them, is read where it lies, and others from a file that
+// they are unpacked to: archives can be larger than memory.
 func (j jar) inside(entry *zip.File) ([]Package, error) {
-	if entry.UncompressedSize64 > largestInner {
-		return nil, unread("%s in it is larger than %d MiB", entry.Name, largestInner>>20)
+	if j.depth == deepest {
+		return nil, unread("it lies deeper than %d archives in each other", deepest)
 	}
-	body, err := entryText(entry, largestInner)
-	if err != nil {
-		return nil, unread("%s in it cannot be read: %v", entry.Name, err)
+	within := jar{name: path.Base(entry.Name), depth: j.depth + 1, dig: j.dig}
+	if entry.Method == zip.Store && entry.CompressedSize64 == entry.UncompressedSize64 {
+		begin, err := entry.DataOffset()
+		if err != nil {
+			return nil, err
+		}
+		within.size = int64(min(entry.UncompressedSize64, uint64(j.size)))
+		within.at = io.NewSectionReader(j.at, begin, within.size)
+		return within.packages()
 	}
-	found, err := jar{bytes.NewReader(body), int64(len(body)), path.Base(entry.Name), j.depth + 1}.packages()
-	if err != nil {
-		return nil, unread("%s in it: %v", entry.Name, err)
-	}
-	return found, nil
+	var found []Package
+	err := j.dig.unpack(entry, mostUnpacked+1, func(r io.Reader) error {
+		unpacked := file{name: entry.Name, size: int64(entry.UncompressedSize64)}
+		at, done, err := unpacked.open(r)
+		if err != nil {
+			return err
+		}
+		defer done()
+		within.at, within.size = at, unpacked.size
+		found, err = within.packages()
+		return err
+	})
+	return found, err
 }
 
-func entryText(entry *zip.File, most int64) ([]byte, error) {
-	r, err := entry.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, most))
-}
-
-// properties reads a file of keys and values. One that cannot be read has none.
-func properties(entry *zip.File, separator string) map[string]string {
-	text, _ := entryText(entry, smallText)
+// properties reads a file of keys and values, the first part of one that is
+// large: a manifest ends with a list of the files.
+func (j jar) properties(entry *zip.File, separator string) (map[string]string, error) {
 	found := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		if line[0] == '#' || line[0] == ' ' {
-			continue
+	err := j.dig.unpack(entry, smallText, func(r io.Reader) error {
+		text, err := io.ReadAll(r)
+		for line := range strings.Lines(string(text)) {
+			if line[0] == '#' || line[0] == ' ' {
+				continue
+			}
+			if key, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), separator); ok {
+				found[strings.TrimSpace(key)] = strings.TrimSpace(value)
+			}
 		}
-		if key, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), separator); ok {
-			found[strings.TrimSpace(key)] = strings.TrimSpace(value)
-		}
-	}
-	return found
+		return err
+	})
+	return found, err
 }
 
 func maven(p map[string]string) (Package, bool) {

@@ -56,8 +56,7 @@ func (f file) reader() reader {
 	case base == "METADATA" && strings.HasSuffix(dir, ".dist-info/"), base == "PKG-INFO" && strings.HasSuffix(dir, ".egg-info/"):
 		return small(parsePython)
 	}
-	switch strings.ToLower(path.Ext(base)) {
-	case ".jar", ".war", ".ear":
+	if isJar(base) {
 		return readJar
 	}
 	return nil
