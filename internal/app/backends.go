@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
 	"github.com/towline/towline/internal/build"
@@ -14,12 +15,27 @@ import (
 // hostBackend runs builds on this machine, in processes of this program that
 // outlive the server.
 func (a *App) hostBackend() (*host.Backend, error) {
-	return host.New(host.Config{
-		Runner:   []string{a.options.Executable, "build-runner"},
-		CacheDir: filepath.Join(a.options.Server.Data, "cache"),
-		Users:    a.options.Server.BuildUsers,
-		Log:      a.options.Logger,
-	})
+	settings := a.options.Server
+	config := host.Config{
+		Runner:    []string{a.options.Executable, "build-runner"},
+		CacheDir:  filepath.Join(settings.Data, "cache"),
+		Users:     settings.BuildUsers,
+		Processes: settings.BuildProcesses,
+		Log:       a.options.Logger,
+	}
+	for _, size := range []struct {
+		flag, text string
+		of         *int64
+	}{{"memory", settings.BuildMemory, &config.Memory}, {"disk", settings.BuildDisk, &config.Disk}, {"spare", settings.BuildSpare, &config.Spare}} {
+		if size.text == "" {
+			continue
+		}
+		var err error
+		if *size.of, err = pipeline.ParseSize(size.text); err != nil {
+			return nil, fmt.Errorf("--build-%s: %w", size.flag, err)
+		}
+	}
+	return host.New(config)
 }
 
 // builds is what carries out the builds of a project, "" for those of pipelines

@@ -70,6 +70,8 @@ type Build struct {
 	// for the backend of Pods.
 	Compute string        `json:"compute,omitempty"`
 	Pod     *pipeline.Pod `json:"pod,omitempty"`
+	// Limits are what the build may use on this machine, nil for the server's.
+	Limits *pipeline.Limits `json:"limits,omitempty"`
 
 	// Dir belongs to this build and is the same when it is run again. The
 	// backend may keep what it needs in it beside what is there.
@@ -123,13 +125,27 @@ type Service struct {
 type Ended struct {
 	Phases []PhaseEnd `json:"phases,omitempty"` // those that ran
 	// TimedOut names the phase that ran when the time was up.
-	TimedOut string            `json:"timedOut,omitempty"`
+	TimedOut string `json:"timedOut,omitempty"`
+	// Exceeded is what the build has used too much of, nil when it has not.
+	Exceeded *Exceeded         `json:"exceeded,omitempty"`
 	Exported map[string]string `json:"exported,omitempty"`
 	Expanded []string          `json:"expanded,omitempty"` // as Build.Expand
 	// Services are the databases as people call them: PostgreSQL 15.
 	Services []string `json:"services,omitempty"`
 	Seconds  float64  `json:"seconds"`
 }
+
+// Exceeded is that a build was ended since it used too much of something.
+type Exceeded struct {
+	Phase string `json:"phase"` // that ran then
+	// Text says of what it used how much, where, and what can be done.
+	Text string `json:"text"`
+}
+
+// ErrExceeded ends the context of a build which uses too much: see Exceeded.
+type ErrExceeded struct{ Text string }
+
+func (e ErrExceeded) Error() string { return e.Text }
 
 // PhaseEnd is how a phase ended.
 type PhaseEnd struct {

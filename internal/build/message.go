@@ -18,6 +18,8 @@ func failure(b Build, ended Ended, tests *pipeline.TestReport) string {
 	switch {
 	case ended.TimedOut != "":
 		fmt.Fprintf(&text, "the build took longer than %v and was ended in phase %s; make it faster, or give the action a longer timeout", b.Timeout, ended.TimedOut)
+	case ended.Exceeded != nil:
+		fmt.Fprintf(&text, "the build was ended in phase %s: %s", ended.Exceeded.Phase, ended.Exceeded.Text)
 	case failed && phase.Failure.Reason != "":
 		fmt.Fprintf(&text, "phase %s failed: %s", phase.Name, phase.Failure.Reason)
 	case failed:

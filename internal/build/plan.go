@@ -30,6 +30,8 @@ type plan struct {
 	Secrets []wanted `json:"secrets,omitempty"`
 	// Databases are those on running servers.
 	Databases []wantedDatabase `json:"databases,omitempty"`
+	// Part is the identifier of a build of a batch, "" for others.
+	Part string `json:"part,omitempty"`
 	// Git says that git may use the source's credential.
 	Git bool `json:"git,omitempty"`
 	// Kubeconfig is the credential that the commands get, nil for none.
@@ -145,6 +147,7 @@ func newPlan(r request) (plan, error) {
 		Timeout:  timeout,
 		Compute:  config.Compute,
 		Pod:      config.Pod,
+		Limits:   config.Limits,
 	}
 	if len(spec.Cache.Paths) > 0 {
 		b.Cache = &spec.Cache

@@ -39,5 +39,8 @@ func told(ended Ended) []pipeline.Phase {
 	if ended.TimedOut != "" {
 		all = append(all, pipeline.Phase{Name: ended.TimedOut, TimedOut: true, Failure: "the time was up while this phase ran"})
 	}
+	if ended.Exceeded != nil {
+		all = append(all, pipeline.Phase{Name: ended.Exceeded.Phase, Failure: ended.Exceeded.Text})
+	}
 	return all
 }

@@ -42,8 +42,15 @@ The server stops on an interrupt; what was running goes on at the next start.`,
 	flags.StringVar(&settings.Registry, "registry", "", "registry for images with a bare name, default the embedded one")
 	flags.StringVar(&settings.Secrets, "secrets", "", "where builds' secrets are looked for that are not stored here: aws, with the server's AWS credentials; default nowhere")
 	flags.StringArrayVar(&settings.BuildUsers, "build-user", nil, "user of this machine that the run-as of a buildspec may name, again for more: whoever may push can do what the user can; default none")
+	flags.StringVar(&settings.BuildMemory, "build-memory", "", "memory that a build on this machine may use, such as 8Gi; default three quarters of the machine's")
+	flags.StringVar(&settings.BuildDisk, "build-disk", "", "space that the files of a build on this machine and its pipeline's caches may take, such as 100Gi; default 64Gi")
+	flags.IntVar(&settings.BuildProcesses, "build-processes", 0, "processes and threads that a build on this machine may have at once; default 4096")
+	flags.StringVar(&settings.BuildSpare, "build-spare", "", "space that builds on this machine leave free on the disk, such as 10Gi: with less, the largest are ended; default 1Gi, or a twentieth of a small disk")
 	flags.StringVar(&settings.BuildImage, "build-image", "", "image of builds with compute: pod that name none, with a shell and tools; default none")
 	flags.StringVar(&settings.ServiceImages, "service-images", "", "where the images of databases beside such builds are, default docker.io/library/")
+	flags.StringVar(&settings.DockerfileBuilder, "dockerfile-builder", settings.DockerfileBuilder, "what builds Dockerfiles: buildkit, docker or buildah of this machine, auto for the first that works, the address of a BuildKit such as tcp://10.0.0.7:1234, or none")
+	flags.StringVar(&settings.DockerfileCache, "dockerfile-cache", settings.DockerfileCache, "space for what Dockerfile builds keep for later ones")
+	flags.StringVar(&settings.BuildKitTLS, "buildkit-tls", "", "directory with ca.pem, cert.pem and key.pem for a BuildKit at a tcp address")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log details")
 	return cmd
 }

@@ -40,9 +40,22 @@ type Server struct {
 	// Secrets says where secrets of builds are looked for that the server does
 	// not store itself: SecretsAWS, or nowhere when it is empty.
 	Secrets string
+	// DockerfileBuilder is what builds Dockerfiles: one of the Dockerfiles
+	// constants, or the address of a BuildKit such as tcp://10.0.0.7:1234.
+	DockerfileBuilder string
+	// DockerfileCache is how much of them is kept for later builds, such as 10Gi.
+	DockerfileCache string
+	// BuildKitTLS is a directory with ca.pem, cert.pem and key.pem for a BuildKit
+	// at an address of tcp.
+	BuildKitTLS string
 	// BuildUsers are users of this machine that the run-as of a buildspec may
 	// name: whoever may push can do what they can.
 	BuildUsers []string
+	// BuildMemory, BuildDisk and BuildProcesses are what a build on this machine may
+	// use at most, the first two such as 8Gi; BuildSpare is what builds leave free
+	// on the disk. Empty means the defaults of the builds.
+	BuildMemory, BuildDisk, BuildSpare string
+	BuildProcesses                     int
 	// BuildImage is that of builds in Pods which name none. Without it these are
 	// errors.
 	BuildImage string
@@ -51,12 +64,21 @@ type Server struct {
 	ServiceImages string
 }
 
+// What builds Dockerfiles.
+const (
+	DockerfilesAny      = "auto"     // the first of the following that works
+	DockerfilesBuildKit = "buildkit" // one that the server runs itself
+	DockerfilesDocker   = "docker"
+	DockerfilesBuildah  = "buildah"
+	DockerfilesNone     = "none"
+)
+
 // SecretsAWS is the parameter store and the secrets manager of AWS.
 const SecretsAWS = "aws"
 
 // Default is the configuration of a server that is told nothing.
 func Default() Server {
-	return Server{Data: DefaultData(), Listen: []string{DefaultListen}}
+	return Server{Data: DefaultData(), Listen: []string{DefaultListen}, DockerfileBuilder: DockerfilesAny, DockerfileCache: "10Gi"}
 }
 
 // Validate reports what is wrong with the configuration.
@@ -73,9 +95,27 @@ func (s Server) Validate() error {
 	if s.Secrets != "" && s.Secrets != SecretsAWS {
 		return fmt.Errorf("secrets cannot be looked for in %q: write --secrets aws, or leave it out", s.Secrets)
 	}
+	if err := s.checkDockerfiles(); err != nil {
+		return err
+	}
 	for _, address := range s.Listen {
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return fmt.Errorf("listen address %q is not HOST:PORT: %w", address, err)
+		}
+	}
+	return nil
+}
+
+func (s Server) checkDockerfiles() error {
+	switch s.DockerfileBuilder {
+	case "", DockerfilesAny, DockerfilesBuildKit, DockerfilesDocker, DockerfilesBuildah, DockerfilesNone:
+		if s.BuildKitTLS != "" {
+			return errors.New("certificates of a BuildKit go with its address: write --dockerfile-builder tcp://HOST:PORT, or leave --buildkit-tls out")
+		}
+	default:
+		u, err := url.Parse(s.DockerfileBuilder)
+		if err != nil || (u.Scheme != "unix" || u.Path == "") && (u.Scheme != "tcp" || u.Port() == "") {
+			return fmt.Errorf("Dockerfiles cannot be built by %q: write auto, buildkit, docker, buildah, none, unix:///PATH or tcp://HOST:PORT", s.DockerfileBuilder)
 		}
 	}
 	return nil

@@ -138,6 +138,7 @@ func (c *compiler) build(a action, at string, out *pipeline.Action) {
 	if b.Pod != nil && b.Compute == pipeline.ComputeHost {
 		c.problem(at+".pod", "take it away, or write compute: pod", "the build runs on the host, which has no pod")
 	}
+	c.limits(at+".limits", b)
 	if b.Kubeconfig != nil && (b.Kubeconfig.Namespace == "" || b.Kubeconfig.ServiceAccount == "") {
 		c.problem(at+".kubeconfig", "write kubeconfig: {namespace: web, serviceAccount: deployer}", "the credential has no namespace or no service account")
 	}
@@ -152,12 +153,35 @@ func (c *compiler) build(a action, at string, out *pipeline.Action) {
 	out.Configuration = encode(b)
 }
 
+// limits checks what a build on the host may use.
+func (c *compiler) limits(at string, b pipeline.Build) {
+	if b.Limits == nil {
+		return
+	}
+	if b.Compute == pipeline.ComputePod || b.Compute == "" && b.Pod != nil {
+		c.problem(at, "take it away, and write pod: {memory: 2Gi}", "limits are those of builds on the host, and this one runs in a pod")
+	}
+	for _, size := range []struct{ name, text string }{{"memory", b.Limits.Memory}, {"disk", b.Limits.Disk}} {
+		if _, err := pipeline.ParseSize(size.text); size.text != "" && err != nil {
+			c.problem(at+"."+size.name, "write a size such as 2Gi", "%v", err)
+		}
+	}
+	if b.Limits.Processes < 0 {
+		c.problem(at+".processes", "write a number such as 500", "a build cannot have %d processes", b.Limits.Processes)
+	}
+}
+
 func (c *compiler) image(a action, at string, out *pipeline.Action) {
 	i := *a.Image
 	if i.Repository == "" {
 		c.problem(at, "add a repository, such as the pipeline's name", "the image has no repository")
 	}
-	if i.Artifact == "" && len(c.known.artifacts) > 0 {
+	c.dockerfile(at, i)
+	switch {
+	case i.Artifact != "":
+	case i.Dockerfile != "":
+		i.Artifact = c.source
+	case len(c.known.artifacts) > 0:
 		i.Artifact = c.known.artifacts[len(c.known.artifacts)-1]
 	}
 	if len(out.Inputs) == 0 {

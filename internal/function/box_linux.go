@@ -1,21 +1,19 @@
 package function
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/towline/towline/internal/box"
+	"github.com/towline/towline/internal/box/process"
 )
 
 // mountPoint is where a boxed function finds its files. Only the processes of
 // the function see something there.
 const mountPoint = "/run/towline/function"
-
-// errUnboxed says that this system forbids what a box needs.
-var errUnboxed = errors.New("namespaces are not allowed here")
 
 // places are the directories of a function as it sees them.
 type places struct{ code, shims, temp string }
@@ -23,12 +21,12 @@ type places struct{ code, shims, temp string }
 // enter makes what the function may write and, in a box, shows it to this
 // process and its children.
 func enter(in instructions) (places, error) {
-	box := filepath.Join(in.Invocation.Dir, boxDir)
-	p := places{code: in.Code, shims: in.Shims, temp: filepath.Join(box, "tmp")}
+	place := filepath.Join(in.Invocation.Dir, boxDir)
+	p := places{code: in.Code, shims: in.Shims, temp: filepath.Join(place, "tmp")}
 	if err := os.MkdirAll(p.temp, 0o700); err != nil {
 		return p, fmt.Errorf("make the function's directories: %w", err)
 	}
-	for dir, mode := range map[string]os.FileMode{box: 0o711, p.temp: 0o700} {
+	for dir, mode := range map[string]os.FileMode{place: 0o711, p.temp: 0o700} {
 		if err := os.Chmod(dir, mode); err != nil {
 			return p, fmt.Errorf("make the function's directories: %w", err)
 		}
@@ -39,7 +37,10 @@ func enter(in instructions) (places, error) {
 		}
 	}
 	if in.Boxed {
-		return mount(in, box)
+		return mount(in, place)
+	}
+	if err := process.Adopt(); err != nil {
+		return p, err
 	}
 	if in.User < 0 {
 		return p, nil
@@ -49,83 +50,35 @@ func enter(in instructions) (places, error) {
 	if err := os.Chmod(in.Invocation.Dir, 0o711); err != nil {
 		return p, fmt.Errorf("let the function's user pass: %w", err)
 	}
-	return p, reachable(in.User, p)
+	return p, box.Reachable(in.User, "function", p.code, p.temp, p.shims)
 }
 
 // mount makes the function's view of the file system: its own files at a place
-// that is the same for all, a /tmp of its own, in the place of /var/tmp as well, and
-// the processes that are its own. What is mounted here is gone when this process is.
-func mount(in instructions, box string) (places, error) {
+// that is the same for all, a /tmp of its own, and the processes that are its
+// own. Its own also takes the place of the machine's other directories that
+// every user writes to: the next function of the same user would find there what
+// this one has left. Those of files become its /tmp, so that what they hold is
+// counted with it.
+func mount(in instructions, place string) (places, error) {
 	seen := places{code: filepath.Join(mountPoint, "task"), shims: filepath.Join(mountPoint, "shims"), temp: "/tmp"}
 	for _, dir := range []string{"task", "shims"} {
-		if err := os.MkdirAll(filepath.Join(box, dir), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(place, dir), 0o755); err != nil {
 			return places{}, fmt.Errorf("make the function's directories: %w", err)
 		}
 	}
 	if err := os.MkdirAll(mountPoint, 0o755); err != nil {
-		return places{}, fmt.Errorf("%w: %w", errUnboxed, err)
+		return places{}, fmt.Errorf("%w: %w", box.ErrUnboxed, err)
 	}
-	for _, m := range []struct {
-		from, to, kind string
-		flags          uintptr
-	}{
-		// What is mounted here stays here; what the machine unmounts later is
-		// not kept busy.
-		{"", "/", "", unix.MS_REC | unix.MS_SLAVE},
-		{box, mountPoint, "", unix.MS_BIND},
-		{in.Code, seen.code, "", unix.MS_BIND},
-		{"", seen.code, "", unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV},
-		{in.Shims, seen.shims, "", unix.MS_BIND},
-		{"", seen.shims, "", unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV},
-		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-		{filepath.Join(box, "tmp"), seen.temp, "", unix.MS_BIND},
-	} {
-		if err := unix.Mount(m.from, m.to, m.kind, m.flags, ""); err != nil {
-			return places{}, fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
-		}
-	}
-	return seen, hideShared(seen.temp)
-}
-
-// hideShared puts what goes with the box in the place of the machine's other
-// directories that every user writes to: the next function of the same user
-// would find there what this one has left. Those of files become temp, so that
-// what they hold is counted with it.
-func hideShared(temp string) error {
-	for _, m := range []struct {
-		from, to, kind, data string
-		flags                uintptr
-	}{
-		{temp, "/var/tmp", "", "", unix.MS_BIND},
-		{temp, "/run/lock", "", "", unix.MS_BIND},
-		{"tmpfs", "/dev/shm", "tmpfs", fmt.Sprintf("mode=1777,size=%d,nr_inodes=%d", mostShared, mostSharedFiles), unix.MS_NOSUID | unix.MS_NODEV},
-	} {
-		// Not every machine has all of them; a function cannot make one.
-		if err := unix.Mount(m.from, m.to, m.kind, m.flags, m.data); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
-		}
-	}
-	return nil
-}
-
-// reachable checks that a user may enter the directories of its function:
-// without a box it goes to them through all that lie above.
-func reachable(uid int, p places) error {
-	for _, dir := range []string{p.code, p.temp, p.shims} {
-		for dir = filepath.Dir(dir); ; dir = filepath.Dir(dir) {
-			info, err := os.Stat(dir)
-			if err != nil {
-				return fmt.Errorf("look at the way to the function's files: %w", err)
-			}
-			if info.Mode().Perm()&0o001 == 0 {
-				return fmt.Errorf("the function's user %d cannot enter %s; run chmod o+x %s, or give Towline a data directory elsewhere", uid, dir, dir)
-			}
-			if dir == filepath.Dir(dir) {
-				break
-			}
-		}
-	}
-	return nil
+	return seen, box.View(
+		box.Mount{From: place, To: mountPoint},
+		box.Mount{From: in.Code, To: seen.code, ReadOnly: true},
+		box.Mount{From: in.Shims, To: seen.shims, ReadOnly: true},
+		box.Processes(),
+		box.Mount{From: filepath.Join(place, "tmp"), To: seen.temp},
+		box.Mount{From: seen.temp, To: "/var/tmp", Optional: true},
+		box.Mount{From: seen.temp, To: "/run/lock", Optional: true},
+		box.SharedMemory(mostShared, mostSharedFiles),
+	)
 }
 
 // The limits of a function beside its memory and its time.
@@ -149,26 +102,5 @@ func limit(in instructions) error {
 	if in.User >= 0 && in.Boxed {
 		limits[unix.RLIMIT_NPROC] = mostProcesses // of a user that nobody else is
 	}
-	for resource, most := range limits {
-		var now syscall.Rlimit
-		if err := syscall.Getrlimit(resource, &now); err != nil {
-			return fmt.Errorf("limit the function: %w", err)
-		}
-		most = min(most, now.Max)
-		if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
-			return fmt.Errorf("limit the function: %w", err)
-		}
-	}
-	return nil
-}
-
-// keepRights sees to it that no program which the function starts gets more
-// rights than its user has. It is asked of all threads, since each may start
-// one. A binary with cgo cannot do that; Towline is built without.
-func keepRights() error {
-	_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
-	if errno != 0 && errno != unix.ENOTSUP {
-		return fmt.Errorf("keep the function from getting more rights: %w", errno)
-	}
-	return nil
+	return process.Bound(limits)
 }

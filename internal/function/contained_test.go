@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/towline/towline/internal/box"
 	"github.com/towline/towline/internal/function"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/waittest"
@@ -72,15 +73,16 @@ func TestAFunctionThatTakesTooLongIsEndedWithItsChildren(t *testing.T) {
 	})
 }
 
-func TestNothingOfAFunctionInABoxOutlivesIt(t *testing.T) {
+func TestNothingOfAFunctionOutlivesIt(t *testing.T) {
 	t.Parallel()
-	m := setup(t)
-	word := "97" + strconv.FormatInt(time.Now().UnixNano()%1e9, 10)
-	f := m.python(t, "subprocess.Popen(['sleep', '"+word+"'], start_new_session=True)\nreturn {'left': True}")
-	answers(t, m, f, `{}`)
-	if lives(t, word) {
-		t.Error("a process that left its group lives on")
-	}
+	both(t, func(t *testing.T, m *machine) {
+		word := "97" + strconv.FormatInt(time.Now().UnixNano()%1e9, 10)
+		f := m.python(t, "subprocess.Popen(['sleep', '"+word+"'], start_new_session=True)\nreturn {'left': True}")
+		answers(t, m, f, `{}`)
+		if lives(t, word) {
+			t.Error("a process that left its group lives on")
+		}
+	})
 }
 
 func TestAFunctionThatUsesTooMuchIsEnded(t *testing.T) {
@@ -106,7 +108,7 @@ func TestAFunctionThatUsesTooMuchIsEnded(t *testing.T) {
 	})
 	t.Run("disk", func(t *testing.T) {
 		t.Parallel()
-		f := m.python(t, "for n in range(40):\n    with open('/tmp/%d' % n, 'wb') as file:\n        file.truncate(64 << 20)\ntime.sleep(600)")
+		f := m.python(t, "for n in range(12):\n    with open('/tmp/%d' % n, 'wb') as file:\n        os.posix_fallocate(file.fileno(), 0, 64 << 20)\ntime.sleep(600)")
 		fails(t, m, f, `{}`, function.ErrorDisk, "/tmp")
 	})
 	t.Run("processes", func(t *testing.T) {
@@ -358,13 +360,9 @@ func TestALostRunnerIsTold(t *testing.T) {
 			ended <- outcome
 		}()
 		waitFor(t, in, regexp.MustCompile(`begun`))
-		text, err := os.ReadFile(filepath.Join(in.Dir, "started"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pid, err := strconv.Atoi(string(text))
+		runner, err := box.ReadRunner(in.Dir)
 		if err == nil {
-			err = syscall.Kill(pid, syscall.SIGKILL)
+			err = syscall.Kill(runner.PID, syscall.SIGKILL)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -393,11 +391,11 @@ func TestAStoppedInvocationLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		waittest.Until(t, "its processes are gone", func() bool { return !lives(t, word) })
-		pid, err := os.ReadFile(filepath.Join(in.Dir, "started"))
-		if err != nil {
-			t.Fatal(err)
+		runner, err := box.ReadRunner(in.Dir)
+		if err != nil || runner.PID == 0 {
+			t.Fatal(runner, err)
 		}
-		if _, err := os.Stat("/proc/" + string(pid)); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat("/proc/" + strconv.Itoa(runner.PID)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("its runner is left as a zombie: %v", err)
 		}
 	})

@@ -83,7 +83,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Type + ": " + e.Message }
 
 // The types of errors that no function reports itself. They are Lambda's, but
-// the last two.
+// the last three.
 const (
 	ErrorTimeout  = "Sandbox.Timedout"
 	ErrorExit     = "Runtime.ExitError"
@@ -91,7 +91,9 @@ const (
 	ErrorEntry    = "Runtime.InvalidEntrypoint"
 	ErrorMemory   = "Runtime.OutOfMemory"
 	ErrorDisk     = "Towline.DiskFull"
-	ErrorLost     = "Towline.Lost" // its process was killed, or the machine was restarted
+	// ErrorProcesses is a fork bomb.
+	ErrorProcesses = "Towline.TooManyProcesses"
+	ErrorLost      = "Towline.Lost" // its process was killed, or the machine was restarted
 )
 
 // NewID is a new request's id, a random UUID.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,12 +15,10 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// The exit codes of a runner beside exitUnboxed. Its outcome is in a file.
-const (
-	exitDone   = 0
-	exitBroken = 1 // no outcome could be written
+	"github.com/towline/towline/internal/box"
+	"github.com/towline/towline/internal/box/process"
+	"github.com/towline/towline/internal/box/usage"
 )
 
 const (
@@ -34,50 +31,30 @@ const (
 	// pipesWithin is how long output is waited for that a process holds open
 	// which has left the function's group.
 	pipesWithin = 2 * time.Second
-	// The files that a runner inherits: the locks of its invocation and of its
-	// slot.
-	lockFD, slotFD = 3, 4
 )
 
 // errStopped ends an invocation because its runner was told to.
 var errStopped = errors.New("the invocation was stopped")
 
 // RunnerMain carries out the invocation of dir, as Runner.Invoke left it there,
-// and returns the exit code. It is for a process that does nothing else.
+// and returns the exit code. It is for a process that does nothing else. It
+// holds the locks of the invocation and of its slot.
 func RunnerMain(ctx context.Context, dir string) int {
-	unix.CloseOnExec(lockFD)
-	unix.CloseOnExec(slotFD)
-	if err := carryOut(ctx, dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		if errors.Is(err, errUnboxed) {
-			return exitUnboxed
-		}
-		return exitBroken
-	}
-	return exitDone
+	return box.Main(ctx, 2, func(ctx context.Context, me box.Runner) error { return carryOut(ctx, me, dir) })
 }
 
-func carryOut(ctx context.Context, dir string) error {
-	// By this the files are reached from inside of the box as well.
-	root, err := os.OpenRoot(dir)
+func carryOut(ctx context.Context, me box.Runner, dir string) error {
+	// By this path the files are reached from inside of the box as well.
+	dir, open, err := box.Pin(dir)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer open.Close()
 	var in instructions
-	if ok, err := readJSON(root, instructionsFile, &in); err != nil || !ok {
+	if ok, err := box.ReadRecord(dir, instructionsFile, &in); err != nil || !ok {
 		return errors.Join(err, errors.New("this command is started by Towline itself, with the directory of an invocation"))
 	}
-	if err := root.Remove(instructionsFile); err != nil {
-		return err
-	}
-	// Caught and not ignored: the function would inherit that.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
-	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer cancel()
-	// Asked before /proc shows the process IDs of a namespace.
-	me, err := os.Readlink("/proc/self")
-	if err != nil {
+	if err := os.Remove(filepath.Join(dir, instructionsFile)); err != nil {
 		return err
 	}
 	out, err := openOutput(in.Invocation.LogFiles, in.Invocation.Credentials.SecretAccessKey, in.Invocation.Credentials.SessionToken)
@@ -88,10 +65,10 @@ func carryOut(ctx context.Context, dir string) error {
 	if err != nil {
 		return errors.Join(err, out.close())
 	}
-	if err := root.WriteFile(startedFile, []byte(me), 0o600); err != nil {
+	if err := me.Begin(dir); err != nil {
 		return errors.Join(err, out.close())
 	}
-	r := &process{in: in, places: places, out: out}
+	r := &running{in: in, places: places, out: out}
 	outcome, err := r.run(ctx)
 	if errors.Is(err, errStopped) {
 		return out.close() // Who stopped it knows, and nobody reads an outcome.
@@ -100,11 +77,11 @@ func carryOut(ctx context.Context, dir string) error {
 	if err := errors.Join(err, out.close()); err != nil {
 		res.Fault = err.Error()
 	}
-	return writeJSON(root, resultFile, res)
+	return box.WriteRecord(dir, resultFile, res)
 }
 
-// process is a function while it runs.
-type process struct {
+// running is a function while it runs.
+type running struct {
 	in     instructions
 	places places
 	out    *output
@@ -112,23 +89,24 @@ type process struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the program has ended
 	exit   error         // how, once it has
-	watch  *watcher
+	watch  *usage.Watcher
 }
 
 // run runs the function to its end. When it returns, nothing of it runs any
 // more. The error is a fault, or errStopped.
-func (p *process) run(ctx context.Context) (Outcome, error) {
+func (p *running) run(ctx context.Context) (Outcome, error) {
 	in := p.in.Invocation
 	as := "as user " + strconv.Itoa(p.in.User) + ", with the machine's files and network"
 	if p.in.User < 0 {
 		as = "as Towline's own user"
 	}
 	p.out.line("function %s, revision %d: not isolated: it runs on this machine %s", in.Function.Name, in.Function.Revision, as)
+	process.Yield()
 	if err := limit(p.in); err != nil {
 		return Outcome{}, err
 	}
 	if p.in.User >= 0 {
-		if err := keepRights(); err != nil {
+		if err := process.KeepRights(); err != nil {
 			return Outcome{}, err
 		}
 	}
@@ -142,7 +120,7 @@ func (p *process) run(ctx context.Context) (Outcome, error) {
 	outcome, failed := p.start(address)
 	if !failed {
 		outcome, err = p.attend(ctx, began)
-		p.kill()
+		err = errors.Join(err, p.kill())
 	}
 	outcome.Tail = p.out.last()
 	if errors.Is(err, errStopped) {
@@ -157,13 +135,13 @@ func (p *process) run(ctx context.Context) (Outcome, error) {
 	return outcome, err
 }
 
-func (p *process) arn() string {
+func (p *running) arn() string {
 	return fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", p.in.Region, p.in.Account, p.in.Invocation.Function.Name)
 }
 
 // start starts the function's program. That it cannot be started is the
 // function's failure.
-func (p *process) start(address string) (o Outcome, failed bool) {
+func (p *running) start(address string) (o Outcome, failed bool) {
 	kind, _ := kindOf(p.in.Invocation.Function.Runtime)
 	line := kind.command(p.in.Program, p.places.shims, p.places.code, p.in.Invocation.Function.Handler)
 	p.cmd = exec.Command(line[0], line[1:]...)
@@ -181,20 +159,21 @@ func (p *process) start(address string) (o Outcome, failed bool) {
 	}
 	p.exited = make(chan struct{})
 	go func() { p.exit = p.cmd.Wait(); close(p.exited) }()
-	group := p.cmd.Process.Pid
-	if p.in.Boxed {
-		group = 0
-	}
-	p.watch = newWatcher(group, p.in.Invocation.Function.Memory, p.places.temp)
+	p.watch = p.watcher()
 	return Outcome{}, false
 }
 
 // attend waits for the function's answer, for its end, or until it has had
 // enough of something.
-func (p *process) attend(ctx context.Context, began time.Time) (o Outcome, err error) {
+func (p *running) attend(ctx context.Context, began time.Time) (o Outcome, err error) {
 	watching, stop := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() { defer close(watched); p.watch.watch(watching) }()
+	watched, exceeded := make(chan struct{}), make(chan *usage.Excess, 1)
+	go func() {
+		defer close(watched)
+		if e := p.watch.Watch(watching); e != nil {
+			exceeded <- e
+		}
+	}()
 	ready := time.Time{}
 	defer func() {
 		now := time.Now()
@@ -205,7 +184,7 @@ func (p *process) attend(ctx context.Context, began time.Time) (o Outcome, err e
 		}
 		stop()
 		<-watched
-		o.Memory = p.watch.used.Load()
+		o.Memory = p.watch.Memory()
 	}()
 	taken := p.api.taken
 	limit := time.NewTimer(initWithin)
@@ -221,8 +200,8 @@ func (p *process) attend(ctx context.Context, began time.Time) (o Outcome, err e
 			return answer, nil
 		case <-p.exited:
 			return p.ended(), nil
-		case much := <-p.watch.exceeded:
-			return Outcome{Error: much}, nil
+		case e := <-exceeded:
+			return Outcome{Error: p.exceeded(e)}, nil
 		case <-limit.C:
 			return Outcome{Error: p.late(taken != nil)}, nil
 		case <-ctx.Done():
@@ -232,7 +211,7 @@ func (p *process) attend(ctx context.Context, began time.Time) (o Outcome, err e
 }
 
 // settle lets the function finish what it does after its answer, for a moment.
-func (p *process) settle() {
+func (p *running) settle() {
 	timer := time.NewTimer(restWithin)
 	defer timer.Stop()
 	select {
@@ -244,7 +223,7 @@ func (p *process) settle() {
 
 // ended is the outcome of a function whose program has ended: what it has told
 // before that counts.
-func (p *process) ended() Outcome {
+func (p *running) ended() Outcome {
 	select {
 	case answer := <-p.api.answer:
 		return answer
@@ -257,7 +236,7 @@ func (p *process) ended() Outcome {
 	return Outcome{Error: &Error{Type: ErrorExit, Message: message}}
 }
 
-func (p *process) late(initialising bool) *Error {
+func (p *running) late(initialising bool) *Error {
 	if initialising {
 		return &Error{Type: ErrorTimeout, Message: fmt.Sprintf("the function did not ask for its event within %s", initWithin)}
 	}
@@ -266,18 +245,17 @@ func (p *process) late(initialising bool) *Error {
 
 // kill ends every process of the function, and waits for what they have
 // printed.
-func (p *process) kill() {
+func (p *running) kill() error {
 	_ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL)
-	if p.in.Boxed && os.Getpid() == 1 {
-		// The first process of a namespace kills all others at one stroke, so
-		// that none can start another in between.
-		_ = unix.Kill(-1, unix.SIGKILL)
+	if err := process.KillAll(process.Descendants); err != nil {
+		return fmt.Errorf("end the function's processes: %w", err)
 	}
 	<-p.exited
+	return nil
 }
 
 // environment is what Lambda sets, with this server in the place of AWS.
-func (p *process) environment(address string) []string {
+func (p *running) environment(address string) []string {
 	in := p.in.Invocation
 	f := in.Function
 	env := passed(p.in.Environ)

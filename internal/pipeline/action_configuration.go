@@ -23,6 +23,7 @@ type Build struct {
 	Reports   []string           `json:"reports,omitempty" doc:"with commands: glob patterns of JUnit XML files to read and show"`
 	Compute   string             `json:"compute,omitempty" doc:"where the build runs: host, as processes of the server's machine, or pod, as a Pod of a cluster; default host, or pod when pod is given" jsonschema:"enum=host,enum=pod"`
 	Pod       *Pod               `json:"pod,omitempty" doc:"the Pod of a build with compute: pod"`
+	Limits    *Limits            `json:"limits,omitempty" doc:"what a build on the host may use, below what the server gives each build"`
 	Services  map[string]Service `json:"services,omitempty" doc:"databases that are started empty for this build, by name"`
 	Env       map[string]string  `json:"env,omitempty" doc:"environment variables of the build"`
 	Secrets   map[string]string  `json:"secrets,omitempty" doc:"environment variables whose values are kept by towline secret: variable to name of the secret; hidden in the log"`
@@ -52,6 +53,14 @@ type Pod struct {
 	ServiceAccount string            `json:"serviceAccount,omitempty" doc:"service account of the Pod; without one no token is mounted"`
 	Privileged     bool              `json:"privileged,omitempty" doc:"lets the build do anything on its node, as Docker in the build needs it; default no"`
 	Cache          string            `json:"cache,omitempty" doc:"size of a volume kept for the tools' caches from build to build of the pipeline, such as 10Gi; default none"`
+}
+
+// Limits are what a build with ComputeHost may use, all its processes together.
+// A build that uses more is ended and has failed.
+type Limits struct {
+	Memory    string `json:"memory,omitempty" doc:"memory of all processes together, such as 2Gi; default three quarters of the machine's"`
+	Disk      string `json:"disk,omitempty" doc:"space of the build's files and its pipeline's caches together, such as 20Gi; default 64Gi"`
+	Processes int    `json:"processes,omitempty" doc:"processes and threads at once; default 4096"`
 }
 
 // Service is a database that a build gets for itself, empty.
@@ -120,7 +129,8 @@ type Lambda struct {
 }
 
 // Image is the configuration of Build/Image: an artifact layered on a base
-// image, without a daemon, known by its digest afterwards.
+// image, without a daemon, or a Dockerfile in it built; known by its digest
+// afterwards.
 type Image struct {
 	Repository string            `json:"repository" doc:"repository to push to: a name on the embedded registry, or a full reference such as ghcr.io/acme/web"`
 	Artifact   string            `json:"artifact,omitempty" doc:"artifact to put into the image, default the last one made"`
@@ -131,6 +141,14 @@ type Image struct {
 	Ports      []int             `json:"ports,omitempty" doc:"TCP ports that the container listens on"`
 	User       string            `json:"user,omitempty" doc:"user of the container, default 65532:65532 on scratch, else the base's"`
 	Platforms  []string          `json:"platforms,omitempty" doc:"platforms such as linux/amd64, default the server's own"`
+
+	Dockerfile string            `json:"dockerfile,omitempty" doc:"path of a Dockerfile, which is built instead; the artifact is by default the source then"`
+	Context    string            `json:"context,omitempty" doc:"with dockerfile: directory of the artifact that COPY copies from, default all of it"`
+	Target     string            `json:"target,omitempty" doc:"with dockerfile: stage to build, default the last"`
+	Args       map[string]string `json:"args,omitempty" doc:"with dockerfile: values of its ARGs; whoever has the image can read them"`
+	Secrets    map[string]string `json:"secrets,omitempty" doc:"with dockerfile: what RUN --mount=type=secret,id=ID gets: ID to name of a secret that towline secret keeps; never in the image, hidden in the log"`
+	Bases      map[string]string `json:"bases,omitempty" doc:"with dockerfile: OCI layout directories that FROM finds instead of the images of these names: NAME to oci:PATH"`
+	NoCache    bool              `json:"noCache,omitempty" doc:"with dockerfile: builds each step anew instead of taking it from an earlier build"`
 }
 
 // Approval is the configuration of Approval/Manual, in CodePipeline's words.

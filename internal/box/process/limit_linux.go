@@ -2,12 +2,13 @@ package process
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Limit bounds what each process of the build may use. Core files of crashing
+// Limit bounds what each process of a build may use. Core files of crashing
 // tests would fill the disk; the number of open files is what servers allow.
 func Limit() {
 	_ = syscall.Setrlimit(unix.RLIMIT_CORE, &syscall.Rlimit{})
@@ -25,27 +26,38 @@ func LimitCount(most int) error {
 	if most <= 0 {
 		return nil
 	}
-	var limit syscall.Rlimit
-	err := syscall.Getrlimit(unix.RLIMIT_NPROC, &limit)
-	if err == nil {
-		limit.Max = min(limit.Max, uint64(most))
-		limit.Cur = limit.Max
-		err = syscall.Setrlimit(unix.RLIMIT_NPROC, &limit)
-	}
-	if err != nil {
-		return fmt.Errorf("bound the number of the build's processes: %w", err)
+	return Bound(map[int]uint64{unix.RLIMIT_NPROC: uint64(most)})
+}
+
+// Bound sets limits, as setrlimit(2) names them, of this process and what it
+// starts. None can lift them.
+func Bound(limits map[int]uint64) error {
+	for resource, most := range limits {
+		var now syscall.Rlimit
+		err := syscall.Getrlimit(resource, &now)
+		if err == nil {
+			most = min(most, now.Max)
+			err = syscall.Setrlimit(resource, &syscall.Rlimit{Cur: most, Max: most})
+		}
+		if err != nil {
+			return fmt.Errorf("bound what may be used: %w", err)
+		}
 	}
 	return nil
 }
 
-// KeepRights sees to it that no program which the build starts gets more rights
-// than the build's user has: not sudo, nor any other setuid program. It is
-// asked of all threads, since each may start one. A binary with cgo cannot do
+// Yield lets the kernel end this process and what it starts before the server and
+// others, when the memory of the machine runs out.
+func Yield() { _ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0) }
+
+// KeepRights sees to it that no program which this process starts gets more
+// rights than its user has: not sudo, nor any other setuid program. It is asked
+// of all threads, since each may start one. A binary with cgo cannot do
 // that; Towline is built without.
 func KeepRights() error {
 	_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
 	if errno != 0 && errno != unix.ENOTSUP {
-		return fmt.Errorf("keep the build from getting more rights: %w", errno)
+		return fmt.Errorf("keep what runs from getting more rights: %w", errno)
 	}
 	return nil
 }

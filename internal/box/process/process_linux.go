@@ -24,8 +24,11 @@ const KillWithin = 10 * time.Second
 // Process is what /proc says about one.
 type Process struct {
 	PID, Parent int
+	Name        string // of the program, as the kernel cuts it
 	State       byte   // Z when it has ended and nobody has noticed
 	Start       uint64 // clock ticks from boot
+	Threads     int
+	Resident    int64 // bytes in memory, also those of files that it has mapped
 }
 
 // Dead tells whether it has ended, also when its parent has not noticed.
@@ -40,13 +43,18 @@ func Read(pid string) (p Process, ok bool) {
 	// The name in parentheses may hold anything; the fields begin behind it.
 	end := bytes.LastIndexByte(text, ')')
 	fields := strings.Fields(string(text[end+1:]))
-	if end < 0 || len(fields) < 20 {
+	begin := bytes.IndexByte(text, '(')
+	if end < 0 || begin < 1 || len(fields) < 22 {
 		return Process{}, false
 	}
-	p.PID, _ = strconv.Atoi(string(text[:bytes.IndexByte(text, ' ')]))
+	p.PID, _ = strconv.Atoi(string(text[:begin-1]))
+	p.Name = string(text[begin+1 : end])
 	p.State = fields[0][0]
 	p.Parent, _ = strconv.Atoi(fields[1])
+	p.Threads, _ = strconv.Atoi(fields[17])
 	p.Start, _ = strconv.ParseUint(fields[19], 10, 64)
+	pages, _ := strconv.ParseInt(fields[21], 10, 64)
+	p.Resident = pages * int64(os.Getpagesize())
 	return p, true
 }
 
@@ -150,4 +158,26 @@ func hasVariable(pid int, want []byte) bool {
 		}
 	}
 	return false
+}
+
+// Children are the process IDs of the children of this process. It asks for
+// them alone, and so takes no longer when there are many other processes.
+func Children() []int {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, thread := range threads {
+		text, err := os.ReadFile("/proc/self/task/" + thread.Name() + "/children")
+		if err != nil {
+			continue // it has ended
+		}
+		for field := range strings.FieldsSeq(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
 }

@@ -1,11 +1,21 @@
 package process
 
 import (
+	"fmt"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// Adopt makes this process the parent of those whose parents have ended, so that
+// Descendants finds them. The first process of a namespace is that anyway.
+func Adopt() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become the parent of orphans: %w", err)
+	}
+	return nil
+}
 
 // ReapOrphans takes the exit status of processes whose parents have ended, once
 // a second: they are this process's children then and would stay as zombies.

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/towline/towline/internal/box"
+	"github.com/towline/towline/internal/box/process"
 	"github.com/towline/towline/internal/build"
 )
 
@@ -18,12 +18,12 @@ import (
 // the processes of the build see something there.
 const mountPoint = "/run/towline/build"
 
-// sharedMemory bounds the /dev/shm of a boxed build, which takes the machine's
+// The /dev/shm of a boxed build, in bytes and files: it takes the machine's
 // memory. The databases beside a build do not use it.
-const sharedMemory = "size=1g,mode=1777"
-
-// errUnboxed says that this system forbids what a box needs.
-var errUnboxed = errors.New("namespaces are not allowed here")
+const (
+	sharedMemory = 1 << 30
+	sharedFiles  = 1 << 18
+)
 
 // places are the directories of a build as its commands see them.
 type places struct {
@@ -38,13 +38,13 @@ type places struct {
 // process and its children, with a /tmp, /var/tmp and /dev/shm of their own. It
 // returns the instructions with the paths as they are then.
 func enter(in instructions) (instructions, places, error) {
-	box := filepath.Join(in.Dir, boxDir)
+	place := filepath.Join(in.Dir, boxDir)
 	p := places{
 		source: in.Source, inputs: filepath.Join(in.Dir, build.InputsDir), cache: in.Cache,
-		home: filepath.Join(box, "home"), temp: filepath.Join(box, "tmp"),
-		services: filepath.Join(box, servicesDir), control: filepath.Join(box, "control"),
+		home: filepath.Join(place, "home"), temp: filepath.Join(place, "tmp"),
+		services: filepath.Join(place, servicesDir), control: filepath.Join(place, "control"),
 	}
-	for _, dir := range []string{box, p.home, p.temp, p.services, p.control} {
+	for _, dir := range []string{place, p.home, p.temp, p.services, p.control} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 		}
@@ -61,10 +61,10 @@ func enter(in instructions) (instructions, places, error) {
 		}
 	}
 	if in.Boxed {
-		return mount(in, p, box)
+		return mount(in, p, place)
 	}
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return in, places{}, fmt.Errorf("become the parent of the build's orphans: %w", err)
+	if err := process.Adopt(); err != nil {
+		return in, places{}, err
 	}
 	if in.User >= 0 {
 		// Without a box the build's user passes through the build's directory,
@@ -73,18 +73,21 @@ func enter(in instructions) (instructions, places, error) {
 			return in, places{}, fmt.Errorf("let the build's user pass: %w", err)
 		}
 	}
-	p.program = linked(box)
-	return in, p, reachable(in.User, p)
+	p.program = linked(place)
+	if in.User < 0 {
+		return in, p, nil
+	}
+	return in, p, box.Reachable(in.User, "build", p.source, p.cache)
 }
 
 // linked is a path of this program that the build's user can enter: its own may
 // lie where that user may not look.
-func linked(box string) string {
+func linked(place string) string {
 	program, err := os.Executable()
 	if err != nil {
 		return ""
 	}
-	link := filepath.Join(box, programFile)
+	link := filepath.Join(place, programFile)
 	if err := os.Link(program, link); err != nil {
 		return program // on another file system, or not allowed
 	}
@@ -99,7 +102,7 @@ func inBox(name ...string) string {
 // mount makes the build's view of the file system. What the runner itself needs
 // is shown in a directory that only root can enter: /tmp, where it may lie, is
 // hidden.
-func mount(in instructions, p places, box string) (instructions, places, error) {
+func mount(in instructions, p places, place string) (instructions, places, error) {
 	seen := places{
 		source: inBox("src"), inputs: inBox(build.InputsDir), cache: inBox("cache"), home: inBox("home"), temp: "/tmp",
 		services: inBox(servicesDir), control: inBox("control"), program: inBox(programFile),
@@ -110,85 +113,61 @@ func mount(in instructions, p places, box string) (instructions, places, error) 
 		moved.Archives = inBox("own", "archives")
 	}
 	for _, dir := range []string{"src", build.InputsDir, "cache", "own/job", "own/templates", "own/archives"} {
-		if err := os.MkdirAll(filepath.Join(box, dir), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(place, dir), 0o700); err != nil {
 			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 		}
 	}
 	for _, name := range []string{"own/action.log", programFile} {
-		file, err := os.OpenFile(filepath.Join(box, name), os.O_CREATE, 0o600)
+		file, err := os.OpenFile(filepath.Join(place, name), os.O_CREATE, 0o600)
 		if err != nil {
 			return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 		}
 		_ = file.Close()
 	}
 	if err := os.MkdirAll(mountPoint, 0o755); err != nil {
-		return in, places{}, fmt.Errorf("%w: %w", errUnboxed, err)
+		return in, places{}, fmt.Errorf("%w: %w", box.ErrUnboxed, err)
 	}
-	kept := filepath.Join(box, keptTempDir)
+	kept := filepath.Join(place, keptTempDir)
 	if err := errors.Join(os.MkdirAll(kept, 0o700), os.Chmod(kept, 0o777|fs.ModeSticky)); err != nil {
 		return in, places{}, fmt.Errorf("make the build's directories: %w", err)
 	}
-	for _, m := range []struct {
-		from, to, kind string
-		flags          uintptr
-	}{
-		// What is mounted here stays here; what the machine unmounts later is
-		// not kept busy.
-		{"", "/", "", unix.MS_REC | unix.MS_SLAVE},
-		{box, mountPoint, "", unix.MS_BIND},
-		{p.source, seen.source, "", unix.MS_BIND},
-		{p.inputs, seen.inputs, "", unix.MS_BIND},
-		{p.cache, seen.cache, "", unix.MS_BIND},
-		{in.Dir, moved.Dir, "", unix.MS_BIND},
-		{in.Templates, moved.Templates, "", unix.MS_BIND},
-		{in.Archives, moved.Archives, "", unix.MS_BIND},
-		{in.LogFile, moved.LogFile, "", unix.MS_BIND},
-		{"/proc/self/exe", seen.program, "", unix.MS_BIND},
-		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-	} {
-		if _, err := os.Stat(m.from); m.from == p.inputs && errors.Is(err, fs.ErrNotExist) || m.to == "" {
-			continue
-		}
-		if err := unix.Mount(m.from, m.to, m.kind, m.flags, ""); err != nil {
-			return in, places{}, fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
-		}
+	all := []box.Mount{
+		{From: place, To: mountPoint},
+		{From: p.source, To: seen.source},
+		{From: p.inputs, To: seen.inputs, Optional: true},
+		{From: p.cache, To: seen.cache},
+		{From: in.Dir, To: moved.Dir},
+		{From: in.Templates, To: moved.Templates},
+		{From: in.LogFile, To: moved.LogFile},
+		{From: "/proc/self/exe", To: seen.program},
+		box.Processes(),
 	}
-	if err := coverWritable(seen.temp); err != nil {
+	if in.Archives != "" {
+		all = append(all, box.Mount{From: in.Archives, To: moved.Archives})
+	}
+	if err := introduce(in.User, filepath.Join(place, passwdFile)); err != nil {
 		return in, places{}, err
 	}
-	return moved, seen, introduce(in.User)
+	// The build's own comes over the directories of the machine in which
+	// everybody may write: what it leaves there is gone with it, and it finds
+	// nothing of others. They come last, and from the box where it is seen, since
+	// the build's directory may lie in one of them.
+	all = append(
+		all, box.SharedMemory(sharedMemory, sharedFiles), box.Mount{From: inBox(keptTempDir), To: "/var/tmp", Optional: true},
+		box.Mount{From: inBox("tmp"), To: seen.temp}, box.Mount{From: inBox(passwdFile), To: "/etc/passwd", Optional: true},
+	)
+	return moved, seen, box.View(all...)
 }
 
-// keptTempDir is the part of the box that the build sees as /var/tmp.
-const keptTempDir = "var-tmp"
+const (
+	keptTempDir = "var-tmp" // the part of the box that the build sees as /var/tmp
+	passwdFile  = "passwd"  // and the one that it sees as /etc/passwd
+)
 
-// coverWritable puts the build's own over the directories of the machine in
-// which everybody may write: what it leaves there is gone with it, and it finds
-// nothing of others. They come last, and from the box where it is seen, since
-// the build's directory may lie in one of them.
-func coverWritable(temp string) error {
-	for _, m := range []struct {
-		from, to, kind, data string
-		flags                uintptr
-	}{
-		{"tmpfs", "/dev/shm", "tmpfs", sharedMemory, unix.MS_NOSUID | unix.MS_NODEV},
-		{inBox(keptTempDir), "/var/tmp", "", "", unix.MS_BIND},
-		{inBox("tmp"), temp, "", "", unix.MS_BIND},
-	} {
-		// Not every machine has all of them.
-		if _, err := os.Stat(m.to); errors.Is(err, fs.ErrNotExist) && m.to != temp {
-			continue
-		}
-		if err := unix.Mount(m.from, m.to, m.kind, m.flags, m.data); err != nil {
-			return fmt.Errorf("%w: mount %s: %w", errUnboxed, m.to, err)
-		}
-	}
-	return nil
-}
-
-// introduce gives the build's user a name in the build's view of the machine:
-// initdb and others refuse to run as a user without one.
-func introduce(uid int) error {
+// introduce writes the list of users that a build sees, in which its own has a
+// name: initdb and others refuse to run as a user without one. A machine without
+// such a list needs none.
+func introduce(uid int, file string) error {
 	users, err := os.ReadFile("/etc/passwd")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -197,12 +176,8 @@ func introduce(uid int) error {
 		return fmt.Errorf("introduce the build's user: %w", err)
 	}
 	text := strings.TrimRight(string(users), "\n") + fmt.Sprintf("\nbuild:x:%d:%d:Towline build:%s:/bin/sh\n", uid, uid, inBox("home"))
-	file := inBox("passwd")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // as /etc/passwd is
 		return fmt.Errorf("introduce the build's user: %w", err)
-	}
-	if err := unix.Mount(file, "/etc/passwd", "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("%w: mount /etc/passwd: %w", errUnboxed, err)
 	}
 	return nil
 }
@@ -212,39 +187,9 @@ func leave(in instructions, p places) error {
 	if !in.Boxed {
 		return nil
 	}
-	var errs []error
-	for _, at := range []string{p.temp, "/var/tmp", "/dev/shm", "/etc/passwd", p.program, p.source, p.inputs, p.cache, in.Dir, in.Templates, in.Archives, in.LogFile, mountPoint} {
-		// What is not mounted or not there, such as further inputs, is not an
-		// error.
-		if at == "" {
-			continue
-		}
-		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-			errs = append(errs, fmt.Errorf("unmount %s: %w", at, err))
-		}
+	mounts := []string{p.temp, "/var/tmp", "/dev/shm", "/etc/passwd", p.program, p.source, p.inputs, p.cache, in.Dir, in.Templates, in.LogFile}
+	if in.Archives != "" {
+		mounts = append(mounts, in.Archives)
 	}
-	return errors.Join(errs...)
-}
-
-// reachable checks that a user may enter the directories of its build: without
-// a box it goes to them through all that lie above.
-func reachable(uid int, p places) error {
-	if uid < 0 {
-		return nil
-	}
-	for _, dir := range []string{p.source, p.cache} {
-		for dir = filepath.Dir(dir); ; dir = filepath.Dir(dir) {
-			info, err := os.Stat(dir)
-			if err != nil {
-				return fmt.Errorf("look at the way to the build's files: %w", err)
-			}
-			if info.Mode().Perm()&0o001 == 0 {
-				return fmt.Errorf("the build's user %d cannot enter %s; run chmod o+x %s, or give Towline a data directory elsewhere", uid, dir, dir)
-			}
-			if dir == filepath.Dir(dir) {
-				break
-			}
-		}
-	}
-	return nil
+	return box.Unmount(append(mounts, mountPoint)...)
 }

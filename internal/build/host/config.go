@@ -2,10 +2,6 @@ package host
 
 import "log/slog"
 
-// mostProcesses is Config.Processes when it is not set: several times what
-// compilers and test suites start, and a small part of what a machine can hold.
-const mostProcesses = 4096
-
 // Config says how builds run on this machine.
 type Config struct {
 	// Runner is the command line of a process that calls RunnerMain with the
@@ -23,10 +19,18 @@ type Config struct {
 	// Plain leaves out the namespaces, as where the system forbids them. Where
 	// Towline is root the builds of all pipelines run as nobody then.
 	Plain bool
-	// Processes is how many processes and threads the user of a build may have
-	// in all, also by other builds of the pipeline. It does not hold where the
-	// builds run as Towline's own user, of whom it would count all. Default 4096.
-	Processes int
+	// Memory, Disk and Processes are what a build may use at most: bytes of
+	// memory of its processes together, bytes of its files and its pipeline's
+	// caches, processes and threads. A build can ask for less. Where builds run as
+	// users of their own, Processes counts all of the user, also those of other
+	// builds of the pipeline. Default three quarters of the machine's memory,
+	// 64 GiB and 4096.
+	Memory, Disk int64
+	Processes    int
+	// Spare is how many bytes of the disk are left to the server: when fewer are,
+	// builds end that hold as many. Default 1 GiB, or a twentieth of a smaller
+	// file system.
+	Spare int64
 	// Environ is the server's environment, of which builds get the search path
 	// and the settings for proxies. Default os.Environ().
 	Environ []string

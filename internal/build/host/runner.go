@@ -9,16 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/towline/towline/internal/box"
 	"github.com/towline/towline/internal/box/process"
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/cache"
@@ -27,20 +23,8 @@ import (
 	"github.com/towline/towline/internal/report"
 )
 
-// The exit codes of a runner. Its result is in a file; these are for the server
-// that started it.
-const (
-	exitDone    = 0
-	exitBroken  = 1  // no result could be written
-	exitUnboxed = 75 // namespaces are forbidden here: nothing was begun
-)
-
-// Where a runner finds the lock that its parent took for it, and what no file
-// may hold.
-const (
-	lockFD   = 3
-	hiddenFD = 4
-)
+// hiddenFD is where a runner finds what no file may hold, behind its lock.
+const hiddenFD = box.FirstFD + 1
 
 // errStopped ends a build because its runner was told to.
 var errStopped = errors.New("the build was stopped")
@@ -48,32 +32,16 @@ var errStopped = errors.New("the build was stopped")
 // RunnerMain runs the build of dir, as Host.Run left it there, and returns the
 // exit code. It is for a process that does nothing else.
 func RunnerMain(ctx context.Context, dir string) int {
-	unix.CloseOnExec(lockFD)
-	unix.CloseOnExec(hiddenFD)
-	if err := runBuild(ctx, buildFiles{dir: dir}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		if errors.Is(err, errUnboxed) {
-			return exitUnboxed
-		}
-		return exitBroken
-	}
-	return exitDone
+	return box.Main(ctx, 2, func(ctx context.Context, me box.Runner) error { return runBuild(ctx, me, dir) })
 }
 
-func runBuild(ctx context.Context, files buildFiles) error {
+func runBuild(ctx context.Context, me box.Runner, dir string) error {
+	files := buildFiles{dir: dir}
 	var in instructions
-	if ok, err := files.read(instructionsFile, &in); err != nil || !ok {
+	if ok, err := box.ReadRecord(dir, instructionsFile, &in); err != nil || !ok {
 		return errors.Join(err, errors.New("this command is started by Towline itself, with the directory of a build"))
 	}
 	secrets, err := takeOver()
-	if err != nil {
-		return err
-	}
-	// Caught and not ignored: the commands would inherit that.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
-	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer cancel()
-	me, err := self()
 	if err != nil {
 		return err
 	}
@@ -91,7 +59,7 @@ func runBuild(ctx context.Context, files buildFiles) error {
 		}
 	}
 	me.Run = in.Run
-	ended, err := build.Ended{}, buildFiles{dir: moved.Dir}.write(runnerRecord, me)
+	ended, err := build.Ended{}, me.Begin(moved.Dir)
 	if err == nil {
 		r := &runner{in: moved, hidden: secrets, places: places, log: log}
 		ended, err = r.run(ctx)
@@ -105,17 +73,7 @@ func runBuild(ctx context.Context, files buildFiles) error {
 	if err := errors.Join(err, files.clean(), log.Close()); err != nil {
 		res.Fault = err.Error()
 	}
-	return files.write(resultFile, res)
-}
-
-// self is this process as the server sees it: asked before /proc shows the
-// process IDs of a namespace.
-func self() (runnerFile, error) {
-	p, ok := process.Read("self")
-	if !ok {
-		return runnerFile{}, errors.New("read /proc/self/stat: the host backend needs /proc")
-	}
-	return runnerFile{PID: p.PID, Start: p.Start}, nil
+	return box.WriteRecord(dir, resultFile, res)
 }
 
 // runner runs one build.
@@ -134,8 +92,9 @@ func (r *runner) run(ctx context.Context) (ended build.Ended, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.in.Build.Timeout)
 	defer cancel()
 	process.Limit()
+	process.Yield()
 	if r.in.User >= 0 {
-		if err := process.LimitCount(r.in.Processes); err != nil {
+		if err := process.LimitCount(r.in.Limits.Processes); err != nil {
 			return build.Ended{}, err
 		}
 	}
@@ -144,7 +103,9 @@ func (r *runner) run(ctx context.Context) (ended build.Ended, err error) {
 	}
 	r.out.Label(r.in.Build.Label)
 	stopReaping := process.ReapOrphans()
-	ended, err = r.build(ctx)
+	watched, stopWatching := r.watch(ctx)
+	ended, err = r.build(watched)
+	excess := stopWatching()
 	if ended.TimedOut != "" {
 		r.out.Printf("host backend: the build took longer than %v and is ended", r.in.Build.Timeout)
 	}
@@ -152,10 +113,13 @@ func (r *runner) run(ctx context.Context) (ended build.Ended, err error) {
 	if killing := process.KillAll(process.Descendants); killing != nil {
 		err = errors.Join(err, fmt.Errorf("end the build's processes: %w", killing))
 	}
+	if ended.Exceeded != nil && excess.Kind.OnDisk() {
+		err = errors.Join(err, r.emptySource())
+	}
 	err = errors.Join(err, r.out.Close())
 	ended.Seconds = time.Since(started).Seconds()
 	switch {
-	case ended.TimedOut != "":
+	case ended.TimedOut != "", ended.Exceeded != nil:
 		return ended, nil
 	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return ended, errStopped
@@ -208,13 +172,16 @@ func (r *runner) services(ctx context.Context, env map[string]string, ended *bui
 		Mark: markerVariable + "=" + r.in.Marker, Hide: func(secret string) { r.log.Hide(secret) }, Say: r.out.Printf,
 	}
 	if r.in.Boxed {
-		place.Layers = filepath.Join(r.in.Dir, boxDir, "layers")
+		place.Layers = filepath.Join(r.in.Dir, boxDir, layersDir)
 	}
 	var accounts []service.Named
 	for _, s := range r.in.Build.Services {
 		server, err := service.Start(ctx, place, s)
 		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			ended.TimedOut = "start of service " + s.Name
+		}
+		if e, ok := errors.AsType[build.ErrExceeded](context.Cause(ctx)); ok {
+			ended.Exceeded = &build.Exceeded{Phase: "start of service " + s.Name, Text: e.Text}
 		}
 		if err != nil {
 			return stop, fmt.Errorf("start service %s: %w", s.Name, err)
@@ -251,6 +218,11 @@ func (r *runner) environment() map[string]string {
 // markerVariable is how the processes of a build are known when the runner that
 // started them is lost.
 const markerVariable = "TOWLINE_BUILD_MARKER"
+
+// sweep ends the processes that a lost runner left: those whose environment has
+// the marker. Process and session IDs would say nothing after a restart of the
+// machine, when they may be anybody's.
+func sweep(marker string) error { return process.KillMarked(markerVariable, marker) }
 
 // passed are the variables of the server that its builds get too: where the
 // programs are, and how to reach the network.

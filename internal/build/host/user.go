@@ -10,12 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/towline/towline/internal/box"
 )
 
 const (
 	firstUID  = 64200
 	countUIDs = 1000
-	nobody    = 65534
 )
 
 // user returns the user ID of a pipeline's builds, -1 for Towline's own, and
@@ -42,10 +43,10 @@ func (h *Backend) user(name string, boxed bool) (uid int, cache string, err erro
 	}
 	last := h.config.UID + countUIDs
 	switch {
-	case !boxed && now == nobody, boxed && now >= h.config.UID && now < last:
+	case !boxed && now == box.Nobody, boxed && now >= h.config.UID && now < last:
 		return now, cache, nil
 	case !boxed:
-		return nobody, cache, own(cache, nobody)
+		return box.Nobody, cache, own(cache, box.Nobody)
 	}
 	for uid := h.config.UID; uid < last; uid++ {
 		if !taken[uid] {

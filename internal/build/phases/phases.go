@@ -158,10 +158,13 @@ func (p *walker) stateFile(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// interrupted notes which phase ran when the time was up.
+// interrupted notes which phase ran when the time was up, or too much was used.
 func (p *walker) interrupted(ctx context.Context, phase string, err error) error {
 	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		p.ended.TimedOut = phase
+	}
+	if e, ok := errors.AsType[build.ErrExceeded](context.Cause(ctx)); ok {
+		p.ended.Exceeded = &build.Exceeded{Phase: phase, Text: e.Text}
 	}
 	return err
 }
@@ -244,6 +247,9 @@ func (p *walker) commands(ctx context.Context, label string, commands []string) 
 		if err != nil {
 			if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 				out.Printf("[%s] the time was up while this command ran", label)
+			}
+			if e, ok := errors.AsType[build.ErrExceeded](context.Cause(ctx)); ok {
+				out.Printf("[%s] the build was ended while this command ran: %s", label, e.Text)
 			}
 			return nil, err
 		}
