@@ -166,7 +166,8 @@ var appName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$`)
 // Deploy brings the manifests of a request to the cluster and returns the
 // record of it. The record's outcome is Succeeded or Failed; an error means
 // that the cluster could not be asked, or that ctx ended, and the same request
-// with the same key goes on where this one stopped.
+// with the same key goes on where this one stopped. When ctx ended before
+// anything was got further, the error is a StalledError too.
 func (d *Deployer) Deploy(ctx context.Context, request Request) (pipeline.Deployment, error) {
 	r := d.toDeploy(request)
 	return r.settle(ctx, r.deploy(ctx, request))
@@ -219,7 +220,7 @@ func (r *run) settle(ctx context.Context, err error) (pipeline.Deployment, error
 	}
 	if !refusal.Is(err) {
 		if ctx.Err() != nil {
-			err = fmt.Errorf("deploy %s: %w", r.record.App, errors.Join(context.Cause(ctx), err))
+			err = fmt.Errorf("deploy %s: %w", r.record.App, errors.Join(context.Cause(ctx), err, r.stalled()))
 		}
 		return r.record, err
 	}

@@ -26,6 +26,7 @@ type run struct {
 	record pipeline.Deployment
 	asked
 	course
+	headway
 
 	// What is known once the cluster has answered.
 	method  method // see choose
@@ -70,6 +71,7 @@ func (r *run) underLease(ctx context.Context, note string, do func(context.Conte
 		r.log.Line("create  namespace %s   POST /api/v1/namespaces", r.record.Namespace)
 	}
 	r.reached("namespace")
+	r.doing = "" // Whoever holds the lease gets on.
 	held, release, err := journal.Hold(ctx, journal.Claim{
 		Cluster: r.Cluster, Log: r.log, App: r.record.App, Namespace: r.record.Namespace,
 		Holder: r.Holder + " " + r.nonce, Key: r.key, Note: note, Wait: r.LeaseWait, Duration: r.lease,
@@ -78,6 +80,7 @@ func (r *run) underLease(ctx context.Context, note string, do func(context.Conte
 		return err
 	}
 	defer release()
+	r.doing = planning
 	r.reached("lease")
 	if r.journal, err = journal.Open(held, r.Cluster, r.record.App, r.record.Namespace); err != nil {
 		return err

@@ -46,7 +46,8 @@ func backwards(strategy string) course { return course{force: true, back: true, 
 func (d *Deployer) newRun(app, namespace string, log io.Writer, progress func(string)) *run {
 	return &run{
 		Deployer: d, log: runbook.New(log, progress), nonce: rand.Text()[:8],
-		record: pipeline.Deployment{App: app, Namespace: namespace, Cluster: d.Cluster.Context, Started: d.Now()},
+		record:  pipeline.Deployment{App: app, Namespace: namespace, Cluster: d.Cluster.Context, Started: d.Now()},
+		headway: headway{begun: time.Now(), notes: -1, doing: planning},
 	}
 }
 
@@ -97,7 +98,7 @@ func (d *Deployer) toCompare(j *journal.Journal, e *journal.Entry) *run {
 // takeOver makes this run the one of a revision that another process has begun.
 // All that was asked for is in the journal.
 func (r *run) takeOver(e *journal.Entry) {
-	r.entry, r.record = e, e.Deployment
+	r.entry, r.record, r.notes = e, e.Deployment, len(e.Done)
 	r.asked = ask(e.Key, e.Settings) // Its Jobs are found again by the key.
 	if r.course = (course{}); e.RollbackTo != 0 {
 		r.course = backwards(r.strategyBack())

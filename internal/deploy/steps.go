@@ -46,6 +46,7 @@ func (r *run) walk(ctx context.Context, steps []plan.Step) error {
 		if r.probe != nil && r.entry.Phase != journal.Reverting {
 			r.probe.Renew(ctx)
 		}
+		r.doing = undivided(steps[i])
 		done, err := r.wave(ctx, steps, i, end, generations)
 		r.entry.Note(done...) // also of a wave of which another step has failed
 		if err != nil {
@@ -103,34 +104,9 @@ func (r *run) step(ctx context.Context, s plan.Step, place string, g *generation
 	if long(s.Verb) {
 		r.log.Line("%s   %s", place, s)
 	}
-	done := journal.DoneStep{Verb: s.Verb, Ref: s.Ref, Reverting: r.entry.Phase == journal.Reverting}
-	switch s.Verb {
-	case plan.VerbApply:
-		applied, err := r.apply(ctx, s)
-		if err != nil {
-			return journal.DoneStep{}, err
-		}
-		g.set(s.Ref, applied.GetGeneration())
-		done.UID, done.ResourceVersion = string(applied.GetUID()), applied.GetResourceVersion()
-	case plan.VerbWait:
-		if err := r.waiter().Wait(ctx, s.Ref, g.get(s.Ref)); err != nil {
-			return journal.DoneStep{}, err
-		}
-	case plan.VerbPrune:
-		if err := r.prune(ctx, s); err != nil {
-			return journal.DoneStep{}, err
-		}
-		done.UID = s.UID
-	case plan.VerbRun, plan.VerbServe, plan.VerbMatch, plan.VerbSwitch, plan.VerbAnalyse, plan.VerbKeep, plan.VerbDrain, plan.VerbApprove, plan.VerbCheck, plan.VerbRehearse:
-		if err := r.cutOver(ctx, s); err != nil {
-			return journal.DoneStep{}, err
-		}
-	case plan.VerbProbe:
-		return journal.DoneStep{}, r.probe.Begin(ctx)
-	case plan.VerbVerdict:
-		return journal.DoneStep{}, r.probe.Conclude(ctx)
-	default:
-		return journal.DoneStep{}, fmt.Errorf("carry out step %q: no such verb", s.Verb)
+	done, err := r.do(ctx, s, g)
+	if err != nil || done.Verb == "" {
+		return journal.DoneStep{}, err
 	}
 	text := s.String()
 	if long(s.Verb) { // Its beginning was logged in full.
@@ -138,6 +114,49 @@ func (r *run) step(ctx context.Context, s plan.Step, place string, g *generation
 	}
 	r.log.Line("%s   %s: done in %s", place, text, time.Since(begin).Round(time.Millisecond))
 	return done, nil
+}
+
+// do is what each verb means.
+func (r *run) do(ctx context.Context, s plan.Step, g *generations) (journal.DoneStep, error) {
+	done := journal.DoneStep{Verb: s.Verb, Ref: s.Ref, Reverting: r.entry.Phase == journal.Reverting}
+	switch s.Verb {
+	case plan.VerbApply:
+		applied, err := r.apply(ctx, s)
+		if err != nil {
+			return done, err
+		}
+		g.set(s.Ref, applied.GetGeneration())
+		done.UID, done.ResourceVersion = string(applied.GetUID()), applied.GetResourceVersion()
+		return done, nil
+	case plan.VerbWait:
+		return done, r.waiter().Wait(ctx, s.Ref, g.get(s.Ref))
+	case plan.VerbPrune:
+		done.UID = s.UID
+		return done, r.prune(ctx, s)
+	case plan.VerbRun:
+		return done, r.hook(ctx, s)
+	case plan.VerbServe:
+		return done, r.serve(ctx, s)
+	case plan.VerbMatch:
+		return done, r.match(ctx, s)
+	case plan.VerbSwitch:
+		return done, r.turn(ctx, s)
+	case plan.VerbDrain:
+		return done, r.drain(ctx, s)
+	case plan.VerbRehearse:
+		return done, r.rehearseDrain(ctx, s)
+	case plan.VerbCheck:
+		return done, r.question(ctx, s)
+	case plan.VerbApprove:
+		return done, r.approve(ctx, s.Time)
+	case plan.VerbAnalyse, plan.VerbKeep:
+		return done, r.passOn(ctx, s, string(s.Verb), "")
+	case plan.VerbProbe:
+		return journal.DoneStep{}, r.probe.Begin(ctx)
+	case plan.VerbVerdict:
+		return journal.DoneStep{}, r.probe.Conclude(ctx)
+	}
+	return done, fmt.Errorf("carry out step %q: no such verb", s.Verb)
 }
 
 // prune deletes an object that the manifests have no more. Another one that has
@@ -162,31 +181,6 @@ func long(v plan.Verb) bool {
 		return false
 	}
 	return true
-}
-
-// cutOver carries out the steps around the cut-over that leave no object of the
-// manifests.
-func (r *run) cutOver(ctx context.Context, s plan.Step) error {
-	switch s.Verb {
-	case plan.VerbRun:
-		return r.hook(ctx, s)
-	case plan.VerbServe:
-		return r.serve(ctx, s)
-	case plan.VerbMatch:
-		return r.match(ctx, s)
-	case plan.VerbSwitch:
-		return r.turn(ctx, s)
-	case plan.VerbDrain:
-		return r.drain(ctx, s)
-	case plan.VerbRehearse:
-		return r.rehearseDrain(ctx, s)
-	case plan.VerbCheck:
-		return r.question(ctx, s)
-	case plan.VerbApprove:
-		return r.approve(ctx, s.Time)
-	default:
-		return r.pass(ctx, s.Time, string(s.Verb))
-	}
 }
 
 // overtaken refuses to write an object that a later revision has written.

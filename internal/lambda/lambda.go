@@ -93,6 +93,9 @@ func (f *Function) Handle(ctx context.Context, event events.CodePipelineJobEvent
 	if err != nil {
 		return f.Reporter.Fail(ctx, job.ID, configurationError, err.Error())
 	}
+	if deadline, ok := ctx.Deadline(); ok {
+		t.time = time.Until(deadline)
+	}
 	limited, cancel := slice(ctx)
 	defer cancel()
 	deployment, err := f.deploy(limited, t)
@@ -104,6 +107,7 @@ type task struct {
 	job        events.CodePipelineJob
 	parameters Parameters
 	token      token
+	time       time.Duration // of the invocation, zero when it has no end
 }
 
 // token is what one invocation leaves for the next. AWS keeps up to 2048
@@ -115,6 +119,8 @@ type token struct {
 	// Faults counts the slices, one after another, in which the cluster or the
 	// source could not be asked.
 	Faults int `json:"faults,omitempty"`
+	// Stalled counts the slices, one after another, that got no further.
+	Stalled int `json:"stalled,omitempty"`
 	// Aborted tells that the deployment has been given up for its time.
 	Aborted bool `json:"aborted,omitempty"`
 }
@@ -193,8 +199,7 @@ func (f *Function) tell(ctx context.Context, t *task, d pipeline.Deployment, err
 	case wrong:
 		return f.Reporter.Fail(ctx, t.job.ID, configurationError, err.Error())
 	case errors.Is(err, pipeline.ErrShutdown):
-		t.token.Faults = 0
-		return f.goOn(ctx, t, fmt.Sprintf("revision %d goes on with the next invocation", d.Revision))
+		return f.next(ctx, t, d, err)
 	}
 	fmt.Fprintf(f.Log, "fault: %v\n", err)
 	if t.token.Faults++; t.token.Faults > mostFaults {
@@ -202,6 +207,37 @@ func (f *Function) tell(ctx context.Context, t *task, d pipeline.Deployment, err
 	}
 	return f.goOn(ctx, t, "tried again, since: "+err.Error())
 }
+
+// mostStalled is how many slices in a row may get no further: the first one may
+// have found a machine that was busy, or a cluster that was slow.
+const mostStalled = 1
+
+// next hands over to the next invocation, unless that would get no further
+// either.
+func (f *Function) next(ctx context.Context, t *task, d pipeline.Deployment, err error) error {
+	t.token.Faults = 0
+	stalled, ok := errors.AsType[*deploy.StalledError](err)
+	if !ok {
+		t.token.Stalled = 0
+		return f.goOn(ctx, t, fmt.Sprintf("revision %d goes on with the next invocation", d.Revision))
+	}
+	if t.token.Stalled++; t.token.Stalled <= mostStalled {
+		return f.goOn(ctx, t, "tried again, since the invocation was too short: "+stalled.Error())
+	}
+	return f.Reporter.Fail(ctx, t.job.ID, configurationError, tooShort(t.time, stalled))
+}
+
+// tooShort says what timeout to give the function: twice of what was not enough,
+// for nobody knows how long what did not end would have taken.
+func tooShort(had time.Duration, stalled *deploy.StalledError) string {
+	need := min(2*had.Round(time.Second), longestTimeout)
+	return fmt.Sprintf("the function's timeout of %s is too short for this deployment, which has got no further in %d invocations: %s. Give the function a timeout of %s or more, "+
+		"with `aws lambda update-function-configuration --timeout %d` or, here, `towline function put NAME --timeout %s`, and deploy again",
+		had.Round(time.Second), mostStalled+1, stalled, need, need/time.Second, need)
+}
+
+// longestTimeout is the longest that Lambda gives a function.
+const longestTimeout = 15 * time.Minute
 
 // mostFaults is how often in a row a deployment is taken up that could not ask
 // its cluster.

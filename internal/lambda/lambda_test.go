@@ -177,6 +177,43 @@ func TestADeploymentGoesOnWithTheNextInvocation(t *testing.T) {
 	}
 }
 
+func TestSlicesThatAreTooShortAreToldWithTheTimeoutToGive(t *testing.T) {
+	t.Parallel()
+	stalled := &deploy.StalledError{What: "the rehearsal", Time: 14 * time.Second}
+	stalls := true
+	b := newBench(t, func(context.Context, deploy.Request) (pipeline.Deployment, error) {
+		if !stalls {
+			return pipeline.Deployment{Revision: 7}, pipeline.ErrShutdown
+		}
+		return pipeline.Deployment{Revision: 7}, errors.Join(pipeline.ErrShutdown, stalled)
+	})
+	handle := func(token string) said {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := b.Handle(ctx, event(t, `{"app": "web"}`, token, "source")); err != nil {
+			t.Fatal(err)
+		}
+		return b.said[len(b.said)-1]
+	}
+	first := handle("")
+	if first.Token == "" || !strings.Contains(first.Summary, "the rehearsal had not ended after 14s") {
+		t.Errorf("the first slice said %+v", first)
+	}
+	stalls = false
+	second := handle(first.Token)
+	stalls = true
+	third := handle(second.Token)
+	if third.Token == "" {
+		t.Errorf("a slice that stalled after one that got further said %+v", third)
+	}
+	last := handle(third.Token)
+	// An hour is more than Lambda gives, which is the most that can be asked for.
+	if last.Kind != "ConfigurationError" || !strings.Contains(last.Message, "has got no further in 2 invocations: the rehearsal had not ended after 14s, and is begun anew") ||
+		!strings.Contains(last.Message, "timeout of 15m0s or more, with `aws lambda update-function-configuration --timeout 900` or, here, `towline function put NAME --timeout 15m0s`") {
+		t.Errorf("the last slice said %+v", last)
+	}
+}
+
 func TestAClusterThatIsAwayIsAskedAgainAndThenGivenUp(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(context.Context, deploy.Request) (pipeline.Deployment, error) {

@@ -68,6 +68,7 @@ type Record struct {
 	// all of them, and a rollback is measured as the deployment was.
 	Settings pipeline.Deploy `json:"settings,omitzero"`
 	Done     []DoneStep      `json:"done,omitempty"`
+	Passed   []Passed        `json:"passed,omitempty"`
 	// Adopted are the objects that were there before and were nobody's. They
 	// are the application's own only once the revision has succeeded: until
 	// then no revert and no later revision may delete them.

@@ -294,7 +294,7 @@ func (c *cutover) shift() {
 		if !c.Back {
 			c.weigh(blended(route, leaving, 1), "1 % of the requests to the new set")
 			if c.Knobs.Analysis > 0 && c.Probe != "" {
-				c.add(Step{Verb: VerbAnalyse, Time: c.Knobs.Analysis, Text: fmt.Sprintf("count requests while the new set gets 1 %% of them, for %s", c.Knobs.Analysis)})
+				c.add(Step{Verb: VerbAnalyse, Ref: kube.RefOf(route.Unstructured), Time: c.Knobs.Analysis, Text: fmt.Sprintf("count requests while the new set gets 1 %% of them, for %s", c.Knobs.Analysis)})
 			}
 		}
 		c.weigh(blended(route, leaving, 100), "all requests to the new set")

@@ -172,7 +172,7 @@ func TestPlanByRoute(t *testing.T) {
 		}},
 		"the next one, with requests counted": {routing{route: plain, probed: true, before: httpRoute("{name: web-0ld0ld00, port: 80}"), active: oldSelector, sets: []Set{oldSet(t, 3)}}, []string{
 			"apply Deployment web-NEW", preview,
-			"route web-0ld0ld00:80 100, web-NEW:80 0", known, "route web-0ld0ld00:80 99, web-NEW:80 1", "analyse", "route web-0ld0ld00:80 0, web-NEW:80 100",
+			"route web-0ld0ld00:80 100, web-NEW:80 0", known, "route web-0ld0ld00:80 99, web-NEW:80 1", "analyse HTTPRoute web", "route web-0ld0ld00:80 0, web-NEW:80 100",
 			promoted, served, "analyse", drained, "route web-NEW:80",
 		}},
 		"resumed while the new set is known but has no requests": {routing{route: plain, before: httpRoute("{name: web-0ld0ld00, port: 80, weight: 100}, {name: web-NEW, port: 80, weight: 0}"), active: oldSelector, sets: []Set{oldSet(t, 3)}, still: true}, []string{

@@ -3,11 +3,16 @@ package rollout
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/towline/towline/internal/deploy/refusal"
@@ -27,8 +32,9 @@ type Serving struct {
 const settled = 200 * time.Millisecond
 
 // WaitServing returns when every ready pod of the selector, and with Only no
-// other pod, is an endpoint of the Service.
-func (w *Waiter) WaitServing(ctx context.Context, s Serving) error {
+// other pod, is an endpoint of the Service. The version is that of the Service's
+// endpoints: it is another one as soon as anything about them has changed.
+func (w *Waiter) WaitServing(ctx context.Context, s Serving) (version string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changed := make(chan struct{}, 1)
@@ -48,7 +54,7 @@ func (w *Waiter) WaitServing(ctx context.Context, s Serving) error {
 	for {
 		for _, err := range []error{pods.Err(), endpoints.Err()} {
 			if err != nil {
-				return err
+				return "", err
 			}
 		}
 		if !pods.Synced() || !endpoints.Synced() {
@@ -59,18 +65,29 @@ func (w *Waiter) WaitServing(ctx context.Context, s Serving) error {
 		} else if since.IsZero() {
 			since = time.Now()
 		} else if time.Since(since) >= settled {
-			return nil
+			return versionOf(endpoints.Items()), nil
 		}
 		select {
 		case <-changed:
 		case <-ticker.C:
 		case <-ctx.Done():
 			if cause := context.Cause(ctx); refusal.Is(cause) {
-				return refusal.New("Service %s: %s", s.Service, cmp.Or(missing, "its endpoints had only just become what they are to be"))
+				return "", refusal.New("Service %s: %s", s.Service, cmp.Or(missing, "its endpoints had only just become what they are to be"))
 			}
-			return fmt.Errorf("wait for Service %s: %w", s.Service, context.Cause(ctx))
+			return "", fmt.Errorf("wait for Service %s: %w", s.Service, context.Cause(ctx))
 		}
 	}
+}
+
+// versionOf is short, and another one for each change of one of the slices.
+func versionOf(endpoints []*discoveryv1.EndpointSlice) string {
+	var each []string
+	for _, slice := range endpoints {
+		each = append(each, string(slice.UID)+"@"+slice.ResourceVersion)
+	}
+	slices.Sort(each)
+	sum := sha256.Sum256([]byte(strings.Join(each, " ")))
+	return hex.EncodeToString(sum[:8])
 }
 
 // servesNot says what keeps a Service from serving as it should, or nothing.
