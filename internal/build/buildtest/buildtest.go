@@ -1,5 +1,6 @@
 // Package buildtest holds what every backend for builds must do. A backend's
-// test calls Run; the commands are those of a POSIX system with psql.
+// test calls Run; the commands are those of a POSIX system with psql, mariadb and
+// redis-cli.
 package buildtest
 
 import (
@@ -42,6 +43,7 @@ func RunWith(t *testing.T, o Options) {
 	t.Run("processes left in the background are ended", s.background)
 	t.Run("a database of its own", s.database)
 	t.Run("builds at once do not share a database", s.twoDatabases)
+	t.Run("a database of another engine", s.engines)
 	t.Run("a shell that is missing is a fault", s.noShell)
 	t.Run("phases", s.phases)
 }

@@ -1,6 +1,7 @@
 package buildtest
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/pipeline"
 )
 
 func (s suite) database(t *testing.T) {
@@ -66,4 +68,45 @@ func (s suite) twoDatabases(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// engines are the databases besides PostgreSQL.
+func (s suite) engines(t *testing.T) {
+	t.Parallel()
+	for engine, c := range map[string]struct {
+		title    string
+		commands []string
+		want     []string
+	}{
+		pipeline.EngineMariaDB: {"MariaDB ", []string{
+			`mariadb -h "$MYSQL_HOST" -u "$MYSQL_USER" "$MYSQL_DATABASE" -N -e 'select database(), count(*) from information_schema.tables where table_schema = database()'`,
+			`mariadb -h "$MYSQL_HOST" -u "$MYSQL_USER" "$MYSQL_DATABASE" -N -e 'create table t (x varchar(9)); insert into t values ("é"); select upper(x) from t; create database other'`,
+			`MYSQL_PWD=wrong mariadb -h "$MYSQL_HOST" -u "$MYSQL_USER" -e 'select "let in"' 2>/dev/null || echo refused`,
+			`mariadb -h "$MYSQL_HOST" -u root --password= -e 'select "let in"' 2>/dev/null || echo refused`,
+			`echo "$DATABASE_URL" | sed 's/:[0-9][0-9]*\//:PORT\//'`,
+		}, []string{"build\t0", "É", "refused", "refused", "mysql://build:***@127.0.0.1:PORT/build"}},
+		pipeline.EngineRedis: {"Redis ", []string{
+			`redis-cli -h "$REDIS_HOST" -p "$REDIS_PORT" set a é`,
+			`redis-cli -u "$REDIS_URL" --no-auth-warning --raw get a`,
+			`env -u REDISCLI_AUTH redis-cli -h "$REDIS_HOST" -p "$REDIS_PORT" get a`,
+		}, []string{"OK", "é", "NOAUTH Authentication required."}},
+	} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			b := withMark(New(t, c.commands...))
+			b.Services = []build.Service{{Name: "db", Engine: engine}}
+			ended := s.run(t, b)
+			got := slices.DeleteFunc(printed(t, b), func(line string) bool { return line == "" })
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error("(-want +got)\n", diff)
+			}
+			if p, failed := ended.Failed(); failed {
+				t.Errorf("the build has failed: %+v", p.Failure)
+			}
+			if len(ended.Services) != 1 || !strings.HasPrefix(ended.Services[0], c.title) {
+				t.Errorf("services are %q", ended.Services)
+			}
+			s.gone(t, b)
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,27 +70,49 @@ func (i *images) make(ctx context.Context) error {
 	if i.tools, err = i.registry.Push(ctx, "tools", "1", tools); err != nil {
 		return err
 	}
-	database, err := postgresImage(ctx)
-	if err != nil {
-		return err
-	}
 	i.services = i.registry.Host + "/library/"
-	_, err = i.registry.Push(ctx, "library/postgres", postgresVersion, database)
-	return err
+	for repository, of := range map[string]struct {
+		tag  string
+		make func(context.Context) (v1.Image, error)
+	}{
+		"library/postgres": {postgresVersion, postgresImage}, "library/mariadb": {mariadbVersion, mariadbImage}, "library/redis": {redisVersion, redisImage},
+	} {
+		image, err := of.make(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := i.registry.Push(ctx, repository, of.tag, image); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// The versions of the tags, whatever this machine has.
+const (
+	postgresVersion = "15"
+	mariadbVersion  = "11.4"
+	redisVersion    = "7"
+)
+
+// utf8Locale is a directory in systems where it is not part of the C library.
+const utf8Locale = "/usr/lib/locale/C.utf8"
 
 // toolsImage has what the commands of the suite call.
 func toolsImage(ctx context.Context) (v1.Image, error) {
 	paths, err := imagetest.Programs(strings.Fields(`sh bash env ls cat echo test printf seq sleep head tail grep sed awk mkdir touch rm cp mv ln wc tr sort
-		readlink setsid kill id yes true false date cut dd sha256sum stat base64 whoami tee chmod`)...)
+		readlink setsid kill id yes true false date cut dd sha256sum stat base64 whoami tee chmod mariadb redis-cli`)...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: install the packages mariadb-client-core and redis-tools (scripts/deps test)", err)
 	}
 	programs, _, err := imagetest.Postgres()
 	if err != nil {
 		return nil, err
 	}
 	paths = append(paths, "/bin/sh", filepath.Join(programs, "bin", "psql"))
+	if _, err := os.Stat(utf8Locale); err == nil {
+		paths = append(paths, utf8Locale)
+	}
 	return imagetest.System{
 		Paths: paths,
 		Files: map[string]string{
@@ -99,9 +122,6 @@ func toolsImage(ctx context.Context) (v1.Image, error) {
 		Config: v1.Config{Env: []string{"PATH=" + filepath.Join(programs, "bin") + ":/usr/local/bin:/usr/bin:/bin", "IMAGE_SAYS=hello"}},
 	}.Image(ctx)
 }
-
-// postgresVersion is that of the tag, whatever this machine has.
-const postgresVersion = "15"
 
 // postgresEntrypoint does what that of the published image promises, as far as
 // the backend relies on it.
@@ -119,7 +139,7 @@ func postgresImage(ctx context.Context) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range []string{"/bin/sh", programs, shared, "/usr/share/zoneinfo/UTC", "/usr/lib/locale/C.utf8", "/etc/postgresql-common"} {
+	for _, path := range []string{"/bin/sh", programs, shared, "/usr/share/zoneinfo/UTC", utf8Locale, "/etc/postgresql-common"} {
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			continue // a part that this system does not have
 		}
@@ -135,6 +155,56 @@ func postgresImage(ctx context.Context) (v1.Image, error) {
 		Config: v1.Config{
 			Entrypoint: []string{"/entrypoint.sh"}, Cmd: []string{"postgres"}, StopSignal: "SIGINT",
 			Env: []string{"PATH=" + filepath.Join(programs, "bin") + ":/usr/bin:/bin", "PGDATA=/var/lib/postgresql/data", "LANG=C.UTF-8"},
+		},
+	}.Image(ctx)
+}
+
+// mariadbEntrypoint and redisEntrypoint are as postgresEntrypoint.
+var (
+	//go:embed testdata/mariadb-entrypoint.sh
+	mariadbEntrypoint string
+	//go:embed testdata/redis-entrypoint.sh
+	redisEntrypoint string
+)
+
+// mariadbImage is this machine's MariaDB in the form of the published image.
+func mariadbImage(ctx context.Context) (v1.Image, error) {
+	paths, err := imagetest.Programs(strings.Fields(`sh mkdir chown setpriv id cat sleep rm mariadb mariadb-admin mariadb-install-db /usr/sbin/mariadbd
+		my_print_defaults resolveip basename dirname hostname uname sed chmod touch`)...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: install the packages mariadb-server-core and mariadb-client (scripts/deps test)", err)
+	}
+	return imagetest.System{
+		Paths: append(paths, "/bin/sh", "/usr/share/mysql"),
+		Files: map[string]string{
+			"/usr/local/bin/docker-entrypoint.sh": mariadbEntrypoint,
+			"/docker-entrypoint-initdb.d/README":  "Statements that are carried out at the first start.\n",
+			"/etc/passwd":                         "root:x:0:0:root:/root:/bin/sh\nmysql:x:999:999::/var/lib/mysql:/bin/sh\n",
+			"/etc/group":                          "root:x:0:\nmysql:x:999:\n",
+		},
+		Config: v1.Config{
+			Entrypoint: []string{"docker-entrypoint.sh"}, Cmd: []string{"mariadbd"},
+			Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		},
+	}.Image(ctx)
+}
+
+// redisImage is this machine's Redis in the form of the published image.
+func redisImage(ctx context.Context) (v1.Image, error) {
+	paths, err := imagetest.Programs("sh", "mkdir", "chown", "setpriv", "id", "redis-server", "redis-cli")
+	if err != nil {
+		return nil, fmt.Errorf("%w: install the packages redis-server and redis-tools (scripts/deps test)", err)
+	}
+	return imagetest.System{
+		Paths: append(paths, "/bin/sh"),
+		Files: map[string]string{
+			"/usr/local/bin/docker-entrypoint.sh": redisEntrypoint,
+			"/etc/passwd":                         "root:x:0:0:root:/root:/bin/sh\nredis:x:999:999::/data:/bin/sh\n",
+			"/etc/group":                          "root:x:0:\nredis:x:999:\n",
+		},
+		Config: v1.Config{
+			Entrypoint: []string{"docker-entrypoint.sh"}, Cmd: []string{"redis-server"},
+			Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin"},
 		},
 	}.Image(ctx)
 }

@@ -24,8 +24,8 @@ import (
 // runnerCommand makes the test binary the runner of a build on this machine.
 const runnerCommand = "build-runner"
 
-// buildspec asks for a little of everything.
-const buildspec = `version: 0.2
+// sameSpec asks for a little of everything.
+const sameSpec = `version: 0.2
 env:
   variables: {GREETING: hello}
   exported-variables: [VERSION, HERE]
@@ -106,7 +106,7 @@ func runAction(t *testing.T, backends build.Backends, compute string, more map[s
 	t.Helper()
 	dir := t.TempDir()
 	source := filepath.Join(dir, "source")
-	files := map[string]string{"buildspec.yml": buildspec, "kept": "kept\n", "removed": "", "tests.xml": junit}
+	files := map[string]string{"buildspec.yml": sameSpec, "kept": "kept\n", "removed": "", "tests.xml": junit}
 	maps.Copy(files, more)
 	store, err := artifact.Open(t.Context(), filepath.Join(dir, "store"))
 	err = errors.Join(err, os.Chmod(filepath.Dir(dir), 0o711), os.Chmod(dir, 0o711), os.Mkdir(source, 0o755), os.Mkdir(filepath.Join(dir, "job"), 0o711))

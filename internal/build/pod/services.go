@@ -59,7 +59,7 @@ var engines = map[string]engine{
 		title: "MariaDB", image: "mariadb", version: "11.4", port: 3306,
 		command: mysqlCommand,
 		args: func(s service) []string {
-			return []string{"mariadbd", "--bind-address=127.0.0.1", "--port=" + s.portText(), "--innodb-flush-log-at-trx-commit=0"}
+			return []string{"mariadbd", "--bind-address=127.0.0.1", "--port=" + s.portText(), "--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=0"}
 		},
 		env:   mysqlEnv("MARIADB_"),
 		ready: func(s service) []string { return mysqlReady("mariadb-admin", s) },
