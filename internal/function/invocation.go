@@ -1,11 +1,11 @@
 package function
 
 import (
-	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Config says how functions run on this machine.
@@ -97,12 +97,7 @@ const (
 )
 
 // NewID is a new request's id, a random UUID.
-func NewID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
+func NewID() string { return uuid.NewString() }
 
 // Payload is the error as who has invoked the function gets it.
 func (e *Error) Payload() json.RawMessage {

@@ -17,6 +17,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/towline/towline/internal/awsapi/access"
 	"github.com/towline/towline/internal/awsapi/sigv4"
 	"github.com/towline/towline/internal/client"
@@ -109,7 +111,7 @@ type fault struct {
 func (f *fault) Error() string { return f.code + ": " + f.message }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, needs client.Role, run func(context.Context, *request) error) {
-	w.Header().Set("X-Amzn-Requestid", requestID())
+	w.Header().Set("X-Amzn-Requestid", uuid.NewString())
 	q := &request{ResponseWriter: w, r: r}
 	err := h.letIn(q, needs)
 	if err == nil {

@@ -3,7 +3,6 @@ package lambda
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -266,12 +265,4 @@ const mostTail = 4 << 10
 func tail(lines []string) string {
 	text := strings.Join(lines, "\n") + "\n"
 	return text[max(0, len(text)-mostTail):]
-}
-
-// requestID is a random UUID.
-func requestID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

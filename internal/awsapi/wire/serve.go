@@ -6,7 +6,6 @@
 package wire
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/towline/towline/internal/awsapi/access"
 	"github.com/towline/towline/internal/awsapi/sigv4"
@@ -58,7 +59,7 @@ func New(config Config, apis ...API) *Handler { return &Handler{Config: config, 
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := requestID()
+	id := uuid.NewString()
 	header := w.Header()
 	header.Set("X-Amzn-Requestid", id)
 	header.Set("Content-Type", "application/x-amz-json-1.1")
@@ -176,12 +177,4 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, &Fault{Code: "RequestEntityTooLargeException", Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("The request is larger than %d bytes.", maxBody)}
 	}
 	return body, nil
-}
-
-// requestID is a random UUID.
-func requestID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
