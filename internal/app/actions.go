@@ -40,7 +40,9 @@ func (a *App) actions() map[kind]engine.Action {
 
 		// The package becomes an image in a registry, known by its digest, and
 		// how it was made is attested.
-		{pipeline.CategoryBuild, "Image"}: &image.Action{Artifacts: a.artifacts, Registry: a.imageRegistry(), Attestor: a.attestor()},
+		{pipeline.CategoryBuild, "Image"}: &image.Action{
+			Artifacts: a.artifacts, Registry: a.imageRegistry(), Attestor: a.attestor(), Dockerfiles: a.dockerfiles, Secrets: imageSecrets{a.secrets},
+		},
 
 		// The image becomes a running release, and what was lost is counted.
 		{pipeline.CategoryDeploy, "Kubernetes"}: &deploy.Action{

@@ -22,7 +22,9 @@ import (
 	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/build/pod"
 	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/dockerfile/daemon"
 	"github.com/towline/towline/internal/engine"
+	"github.com/towline/towline/internal/image"
 	"github.com/towline/towline/internal/notify"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
@@ -71,6 +73,8 @@ type App struct {
 	artifacts     *artifact.Store
 	repositories  *source.Repositories
 	registry      *registry.Registry
+	buildKit      *daemon.Daemon
+	dockerfiles   image.Builder // nil when none are built
 	clusters      *clusters
 	accessKeys    *accessKeys
 	secrets       *secrets
@@ -171,7 +175,10 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.openServer()
+	if err := a.openServer(); err != nil {
+		return err
+	}
+	return a.openDockerfiles()
 }
 
 // openRepositories opens those that are pushed to, and the mirrors of others.
@@ -278,6 +285,9 @@ func (a *App) Stop(ctx context.Context) error {
 
 func (a *App) close() error {
 	var errs []error
+	if a.buildKit != nil {
+		a.buildKit.Close()
+	}
 	if a.registry != nil {
 		errs = append(errs, a.registry.Close())
 	}

@@ -157,7 +157,7 @@ func (a imageAttestor) Attest(ctx context.Context, made image.Made) error {
 		Reference: made.Reference, Descriptor: made.Descriptor, Files: made.Files, Path: made.Config.Path, Options: made.Options, Say: made.Say,
 		Source: attest.Source{
 			Pipeline: made.Job.Pipeline, Execution: made.Job.Execution, Stage: made.Job.Stage, Action: made.Job.Action.Name,
-			Revision: made.Job.Revision, URL: a.cloneURL(made.Job.Revision.Repository), Artifact: made.Artifact, Image: made.Config,
+			Revision: made.Job.Revision, URL: a.cloneURL(made.Job.Revision.Repository), Artifact: made.Artifact, Image: made.Config, Bases: made.Bases,
 		},
 	}
 	for _, img := range made.Images {

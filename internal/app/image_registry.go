@@ -16,5 +16,6 @@ func (a *App) imageRegistry() image.Registry {
 	return image.Registry{
 		Host: a.registryHost(), Insecure: true,
 		Auth: &authn.Basic{Username: "towline", Password: a.tokens.Admin},
+		Pull: &authn.Basic{Username: "towline", Password: a.tokens.Pull},
 	}
 }

@@ -44,7 +44,8 @@ type Image struct {
 	Descriptor v1.Descriptor // of it
 	Platforms  []Platform
 	// Files is a directory with the files of the last layer, which is the same
-	// for all platforms, and Path where the image has them.
+	// for all platforms, and Path where the image has them. Without Files the
+	// last layer is read like the others.
 	Files, Path string
 	// Source is what the image was made of.
 	Source Source

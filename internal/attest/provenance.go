@@ -1,14 +1,20 @@
 package attest
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/towline/towline/internal/pipeline"
 )
 
-// buildType names how images are made: by layering, out of the parameters below.
-const buildType = "https://towline.dev/buildtypes/image/v1"
+// How images are made: by layering, or by a Dockerfile, out of the parameters
+// below.
+const (
+	buildLayered    = "https://towline.dev/buildtypes/image/v1"
+	buildDockerfile = "https://towline.dev/buildtypes/dockerfile/v1"
+)
 
 // Source is what an image was made of, and by whom.
 type Source struct {
@@ -21,7 +27,9 @@ type Source struct {
 	Artifact  pipeline.Artifact
 	Buildspec string
 	Image     pipeline.Image
-	Started   time.Time
+	// Bases are those that a Dockerfile was built on, by digest.
+	Bases   []string
+	Started time.Time
 }
 
 // Provenance is SLSA's, version 1, as far as Towline fills it in.
@@ -51,6 +59,10 @@ type Parameters struct {
 	Entrypoint []string `json:"entrypoint,omitempty"`
 	User       string   `json:"user,omitempty"`
 	Platforms  []string `json:"platforms,omitempty"`
+	Dockerfile string   `json:"dockerfile,omitempty"`
+	Context    string   `json:"context,omitempty"`
+	Target     string   `json:"target,omitempty"`
+	Args       []string `json:"args,omitempty"` // names; a value may be secret
 }
 
 // Internals are where in the server it was made.
@@ -94,6 +106,15 @@ func (a *Attestor) provenance(image Image) Provenance {
 			made = append(made, p.Base)
 		}
 	}
+	for _, base := range s.Bases {
+		if _, digest, ok := strings.Cut(base, "@"); ok {
+			made = append(made, Material{Name: "base", URI: "oci:" + base, Digest: digestOf(digest)})
+		}
+	}
+	how := buildLayered
+	if s.Image.Dockerfile != "" {
+		how = buildDockerfile
+	}
 	finished := a.Now().UTC().Truncate(time.Second)
 	started := s.Started
 	if started.IsZero() {
@@ -101,11 +122,12 @@ func (a *Attestor) provenance(image Image) Provenance {
 	}
 	return Provenance{
 		BuildDefinition: BuildDefinition{
-			BuildType: buildType,
+			BuildType: how,
 			ExternalParameters: Parameters{
 				Source: s.URL, Branch: s.Revision.Branch, Tag: s.Revision.Tag, Pipeline: s.Pipeline, Buildspec: s.Buildspec,
 				Repository: image.Reference.Context().Name(), Base: s.Image.Base, Path: s.Image.Path,
 				Entrypoint: s.Image.Entrypoint, User: s.Image.User, Platforms: s.Image.Platforms,
+				Dockerfile: s.Image.Dockerfile, Context: s.Image.Context, Target: s.Image.Target, Args: slices.Sorted(maps.Keys(s.Image.Args)),
 			},
 			InternalParameters:   Internals{Repository: s.Revision.Repository, Execution: s.Execution, Stage: s.Stage, Action: s.Action},
 			ResolvedDependencies: made,

@@ -63,12 +63,18 @@ func (a *Attestor) inspect(ctx context.Context, image Image, p Platform) (invent
 		return inventory{}, err
 	}
 	var all []contents
-	for _, layer := range layers[:len(layers)-1] {
+	if image.Files != "" {
+		layers = layers[:len(layers)-1]
+	}
+	for _, layer := range layers {
 		found, err := a.layer(ctx, layer, image.Say)
 		if err != nil {
 			return inventory{}, err
 		}
 		all = append(all, found)
+	}
+	if image.Files == "" {
+		return merge(all), nil
 	}
 	top, err := scanFiles(ctx, image.Files, image.Path)
 	if err != nil {
@@ -84,7 +90,7 @@ func (a *Attestor) layer(ctx context.Context, layer v1.Layer, say func(string, .
 		return contents{}, err
 	}
 	// The number changes with what is looked for.
-	file := filepath.Join(a.Cache, digest.Algorithm+"-"+digest.Hex+".1.json")
+	file := filepath.Join(a.Cache, digest.Algorithm+"-"+digest.Hex+".2.json")
 	if text, err := os.ReadFile(file); a.Cache != "" && err == nil {
 		var found contents
 		if json.Unmarshal(text, &found) == nil {

@@ -125,7 +125,7 @@ interrupted.`,
 		c.deployCommand(), c.deploymentsCommand(), c.diffCommand(), c.rollbackCommand(),
 		c.promoteCommand(), c.abortCommand(), c.verifyCommand(), c.attestCommand(),
 		c.functionCommand(), c.lambdaCommand(),
-		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(), c.renderChartCommand(), c.agentCommand(), c.functionRunnerCommand(),
+		c.versionCommand(), c.referenceCommand(), c.hookCommand(), c.gitCredentialCommand(), c.buildRunnerCommand(), c.renderChartCommand(), c.agentCommand(), c.encloseCommand(), c.functionRunnerCommand(),
 	)
 	root.AddCommand(c.toolCommands()...)
 	return root

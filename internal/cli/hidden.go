@@ -13,6 +13,8 @@ import (
 	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/build/phases"
 	"github.com/towline/towline/internal/config"
+	"github.com/towline/towline/internal/dockerfile/daemon"
+	"github.com/towline/towline/internal/dockerfile/enclosure"
 	"github.com/towline/towline/internal/function"
 	"github.com/towline/towline/internal/manifest/renderer"
 	"github.com/towline/towline/internal/source"
@@ -92,6 +94,21 @@ func (c *command) functionRunnerCommand() *cobra.Command {
 		Use: "function-runner DIR", Hidden: true, Args: exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return exited(function.RunnerMain(cmd.Context(), args[0]))
+		},
+	}
+}
+
+// encloseCommand is the process that becomes what builds Dockerfiles, such as the
+// server's own buildkitd; without arguments it compiles that, unless there is one.
+func (c *command) encloseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "enclose [PROGRAM ARGS]", Hidden: true, DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return enclosure.Main(args)
+			}
+			_, err := daemon.Finder{}.Find(cmd.Context(), func(line string) { fmt.Fprintln(c.Err, line) })
+			return err
 		},
 	}
 }

@@ -19,7 +19,7 @@ const module = "github.com/towline/towline/internal/"
 // introduced to each other in app.
 var floors = [][]string{
 	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "redact", "config", "checkout", "drain", "timetable", "rounds", "waittest"},
-	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge", "codepipeline", "box"},
+	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge", "codepipeline", "box", "dockerfile"},
 	{"source", "engine", "build", "image", "deploy", "rule", "notify", "agent", "project", "attest", "function"},
 	{"server", "awsapi", "lambda"},
 	{"app"},
@@ -41,6 +41,7 @@ var heavy = map[string]string{
 	"github.com/wneessen/go-mail":              "notify",
 	"github.com/robfig/cron/v3":                "timetable",
 	"github.com/danielgtaylor/huma/v2":         "server",
+	"github.com/moby/buildkit":                 "dockerfile",
 }
 
 // junk lists the names of rooms that have no noun.

@@ -24,8 +24,10 @@ type Made struct {
 	Config   pipeline.Image // with the defaults filled in
 	Artifact pipeline.Artifact
 	// Files is a directory with the artifact's files. In the image they are at
-	// Config.Path, in the last layer.
-	Files      string
+	// Config.Path, in the last layer. Empty when a Dockerfile was built.
+	Files string
+	// Bases are the images that the Dockerfile was built on, by digest.
+	Bases      []string
 	Reference  name.Digest
 	Descriptor v1.Descriptor // of Reference
 	Images     []MadeImage   // one for each platform
@@ -55,7 +57,10 @@ func (m *making) attest(ctx context.Context, bases []base, images []v1.Image) er
 	made := Made{
 		Job: m.job, Config: m.cfg, Artifact: artifact, Files: m.files, Say: m.say,
 		Reference: m.target.Digest(m.pushed.Digest.String()), Descriptor: m.pushed,
-		Options: []remote.Option{remote.WithAuthFromKeychain(m.keychain())},
+		Options: []remote.Option{remote.WithAuthFromKeychain(m.keychain())}, Bases: m.builtOn,
+	}
+	if m.cfg.Dockerfile != "" {
+		made.Files = ""
 	}
 	for i, img := range images {
 		d, err := partial.Descriptor(img)

@@ -14,6 +14,21 @@ import (
 // check completes the configuration with its defaults and refuses what cannot
 // be meant, before anything is done.
 func (m *making) check() error {
+	check := m.checkLayered
+	if m.cfg.Dockerfile != "" {
+		check = m.checkDockerfile
+	}
+	if err := check(); err != nil {
+		return err
+	}
+	if err := m.checkPlatforms(); err != nil {
+		return err
+	}
+	return m.checkTarget()
+}
+
+// checkLayered is about images that are made without a Dockerfile.
+func (m *making) checkLayered() error {
 	if m.cfg.Path == "" {
 		m.cfg.Path = "/app"
 	}
@@ -37,10 +52,7 @@ func (m *making) check() error {
 	if m.cfg.Base == scratch && len(m.cfg.Entrypoint) == 0 {
 		return refuse("entrypoint: is missing, and an image from scratch has none of its own; say what to run, e.g. entrypoint: [%s]", path.Join(m.cfg.Path, m.repositoryBase()))
 	}
-	if err := m.checkPlatforms(); err != nil {
-		return err
-	}
-	return m.checkTarget()
+	return nil
 }
 
 func (m *making) repositoryBase() string { return path.Base(m.cfg.Repository) }

@@ -1,7 +1,7 @@
 // Package image carries out the fifth part of the flow, between the artifact
 // and the release: it lays the files of an artifact on a base image, without a
-// daemon or a Dockerfile, pushes the result to a registry and names it by its
-// digest.
+// daemon, or has a Dockerfile in it built, pushes the result to a registry and
+// names it by its digest.
 //
 // The same artifact, base, configuration and commit give the same digest: the
 // layer has fixed times, one owner and normal modes, and the only time in the
@@ -47,6 +47,8 @@ type Registry struct {
 	// Auth is the server's own account, when the registry is the embedded one.
 	// Nil looks into Action.Keychain, as for any other registry.
 	Auth authn.Authenticator
+	// Pull is an account that may only pull, for who builds Dockerfiles.
+	Pull authn.Authenticator
 }
 
 // Action is Build/Image. Its configuration is pipeline.Image.
@@ -64,6 +66,11 @@ type Action struct {
 
 	// Attestor is told of each image. Nil: nobody vouches for them.
 	Attestor Attestor
+
+	// Dockerfiles builds them, and Secrets knows what they ask for. Nil, there
+	// are none.
+	Dockerfiles Builder
+	Secrets     Secrets
 }
 
 // Run makes and pushes the image. Given the same job again it makes the same
@@ -74,6 +81,7 @@ func (a *Action) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, er
 		job:    job,
 		files:  filepath.Join(job.Dir, "files"),
 		packed: filepath.Join(job.Dir, "layer.tar.gz"),
+		built:  filepath.Join(job.Dir, "built"),
 	}
 	result, err := m.run(ctx)
 	// What an earlier attempt left is unpacked anew, so nothing need stay.
@@ -109,13 +117,15 @@ type making struct {
 	target    name.Repository
 	embedded  bool // the target is in the server's own registry
 	platforms []v1.Platform
-	files     string // directory of the unpacked artifact
-	packed    string // file of the new layer
+	files     string   // directory of the unpacked artifact
+	packed    string   // file of the new layer
+	built     string   // directory of what came out of a Dockerfile, an OCI layout
+	builtOn   []string // the bases that the Dockerfile names, by digest
 	pushed    v1.Descriptor
 }
 
 func (m *making) clean() error {
-	return errors.Join(os.RemoveAll(m.files), os.RemoveAll(m.packed))
+	return errors.Join(os.RemoveAll(m.files), os.RemoveAll(m.packed), os.RemoveAll(m.built))
 }
 
 func (m *making) run(ctx context.Context) (pipeline.Result, error) {
@@ -128,29 +138,41 @@ func (m *making) run(ctx context.Context) (pipeline.Result, error) {
 	if err := m.unpack(ctx); err != nil {
 		return pipeline.Result{}, err
 	}
-	bases, err := m.bases(ctx)
+	bases, images, err := m.make(ctx)
 	if err != nil {
 		return pipeline.Result{}, err
-	}
-	layer, err := m.layer(ctx, bases[0])
-	if err != nil {
-		return pipeline.Result{}, err
-	}
-	m.say("layer %s: %s, %s, compressed %s", m.cfg.Path, count(layer.files, "file"), megabytes(layer.bytes), megabytes(layer.size))
-	images := make([]v1.Image, len(bases))
-	for i, b := range bases {
-		if images[i], err = m.assemble(b, layer); err != nil {
-			return pipeline.Result{}, err
-		}
-		if err := m.inspect(b, images[i], layer); err != nil {
-			return pipeline.Result{}, err
-		}
 	}
 	result, err := m.publish(ctx, images)
 	if err != nil {
 		return pipeline.Result{}, err
 	}
 	return result, m.attest(ctx, bases, images)
+}
+
+// make makes an image for each platform.
+func (m *making) make(ctx context.Context) ([]base, []v1.Image, error) {
+	if m.cfg.Dockerfile != "" {
+		return m.buildDockerfile(ctx)
+	}
+	bases, err := m.bases(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	layer, err := m.layer(ctx, bases[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	m.say("layer %s: %s, %s, compressed %s", m.cfg.Path, count(layer.files, "file"), megabytes(layer.bytes), megabytes(layer.size))
+	images := make([]v1.Image, len(bases))
+	for i, b := range bases {
+		if images[i], err = m.assemble(b, layer); err != nil {
+			return nil, nil, err
+		}
+		if err := m.inspect(b, images[i], layer); err != nil {
+			return nil, nil, err
+		}
+	}
+	return bases, images, nil
 }
 
 // unpack writes the artifact's files into a fresh directory.

@@ -225,11 +225,14 @@ func (w *watch) did(digest v1.Hash) string {
 
 // keychain has the credentials of the embedded registry and of all others.
 func (m *making) keychain() authn.Keychain {
-	rest := m.action.Keychain
-	if rest == nil {
-		rest = authn.DefaultKeychain
+	return keychain{m.action.Registry, m.otherRegistries()}
+}
+
+func (m *making) otherRegistries() authn.Keychain {
+	if m.action.Keychain == nil {
+		return authn.DefaultKeychain
 	}
-	return keychain{m.action.Registry, rest}
+	return m.action.Keychain
 }
 
 type keychain struct {

@@ -1,0 +1,128 @@
+package dockerfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+)
+
+// Builder goes the first of several ways that works on this machine.
+type Builder struct {
+	ways   []Way
+	logger *slog.Logger
+
+	probing sync.Mutex
+	chosen  Way // nil until one has passed its probe
+}
+
+// NewBuilder returns a builder that tries the ways in this order when the first
+// build asks for one. It keeps to the first that works.
+func NewBuilder(logger *slog.Logger, ways ...Way) *Builder {
+	return &Builder{ways: ways, logger: logger}
+}
+
+// Build carries out a Dockerfile. It returns a *RefusedError when the Dockerfile
+// says no, and a *NoWayError when nothing here can build one.
+func (b *Builder) Build(ctx context.Context, build Build) (Result, error) {
+	masked, err := mask(&build)
+	if err != nil {
+		return Result{}, err
+	}
+	defer masked.flush()
+	way, err := b.choose(ctx, build)
+	if err != nil {
+		return Result{}, err
+	}
+	build.Say("built by %s", way.Name())
+	result, err := way.Build(ctx, build)
+	if err != nil {
+		return Result{}, masked.error(err)
+	}
+	result.Way = way.Name()
+	return result, nil
+}
+
+// choose finds the way to go. Builds that come meanwhile wait for the answer. A
+// way that failed its probe is tried again by the next build that finds none, so
+// that a mended machine needs no new start of the server.
+func (b *Builder) choose(ctx context.Context, build Build) (Way, error) {
+	b.probing.Lock()
+	defer b.probing.Unlock()
+	if b.chosen != nil {
+		return b.chosen, nil
+	}
+	var none NoWayError
+	for _, way := range b.ways {
+		if build.Progress != nil {
+			build.Progress("try to build with " + way.Name())
+		}
+		err := probe(ctx, way, build)
+		if err == nil {
+			b.logger.Info("Dockerfiles are built by " + way.Name())
+			b.chosen = way
+			return way, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		none.Failures = append(none.Failures, Failure{way.Name(), err})
+	}
+	return nil, &none
+}
+
+// Failure is why a way cannot be gone.
+type Failure struct {
+	Way string
+	Err error
+}
+
+// NoWayError tells of each way why it cannot be gone.
+type NoWayError struct{ Failures []Failure }
+
+func (e *NoWayError) Error() string {
+	if len(e.Failures) == 0 {
+		return "this server builds no Dockerfiles; its administrator can change that with towline server --dockerfile-builder"
+	}
+	var text strings.Builder
+	text.WriteString("nothing on this server can build a Dockerfile; mend one of these:")
+	for _, f := range e.Failures {
+		fmt.Fprintf(&text, "\n  %s: %v", f.Way, f.Err)
+	}
+	return text.String()
+}
+
+// Unwrap returns what each way said.
+func (e *NoWayError) Unwrap() []error {
+	var all []error
+	for _, f := range e.Failures {
+		all = append(all, f.Err)
+	}
+	return all
+}
+
+var _ error = (*NoWayError)(nil)
+
+// mendError is an error with the way to mend it.
+type mendError struct {
+	err  error
+	mend string
+}
+
+func (e *mendError) Error() string { return e.err.Error() + "; " + e.mend }
+func (e *mendError) Unwrap() error { return e.err }
+
+// Mend adds to an error how to mend it.
+func Mend(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return &mendError{err, fmt.Sprintf(format, args...)}
+}
+
+// ErrLost is wrapped by a way's errors when it was lost in the middle of a
+// build: the daemon died, or the connection did. The same build may succeed
+// when it is done again.
+var ErrLost = errors.New("it was lost during the build")

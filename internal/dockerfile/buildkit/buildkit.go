@@ -1,0 +1,122 @@
+// Package buildkit builds Dockerfiles by BuildKit, over its own client: by one
+// at an address that the server's administrator names, and by one of Towline's
+// own that package daemon keeps. The room knows BuildKit's words; what is built
+// and where it goes is for others to know.
+package buildkit
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/towline/towline/internal/dockerfile"
+)
+
+// answerWithin is how long a BuildKit may take to answer at first.
+const answerWithin = 20 * time.Second
+
+// Remote is a BuildKit that somebody else runs.
+type Remote struct {
+	// Address is unix:///PATH or tcp://HOST:PORT.
+	Address string
+	// TLS is a directory with ca.pem, cert.pem and key.pem, for tcp. Empty
+	// means no TLS.
+	TLS string
+}
+
+var _ dockerfile.Way = (*Remote)(nil)
+
+// CheckAddress tells whether an address is one of Remote's.
+func CheckAddress(address string) error {
+	u, err := url.Parse(address)
+	if err == nil && (u.Scheme == "unix" && filepath.IsAbs(u.Path) && u.Host == "" || u.Scheme == "tcp" && u.Port() != "" && u.Path == "") {
+		return nil
+	}
+	return fmt.Errorf("%q is not the address of a BuildKit: write it like unix:///run/buildkit/buildkitd.sock or tcp://buildkit.example.com:1234", address)
+}
+
+// Name names the address.
+func (r *Remote) Name() string { return "the BuildKit at " + r.Address }
+
+// Build has the BuildKit at the address carry it out.
+func (r *Remote) Build(ctx context.Context, b dockerfile.Build) (dockerfile.Result, error) {
+	if err := CheckAddress(r.Address); err != nil {
+		return dockerfile.Result{}, err
+	}
+	var options []client.ClientOpt
+	if r.TLS != "" {
+		u, err := url.Parse(r.Address)
+		if err != nil {
+			return dockerfile.Result{}, err
+		}
+		for _, file := range []string{"ca.pem", "cert.pem", "key.pem"} {
+			if _, err := os.Stat(filepath.Join(r.TLS, file)); err != nil {
+				return dockerfile.Result{}, fmt.Errorf("read the certificates for %s: %w", r.Address, err)
+			}
+		}
+		options = append(options, client.WithServerConfig(u.Hostname(), filepath.Join(r.TLS, "ca.pem")),
+			client.WithCredentials(filepath.Join(r.TLS, "cert.pem"), filepath.Join(r.TLS, "key.pem")))
+	}
+	c, err := client.New(ctx, r.Address, options...)
+	if err != nil {
+		return dockerfile.Result{}, fmt.Errorf("connect to %s: %w", r.Address, err)
+	}
+	defer c.Close()
+	if err := answers(ctx, c); err != nil {
+		return dockerfile.Result{}, fmt.Errorf("connect to %s: %w; check that it runs and that this machine reaches it", r.Address, err)
+	}
+	return solve(ctx, c, b, asLayout(b))
+}
+
+// answers waits until the BuildKit answers.
+func answers(ctx context.Context, c *client.Client) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, fmt.Errorf("it did not answer in %v", answerWithin))
+	defer cancel()
+	return c.Wait(ctx)
+}
+
+// Daemon is a BuildKit that is started when somebody needs it.
+type Daemon interface {
+	// Use has it run until release is called, and longer. Dial connects to it.
+	Use(ctx context.Context, progress func(string)) (dial func(context.Context) (net.Conn, error), release func(), err error)
+	// Ended says why it does not run any more, "" while it runs.
+	Ended() string
+}
+
+// Own is a BuildKit that Towline runs itself.
+type Own struct{ Daemon Daemon }
+
+var _ dockerfile.Way = (*Own)(nil)
+
+// Name is what people call it.
+func (o *Own) Name() string { return "a BuildKit of Towline's own" }
+
+// Build starts the daemon if it does not run.
+func (o *Own) Build(ctx context.Context, b dockerfile.Build) (dockerfile.Result, error) {
+	progress := b.Progress
+	if progress == nil {
+		progress = func(string) {}
+	}
+	dial, release, err := o.Daemon.Use(ctx, progress)
+	if err != nil {
+		return dockerfile.Result{}, err
+	}
+	defer release()
+	c, err := client.New(ctx, "unix:///buildkitd.sock", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }))
+	if err != nil {
+		return dockerfile.Result{}, fmt.Errorf("connect to BuildKit: %w", err)
+	}
+	defer c.Close()
+	result, err := solve(ctx, c, b, asLayout(b))
+	if why := o.Daemon.Ended(); err != nil && why != "" && ctx.Err() == nil {
+		return result, fmt.Errorf("build with BuildKit: %w: %s", dockerfile.ErrLost, strings.TrimSpace(why))
+	}
+	return result, err
+}

@@ -1,0 +1,211 @@
+package dockerfile_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/towline/towline/internal/dockerfile"
+	"github.com/towline/towline/internal/dockerfile/buildah"
+	"github.com/towline/towline/internal/dockerfile/buildkit"
+	"github.com/towline/towline/internal/dockerfile/daemon"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// program is the command line that becomes another program.
+func program(t testing.TB) []string {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	return []string{self, "enclose"}
+}
+
+// place is a registry with a base image, and a way to build on it.
+type place struct {
+	t    testing.TB
+	way  dockerfile.Way
+	host string // of the registry
+}
+
+// base is the image that FROM names.
+func (p *place) base() string { return p.host + "/busybox:1" }
+
+// newDaemon is a BuildKit that ends with the test.
+func newDaemon(t testing.TB, host string) *daemon.Daemon {
+	t.Helper()
+	d := daemon.New(daemon.Config{
+		Dir: filepath.Join(t.TempDir(), "buildkit"), Program: program(t), Find: daemon.Finder{}.Find,
+		CacheLimit: 1 << 30, Insecure: []string{host}, Idle: time.Minute, Logger: slog.New(slog.DiscardHandler),
+	})
+	t.Cleanup(d.Close)
+	return d
+}
+
+// startRegistry serves a registry with the base image.
+func startRegistry(t testing.TB) string {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo))))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	ref, err := name.ParseReference(host+"/busybox:1", name.Insecure)
+	must(t, err)
+	must(t, remote.Write(ref, busybox(t)))
+	return host
+}
+
+// ways are those of this machine.
+func ways(t *testing.T, test func(t *testing.T, p *place)) {
+	t.Run("a BuildKit of its own", func(t *testing.T) {
+		t.Parallel()
+		host := startRegistry(t)
+		test(t, &place{t, &buildkit.Own{Daemon: newDaemon(t, host)}, host})
+	})
+	t.Run("buildah", func(t *testing.T) {
+		t.Parallel()
+		host := startRegistry(t)
+		test(t, &place{t, &buildah.Buildah{Dir: t.TempDir(), Program: program(t), CacheLimit: 1 << 30, Insecure: []string{host}}, host})
+	})
+}
+
+// busybox is an image with a shell and little else.
+func busybox(t testing.TB) v1.Image {
+	t.Helper()
+	text, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		t.Fatalf("%v; install the Debian package busybox-static", err)
+	}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for _, dir := range []string{"bin/", "tmp/", "etc/"} {
+		must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}))
+	}
+	must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755, Size: int64(len(text))}))
+	_, err = w.Write(text)
+	must(t, err)
+	for _, tool := range strings.Fields("sh cat echo sleep ls touch date grep mkdir dd true false env id") {
+		must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + tool, Linkname: "busybox"}))
+	}
+	must(t, w.Close())
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive.Bytes())), nil }, tarball.WithMediaType(types.OCILayer))
+	must(t, err)
+	image, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), layer)
+	must(t, err)
+	cfg, err := image.ConfigFile()
+	must(t, err)
+	cfg = cfg.DeepCopy()
+	cfg.OS, cfg.Architecture = "linux", "amd64"
+	cfg.Config.Env = []string{"PATH=/bin"}
+	image, err = mutate.ConfigFile(image, cfg)
+	must(t, err)
+	return image
+}
+
+// log collects what a build says, and tells who waits for a text.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// build is a build of these files, of which one is the Dockerfile.
+func (p *place) build(files map[string]string) (dockerfile.Build, *log) {
+	p.t.Helper()
+	dir := p.t.TempDir()
+	for name, text := range files {
+		full := filepath.Join(dir, name)
+		must(p.t, os.MkdirAll(filepath.Dir(full), 0o755))
+		must(p.t, os.WriteFile(full, []byte(strings.ReplaceAll(text, "BASE", p.base())), 0o644))
+	}
+	said := &log{}
+	return dockerfile.Build{
+		Dir: dir, File: filepath.Join(dir, "Dockerfile"), Context: dir, Output: filepath.Join(p.t.TempDir(), "output"),
+		Time: time.Unix(1_700_000_000, 0), Log: said,
+		Credential: func(context.Context, string) (dockerfile.Credential, error) { return dockerfile.Credential{}, nil },
+	}, said
+}
+
+// builder builds by the place's way alone.
+func (p *place) builder() *dockerfile.Builder {
+	return dockerfile.NewBuilder(slog.New(slog.DiscardHandler), p.way)
+}
+
+// made builds and returns the one image that comes out.
+func (p *place) made(b dockerfile.Build, said *log) v1.Image {
+	p.t.Helper()
+	if _, err := p.builder().Build(p.t.Context(), b); err != nil {
+		p.t.Fatalf("%v\n%s", err, said)
+	}
+	return only(p.t, b.Output)
+}
+
+// only is the one image in a layout.
+func only(t testing.TB, dir string) v1.Image {
+	t.Helper()
+	index, err := layout.ImageIndexFromPath(dir)
+	must(t, err)
+	manifest, err := index.IndexManifest()
+	must(t, err)
+	if len(manifest.Manifests) != 1 {
+		t.Fatalf("the layout has %d images", len(manifest.Manifests))
+	}
+	image, err := index.Image(manifest.Manifests[0].Digest)
+	must(t, err)
+	return image
+}
+
+// files are the contents of an image's files, by path.
+func files(t testing.TB, image v1.Image) map[string]string {
+	t.Helper()
+	flat := mutate.Extract(image)
+	defer flat.Close()
+	found := map[string]string{}
+	for r := tar.NewReader(flat); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return found
+		}
+		must(t, err)
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		text, err := io.ReadAll(r)
+		must(t, err)
+		found[h.Name] = string(text)
+	}
+}
