@@ -167,6 +167,64 @@ func TestTheAWSCommandBuildsAProject(t *testing.T) {
 	}
 }
 
+// TestTheAWSCommandBuildsABatch has a graph of real builds, one of which fails
+// until it is run again.
+func TestTheAWSCommandBuildsABatch(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.repository("shop", map[string]string{"buildspec.yml": `version: 0.2
+batch:
+  build-graph:
+    - {identifier: app}
+    - {identifier: test, depend-on: [app]}
+phases:
+  build:
+    commands:
+      - echo "$CODEBUILD_BATCH_BUILD_IDENTIFIER in $CODEBUILD_BUILD_ID"
+      - 'if [ "$CODEBUILD_BATCH_BUILD_IDENTIFIER" = test ]; then cat "$CODEBUILD_SRC_DIR_app/made.txt"; test -z "$BROKEN"; fi'
+      - echo of the app > made.txt
+artifacts: {files: made.txt}
+`})
+	c.git("-C", c.dir, "add", "-A")
+	c.git("-C", c.dir, "commit", "-q", "-m", "First")
+	c.git("-C", c.dir, "push", "-q", "origin", "main")
+	aws := s.aws("admin")
+	aws.must("project.arn", "codebuild", "create-project", "--cli-input-json", "file://"+project(t, "shop", `{"type": "GITHUB", "location": "shop"}`))
+	run := func(args ...string) (id, status string) {
+		id = aws.must("buildBatch.id", append([]string{"codebuild"}, args...)...)
+		eventually(t, "batch "+id+" ends", func() bool {
+			status = aws.must("buildBatches[0].buildBatchStatus", "codebuild", "batch-get-build-batches", "--ids", id)
+			return status != "IN_PROGRESS"
+		})
+		return id, status
+	}
+	summary := func(id, group string) string {
+		return aws.must("buildBatches[0].buildGroups[?identifier=='"+group+"'] | [0].currentBuildSummary.arn", "codebuild", "batch-get-build-batches", "--ids", id)
+	}
+	id, status := run("start-build-batch", "--project-name", "shop")
+	if status != "SUCCEEDED" {
+		t.Fatalf("%s\n%s", status, aws.messages(id))
+	}
+	_, test, _ := strings.Cut(summary(id, "test"), ":build/")
+	if log := aws.messages(test); !strings.Contains(log, "test in "+test+"\n") || !strings.Contains(log, "\nof the app\n") {
+		t.Errorf("the log of the build that depends on another:\n%s", log)
+	}
+	broken, status := run("start-build-batch", "--project-name", "shop", "--environment-variables-override", "name=BROKEN,value=1")
+	if status != "FAILED" {
+		t.Errorf("a batch with a build that fails is %s", status)
+	}
+	app, test := summary(broken, "app"), summary(broken, "test")
+	if _, status := run("retry-build-batch", "--id", broken, "--retry-type", "RETRY_FAILED_BUILDS"); status != "FAILED" {
+		t.Errorf("run again it is %s", status)
+	}
+	if summary(broken, "app") != app || summary(broken, "test") == test {
+		t.Error("not just what had failed was run again")
+	}
+	if ids := aws.must("ids", "codebuild", "list-build-batches-for-project", "--project-name", "shop"); strings.Join(strings.Fields(ids), "") != fmt.Sprintf("[%q,%q]", broken, id) {
+		t.Errorf("batches %s", ids)
+	}
+}
+
 // TestABuildOfAProjectOutlivesTheServer kills the server between a build's start
 // and its end, as often as it can.
 func TestABuildOfAProjectOutlivesTheServer(t *testing.T) {

@@ -37,7 +37,7 @@ func (a *App) newBuilder(runner func(name string) project.Runner) *project.Build
 
 // awsBuilds are the APIs that answer AWS's clients about builds and their logs.
 func (a *App) awsBuilds(pages wire.Pages) ([]wire.API, error) {
-	builds, err := codebuild.New(codebuild.Config{Projects: a.builder, Builds: a.builder, Pages: pages})
+	builds, err := codebuild.New(codebuild.Config{Projects: a.builder, Builds: a.builder, Batches: a.builder, Pages: pages})
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,9 @@ func (l buildLogs) Streams(ctx context.Context, group string, since time.Time) (
 	}
 	var found []logs.Stream
 	for _, b := range all {
-		if !b.Running.IsZero() && (b.Ended.IsZero() || !b.Ended.Before(since)) {
+		// The builds of an action's batch write to the log of the action.
+		shared := b.PartOf != "" && b.Action != nil
+		if !shared && !b.Running.IsZero() && (b.Ended.IsZero() || !b.Ended.Before(since)) {
 			found = append(found, l.stream(b.Build))
 		}
 	}

@@ -129,12 +129,12 @@ func (a Action) plan(ctx context.Context, job pipeline.Job, config pipeline.Buil
 	if !of.told {
 		tell(job.Log, config, spec.Warnings)
 	}
-	if of.label != "" && len(spec.Secondary) > 0 {
-		fmt.Fprintln(job.Log, "warning: artifacts.secondary-artifacts are not made in a batch: the build hands on its primary artifact alone")
-	}
 	p, err := newPlan(request{job: job, config: config, spec: spec, started: a.now(), account: a.Account.orDefault(), label: of.label})
 	if err != nil {
 		return plan{}, refusal(err.Error())
+	}
+	if p.Part = of.label; of.apart {
+		p.Build.Label = ""
 	}
 	return p, WriteRecord(job.Dir, planFile, p)
 }

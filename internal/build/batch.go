@@ -31,6 +31,7 @@ const (
 type part struct {
 	label string // identifier in the batch
 	told  bool   // the warnings of its buildspec were told already
+	apart bool   // it has a log of its own
 }
 
 // batch runs the builds of a batch and makes one result of theirs. Each has a
@@ -41,8 +42,15 @@ func (a Action) batch(ctx context.Context, job pipeline.Job, config pipeline.Bui
 		return pipeline.Result{}, err
 	}
 	tasks := b.Expand()
-	parts := walk{tasks: tasks, most: a.Parallel, fastFail: b.FastFail, progress: job.Progress}
-	if parts.most <= 0 {
+	parts := walk{tasks: tasks, most: a.Parallel, fastFail: b.FastFail, progress: job.Progress, begun: begunBefore(job.Dir, len(tasks))}
+	switch {
+	case job.Parts != nil:
+		parts.most = len(tasks) // it lets each begin when there is room
+		refused, err := job.Parts.Plan(ctx, partsOf(tasks))
+		if err != nil || refused != "" {
+			return pipeline.Fail("%s", refused), err
+		}
+	case parts.most <= 0:
 		parts.most = runtime.NumCPU()
 	}
 	results, err := parts.run(ctx, func(ctx context.Context, i int, before []pipeline.Artifact) (pipeline.Result, error) {
@@ -56,6 +64,32 @@ func (a Action) batch(ctx context.Context, job pipeline.Job, config pipeline.Bui
 		result.Artifacts, err = a.together(ctx, job, parts, config.Batch.Combine)
 	}
 	return result, err
+}
+
+// begunBefore tells which builds of a batch have begun by now.
+func begunBefore(dir string, builds int) func(int) bool {
+	begun := make([]bool, builds)
+	for i := range begun {
+		_, err := os.Stat(filepath.Join(dir, partsDir, strconv.Itoa(i), planFile))
+		begun[i] = err == nil
+	}
+	return func(i int) bool { return begun[i] }
+}
+
+// partsOf are the builds of a batch for who keeps records of them.
+func partsOf(tasks []buildspec.Task) []pipeline.Part {
+	var all []pipeline.Part
+	for i, t := range tasks {
+		all = append(all, recorded(i, t))
+	}
+	return all
+}
+
+func recorded(number int, t buildspec.Task) pipeline.Part {
+	return pipeline.Part{
+		Number: number, Identifier: t.Identifier, DependsOn: t.DependOn, IgnoreFailure: t.IgnoreFailure, Buildspec: t.Buildspec,
+		Image: t.Env.Image, Type: t.Env.Type, ComputeType: t.Env.ComputeType, Variables: t.Env.Variables,
+	}
 }
 
 // tasks returns the batch of the job's buildspec, as it was read when the job
@@ -86,10 +120,42 @@ type partOf struct {
 	inputs []pipeline.Artifact
 }
 
-// part runs one build of the batch. A refusal is its own failure.
+// part runs one build of the batch, by who keeps a record of it if somebody
+// does.
 func (a Action) part(ctx context.Context, job pipeline.Job, config pipeline.Build, of partOf) (pipeline.Result, error) {
+	together := job.LogFile
+	number := strconv.Itoa(of.number)
+	job.Dir = filepath.Join(job.Dir, partsDir, number)
+	// The key must be that of no other build, and fit for the name of a Pod,
+	// which an identifier may not be.
+	job.Action.Name += "-" + number
+	job.Action.Outputs = nil
+	job.Inputs = append(slices.Clip(job.Inputs), of.inputs...)
+	job.Progress = nil
+	run := func(ctx context.Context, job pipeline.Job, env map[string]string) (pipeline.Result, error) {
+		return a.alone(ctx, job, config, aPart{of.task, env, job.LogFile != together})
+	}
+	if job.Parts == nil {
+		return run(ctx, job, nil)
+	}
+	keeper := job.Parts
+	job.Parts = nil
+	return keeper.Part(ctx, recorded(of.number, of.task), job, run)
+}
+
+// aPart is a build of a batch whose turn it is.
+type aPart struct {
+	task  buildspec.Task
+	env   map[string]string // that wins over all others
+	apart bool              // it has a log of its own
+}
+
+// alone runs one build of the batch. A refusal is its own failure.
+func (a Action) alone(ctx context.Context, job pipeline.Job, config pipeline.Build, of aPart) (pipeline.Result, error) {
 	id := of.task.Identifier
-	job.Log = &labelled{log: job.Log, label: []byte("[" + id + "] ")}
+	if !of.apart {
+		job.Log = &labelled{log: job.Log, label: []byte("[" + id + "] ")}
+	}
 	config, ignored, err := configured(config, of.task)
 	if err != nil {
 		fmt.Fprintln(job.Log, err)
@@ -98,18 +164,11 @@ func (a Action) part(ctx context.Context, job pipeline.Job, config pipeline.Buil
 	if ignored != "" {
 		fmt.Fprintf(job.Log, "warning: %s\n", ignored)
 	}
-	number := strconv.Itoa(of.number)
-	job.Dir = filepath.Join(job.Dir, partsDir, number)
+	maps.Copy(config.Env, of.env)
 	if err := os.MkdirAll(job.Dir, 0o711); err != nil {
 		return pipeline.Result{}, fmt.Errorf("make the directory of build %s: %w", id, err)
 	}
-	// The key must be that of no other build, and fit for the name of a Pod,
-	// which an identifier may not be.
-	job.Action.Name += "-" + number
-	job.Action.Outputs = []string{id}
-	job.Inputs = append(slices.Clip(job.Inputs), of.inputs...)
-	job.Progress = nil
-	result, err := a.one(ctx, job, config, part{label: id, told: of.task.Buildspec == ""})
+	result, err := a.one(ctx, job, config, part{label: id, told: of.task.Buildspec == "", apart: of.apart})
 	if no, ok := errors.AsType[refusal](err); ok {
 		fmt.Fprintln(job.Log, no)
 		return pipeline.Fail("%s", no), nil

@@ -36,7 +36,7 @@ func summarize(tasks []buildspec.Task, results []*pipeline.Result) pipeline.Resu
 			failed = append(failed, fmt.Sprintf("%s: %s", t.Identifier, strings.ReplaceAll(r.Message, "\n", "\n  ")))
 		}
 	}
-	result := pipeline.Result{Outcome: pipeline.Succeeded}
+	result := pipeline.Result{Outcome: pipeline.Succeeded, Variables: exportedBy(tasks, results)}
 	words := []string{count(len(tasks), "build")}
 	if len(ignored) > 0 {
 		words = append(words, strings.Join(ignored, ", ")+" failed, which is ignored")
@@ -54,6 +54,25 @@ func summarize(tasks []buildspec.Task, results []*pipeline.Result) pipeline.Resu
 		result.Message = fmt.Sprintf("%d of %s of the batch failed:\n%s", len(failed), count(len(tasks), "build"), strings.Join(failed, "\n"))
 	}
 	return result
+}
+
+// exportedBy are the variables that the builds of a batch export: each by its
+// own name, where the last build of the batch wins, and behind the identifier of
+// its build.
+func exportedBy(tasks []buildspec.Task, results []*pipeline.Result) map[string]string {
+	all := map[string]string{}
+	for i, t := range tasks {
+		if results[i] == nil {
+			continue
+		}
+		for name, value := range results[i].Variables {
+			all[name], all[t.Identifier+"_"+name] = value, value
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
 }
 
 // mostFailures is how many failed tests a report names.
@@ -81,44 +100,88 @@ const (
 	combinedDir = "combined" // of all files
 )
 
-// together packs what the builds have made as one artifact: each in a directory
-// of its own, or all in one when they are combined.
+// together makes the artifacts of a batch: for each output that is named as
+// CodePipeline has it the one of that build, and of what the builds have made
+// as their primary artifacts one whole, for the first other output or for none.
 func (a Action) together(ctx context.Context, job pipeline.Job, of walk, join bool) ([]pipeline.Artifact, error) {
+	var made []pipeline.Artifact
+	whole, named := job.Action.Name, len(job.Action.Outputs) == 0
+	for _, name := range job.Action.Outputs {
+		one, ok := of.made(name)
+		switch {
+		case ok && !join:
+			made = append(made, one)
+		case !named:
+			whole, named = name, true
+		}
+	}
+	if !named {
+		return made, nil
+	}
+	one, err := a.whole(ctx, job, of, wholeOf{name: whole, join: join})
+	if err != nil || one.Digest == "" {
+		return made, err
+	}
+	return append([]pipeline.Artifact{one}, made...), nil
+}
+
+// made is the artifact of that name that one of the builds has made.
+func (w *walk) made(name string) (pipeline.Artifact, bool) {
+	for _, r := range w.results {
+		if r == nil {
+			continue
+		}
+		for _, one := range r.Artifacts {
+			if one.Name == name {
+				return one, true
+			}
+		}
+	}
+	return pipeline.Artifact{}, false
+}
+
+// wholeOf is the artifact of a whole batch.
+type wholeOf struct {
+	name string
+	join bool // all files in one directory
+}
+
+// whole packs what the builds have made as one artifact: each in a directory of
+// its own, or all in one when they are joined. It has no digest when they have
+// made nothing.
+func (a Action) whole(ctx context.Context, job pipeline.Job, of walk, as wholeOf) (pipeline.Artifact, error) {
 	top := filepath.Join(job.Dir, togetherDir)
 	if err := errors.Join(os.RemoveAll(top), os.MkdirAll(filepath.Join(top, partedDir), 0o700)); err != nil {
-		return nil, fmt.Errorf("gather the batch's files: %w", err)
+		return pipeline.Artifact{}, fmt.Errorf("gather the batch's files: %w", err)
 	}
 	defer os.RemoveAll(top)
 	var found []string
-	for i, t := range of.tasks {
-		if of.results[i] == nil || len(of.results[i].Artifacts) == 0 {
+	for _, t := range of.tasks {
+		one, ok := of.made(t.Identifier)
+		if !ok {
 			continue
 		}
 		found = append(found, t.Identifier)
-		if err := a.Artifacts.Unpack(ctx, of.results[i].Artifacts[0].Digest, filepath.Join(top, partedDir, t.Identifier)); err != nil {
-			return nil, fmt.Errorf("gather the files of build %s: %w", t.Identifier, err)
+		if err := a.Artifacts.Unpack(ctx, one.Digest, filepath.Join(top, partedDir, t.Identifier)); err != nil {
+			return pipeline.Artifact{}, fmt.Errorf("gather the files of build %s: %w", t.Identifier, err)
 		}
 	}
 	if len(found) == 0 {
-		return nil, nil
+		return pipeline.Artifact{}, nil
 	}
 	dir := partedDir
-	if join {
+	if as.join {
 		dir = combinedDir
 		if err := combine(top, found); err != nil {
-			return nil, err
+			return pipeline.Artifact{}, err
 		}
 	}
 	digest, size, err := a.store(ctx, "artifacts of the batch", filepath.Join(top, dir), nil)
 	if err != nil {
-		return nil, err
+		return pipeline.Artifact{}, err
 	}
-	name := job.Action.Name
-	if len(job.Action.Outputs) > 0 {
-		name = job.Action.Outputs[0]
-	}
-	fmt.Fprintf(job.Log, "artifact %s: the files of %s, %s, %s\n", name, count(len(found), "build"), megabytes(size), digest)
-	return []pipeline.Artifact{{Name: name, Digest: digest, Size: size}}, nil
+	fmt.Fprintf(job.Log, "artifact %s: the files of %s, %s, %s\n", as.name, count(len(found), "build"), megabytes(size), digest)
+	return pipeline.Artifact{Name: as.name, Digest: digest, Size: size}, nil
 }
 
 // combine moves the files of all builds into one directory. By a root, since the

@@ -37,10 +37,12 @@ artifacts:
 `
 
 const left = `version: 0.2
+env: {exported-variables: [SIDE]}
 phases:
   build:
     commands:
       - cat "$CODEBUILD_SRC_DIR_base/base.txt" > left.txt
+      - SIDE=left
 reports: {unit: {files: t.xml}}
 artifacts: {files: left.txt, secondary-artifacts: {more: {files: t.xml}}}
 `
@@ -68,12 +70,14 @@ func TestActionRunsABatch(t *testing.T) {
 			if got.Artifacts[0].Name != "app" {
 				t.Errorf("the artifact is %+v", got.Artifacts[0])
 			}
+			if diff := cmp.Diff(map[string]string{"SIDE": "left", "left_SIDE": "left"}, got.Variables); diff != "" {
+				t.Error("variables (-want +got)\n", diff)
+			}
 			if diff := cmp.Diff(c.want, contents(t, o.Store, got.Artifacts[0])); diff != "" {
 				t.Error("artifact (-want +got)\n", diff)
 			}
 			log := logOf(t, o)
-			for _, want := range []string{"\n[base] base says from-base\n", "\n[right] right says from-right\n", "\n[left] [build] $ cat",
-				"\n[left] warning: artifacts.secondary-artifacts are not made in a batch: "} {
+			for _, want := range []string{"\n[base] base says from-base\n", "\n[right] right says from-right\n", "\n[left] [build] $ cat"} {
 				if !strings.Contains(log, want) {
 					t.Errorf("the log has no %q:\n%s", want, log)
 				}
@@ -85,6 +89,36 @@ func TestActionRunsABatch(t *testing.T) {
 			}
 			if n := strings.Count(logOf(t, o), "base says"); n != 1 {
 				t.Errorf("build base is in the log %d times", n)
+			}
+		})
+	}
+}
+
+// TestABatchHandsOnTheArtifactsThatAreNamed names outputs as CodePipeline has
+// them: by the identifier of a build, and of its secondary artifact behind that.
+func TestABatchHandsOnTheArtifactsThatAreNamed(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"buildspec.yml": batched, "ci/left.yml": left, "t.xml": junit}
+	whole := map[string]string{"base/base.txt": "from-base\n", "left/left.txt": "from-base\n"}
+	parted := []map[string]string{{"base.txt": "from-base\n"}, {"t.xml": junit}}
+	for name, c := range map[string]struct {
+		outputs []string
+		want    map[string]map[string]string
+	}{
+		"those alone":             {[]string{"base", "left_more"}, map[string]map[string]string{"base": parted[0], "left_more": parted[1]}},
+		"and the whole by a name": {[]string{"app", "left_more"}, map[string]map[string]string{"app": whole, "left_more": parted[1]}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOrder(t, files, pipeline.Build{Batch: &pipeline.Batch{}})
+			o.Job.Action.Outputs = c.outputs
+			result := run(t, o)
+			got := map[string]map[string]string{}
+			for _, a := range result.Artifacts {
+				got[a.Name] = contents(t, o.Store, a)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error("artifacts (-want +got)\n", diff, logOf(t, o))
 			}
 		})
 	}

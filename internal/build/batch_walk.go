@@ -21,10 +21,15 @@ type walk struct {
 	most     int // at once
 	fastFail bool
 	progress func(line string) // may be nil
+	// begun tells whether a task has begun in an earlier process: such a one is
+	// run also when all are to end, since running it is what ends it. It may be
+	// nil.
+	begun func(task int) bool
 
 	results []*pipeline.Result // nil for those that have not ended
 	running map[int]context.CancelCauseFunc
-	failed  bool // a task has failed whose failure counts
+	over    map[int]bool // those that ran, in whatever way they ended
+	failed  bool         // a task has failed whose failure counts
 	fault   error
 }
 
@@ -42,11 +47,11 @@ type ending struct {
 // run returns a result for each task, nil for those that did not run. The error
 // is the first fault, or the cause of ctx; no task runs any more then.
 func (w *walk) run(ctx context.Context, do runTask) ([]*pipeline.Result, error) {
-	w.results, w.running = make([]*pipeline.Result, len(w.tasks)), map[int]context.CancelCauseFunc{}
+	w.results, w.running, w.over = make([]*pipeline.Result, len(w.tasks)), map[int]context.CancelCauseFunc{}, map[int]bool{}
 	ends := make(chan ending)
 	for {
-		for w.fault == nil && ctx.Err() == nil && len(w.running) < w.most {
-			i := w.next()
+		for len(w.running) < w.most {
+			i := w.next(ctx)
 			if i < 0 {
 				break
 			}
@@ -71,6 +76,7 @@ func (w *walk) run(ctx context.Context, do runTask) ([]*pipeline.Result, error) 
 // end notes how a task has ended, and ends the others when it must.
 func (w *walk) end(e ending) {
 	w.running[e.task](nil)
+	w.over[e.task] = true
 	delete(w.running, e.task)
 	defer w.tell()
 	switch {
@@ -113,15 +119,16 @@ func (w *walk) cancel(cause error) {
 	}
 }
 
-// next is a task that can begin, -1 when there is none now.
-func (w *walk) next() int {
-	if w.failed && w.fastFail {
-		return -1
-	}
+// next is a task that can begin, or that must in order to end; -1 when there is
+// none now.
+func (w *walk) next(ctx context.Context) int {
+	ending := ctx.Err() != nil || w.fault != nil || w.failed && w.fastFail
 	for i, t := range w.tasks {
 		_, runs := w.running[i]
 		waits := slices.ContainsFunc(t.DependOn, func(id string) bool { return !w.passed(id) })
-		if !runs && w.results[i] == nil && !waits {
+		switch {
+		case runs || w.over[i]:
+		case ending && w.begun != nil && w.begun(i), !ending && !waits:
 			return i
 		}
 	}
@@ -142,15 +149,12 @@ func (w *walk) number(id string) int {
 	return slices.IndexFunc(w.tasks, func(t buildspec.Task) bool { return t.Identifier == id })
 }
 
-// before are the artifacts of those that a task depends on, each by the
-// identifier of its build.
+// before are the artifacts of those that a task depends on.
 func (w *walk) before(task int) []pipeline.Artifact {
 	var all []pipeline.Artifact
 	for _, id := range w.tasks[task].DependOn {
-		if made := w.results[w.number(id)].Artifacts; len(made) > 0 {
-			one := made[0]
-			one.Name = id
-			all = append(all, one)
+		if r := w.results[w.number(id)]; r != nil { // else the task runs in order to end
+			all = append(all, r.Artifacts...)
 		}
 	}
 	return all

@@ -61,7 +61,7 @@ func TestBatchRunsEachBuildWhenItMay(t *testing.T) {
 				if slices.Contains(strings.Fields(c.fail), task.Identifier) {
 					return pipeline.Fail("no"), nil
 				}
-				return pipeline.Result{Outcome: pipeline.Succeeded, Artifacts: []pipeline.Artifact{{Name: "x", Digest: task.Identifier}}}, nil
+				return pipeline.Result{Outcome: pipeline.Succeeded, Artifacts: []pipeline.Artifact{{Name: task.Identifier}}}, nil
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -162,5 +162,26 @@ func TestBatchLeavesItsBuildsWhenTheServerGoes(t *testing.T) {
 	})
 	if !errors.Is(err, pipeline.ErrShutdown) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestBatchEndsWhatHasBegunBefore has a server die while two builds run, of
+// which one depends on another; the batch is stopped before it is taken up.
+func TestBatchEndsWhatHasBegunBefore(t *testing.T) {
+	t.Parallel()
+	stop := errors.New("somebody stopped it")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stop)
+	var mu sync.Mutex
+	var ran []string
+	w := walk{tasks: tasksOf("a b c<a d"), most: 1, begun: func(i int) bool { return i == 1 || i == 2 }}
+	_, err := w.run(ctx, func(ctx context.Context, i int, _ []pipeline.Artifact) (pipeline.Result, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		ran = append(ran, w.tasks[i].Identifier)
+		return pipeline.Result{}, context.Cause(ctx)
+	})
+	if diff := cmp.Diff([]string{"b", "c"}, ran); diff != "" || !errors.Is(err, stop) {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }

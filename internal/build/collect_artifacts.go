@@ -49,6 +49,9 @@ func (a Action) packAll(ctx context.Context, job pipeline.Job, p plan, t trees) 
 func outputs(job pipeline.Job, p plan) ([]output, error) {
 	primary := len(p.Artifacts.Files) > 0
 	var all []output
+	if p.Part != "" {
+		return outputsOfPart(p), nil
+	}
 	if len(job.Action.Outputs) == 0 {
 		if primary {
 			all = append(all, output{cmp.Or(p.Artifacts.Name, job.Action.Name), p.Artifacts})
@@ -71,6 +74,19 @@ func outputs(job pipeline.Job, p plan) ([]output, error) {
 		}
 	}
 	return all, nil
+}
+
+// outputsOfPart are all artifacts that a build of a batch makes, by CodePipeline's
+// names: its identifier, and for a secondary one that of the artifact behind it.
+func outputsOfPart(p plan) []output {
+	var all []output
+	if len(p.Artifacts.Files) > 0 {
+		all = append(all, output{p.Part, p.Artifacts})
+	}
+	for _, s := range p.Secondary {
+		all = append(all, output{pipeline.SecondaryOf(p.Part, s.ID), s})
+	}
+	return all
 }
 
 func secondaries(p plan) []string {

@@ -43,6 +43,9 @@ type Job struct {
 	// Progress replaces the action's one line of progress, such as "green 2/3
 	// ready". It may be called often.
 	Progress func(line string)
+
+	// Parts, when it is not nil, keeps a record of each build of a batch.
+	Parts Parts
 }
 
 // Key identifies the job over restarts: usable as a file name, a DNS label

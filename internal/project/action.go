@@ -32,15 +32,40 @@ func (a PipelineAction) Run(ctx context.Context, job pipeline.Job) (pipeline.Res
 	if err != nil {
 		return pipeline.Result{}, err
 	}
-	parent := ctx
-	ctx, forget, ok := r.enlist(ctx, b)
+	if b.Batch != nil {
+		job.Parts = parts{builder: r, batch: b, log: job.Log}
+	}
+	return r.lead(ctx, b, errand{run: func(ctx context.Context, b *Build) (pipeline.Result, error) {
+		configuration, err := r.configuration(*b)
+		if err != nil {
+			return pipeline.Result{}, err
+		}
+		job.Configuration = configuration
+		return r.Runner(b.Project).Run(ctx, job)
+	}})
+}
+
+// errand is what is done with a build that somebody waits for.
+type errand struct {
+	run func(ctx context.Context, b *Build) (pipeline.Result, error)
+	// deliver hands on what it has made. It may be nil.
+	deliver func(ctx context.Context, b *Build, result pipeline.Result) error
+}
+
+// lead waits for a build's turn, does with it what is to be done, keeps its end
+// and returns what came of it to who waits. The cause of parent's end is
+// returned, when it has ended before.
+func (r *Builder) lead(parent context.Context, b Build, do errand) (pipeline.Result, error) {
+	ctx, forget, ok := r.enlist(parent, b)
 	if !ok {
 		return pipeline.Result{}, pipeline.ErrShutdown
 	}
 	defer forget()
-	turn := r.Queue.Join(r.place(b))
+	turn := r.turn(b)
 	defer turn.Leave()
-	o, err := r.accompany(ctx, &b, turn, job)
+	ctx, cancel := r.bounded(ctx, b)
+	defer cancel()
+	o, err := r.accompany(ctx, &b, turn, do)
 	if err != nil && shutdown(ctx) {
 		return pipeline.Result{}, pipeline.ErrShutdown
 	}
@@ -137,8 +162,8 @@ func (e *Environment) Override(variables []Variable) {
 	}
 }
 
-// accompany waits for the build's turn and runs the job as the project says.
-func (r *Builder) accompany(ctx context.Context, b *Build, turn *Turn, job pipeline.Job) (outcome, error) {
+// accompany waits for the build's turn and does with it what is to be done.
+func (r *Builder) accompany(ctx context.Context, b *Build, turn *Turn, do errand) (outcome, error) {
 	// One that has begun before goes to its Runner also when it is to be stopped.
 	if err := r.wait(ctx, b, turn); err != nil && b.Running.IsZero() {
 		o := ended(err)
@@ -156,23 +181,23 @@ func (r *Builder) accompany(ctx context.Context, b *Build, turn *Turn, job pipel
 			return ended(err), err
 		}
 	}
-	configuration, err := r.configuration(*b)
+	result, err := do.run(ctx, b)
 	if err != nil {
-		return ended(err), err
-	}
-	job.Configuration = configuration
-	result, err := r.Runner(b.Project).Run(ctx, job)
-	if err != nil {
-		o := interrupted(ctx, err)
-		return o, err
+		return interrupted(ctx, err), err
 	}
 	if b.Done() {
 		return outcome{result: result}, nil // the server died before the engine knew
 	}
 	o := b.judge(result, r.Now())
-	if o.status == Succeeded {
-		b.enter(PhaseUpload, r.Now())
-		b.enter(PhaseFinalizing, r.Now())
+	if o.status != Succeeded {
+		return o, nil
 	}
+	b.enter(PhaseUpload, r.Now())
+	if do.deliver != nil {
+		if err := do.deliver(ctx, b, result); err != nil {
+			return interrupted(ctx, err), err
+		}
+	}
+	b.enter(PhaseFinalizing, r.Now())
 	return o, nil
 }

@@ -26,7 +26,7 @@ func ended(err error) outcome {
 	switch {
 	case errors.Is(err, errStopped):
 		return outcome{status: Stopped, message: errStopped.Error()}
-	case errors.Is(err, errQueued):
+	case errors.Is(err, errQueued), errors.Is(err, errBatchTime):
 		return outcome{status: TimedOut, message: err.Error()}
 	}
 	if refusal, ok := errors.AsType[*Error](err); ok {
@@ -41,6 +41,8 @@ var errQueued = errors.New("the build has waited longer than queuedTimeoutInMinu
 // attend waits for a build's turn and carries it out. When the server stops
 // meanwhile the build stays as it is, to be taken up again.
 func (r *Builder) attend(ctx context.Context, b Build, turn *Turn) {
+	ctx, cancel := r.bounded(ctx, b)
+	defer cancel()
 	var o outcome
 	err := r.wait(ctx, &b, turn)
 	switch {
@@ -122,10 +124,20 @@ func (r *Builder) prepare(b Build) (io.WriteCloser, error) {
 			return nil, fmt.Errorf("make directory of build %s: %w", b.ID, err)
 		}
 	}
-	for _, dir := range []string{r.workDir(b), filepath.Dir(r.LogFile(b))} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make directory of build %s: %w", b.ID, err)
-		}
+	mode := os.FileMode(0o700)
+	if b.Batch != nil {
+		mode = 0o711 // So do the builds of a batch, through that of the batch.
+	}
+	if err := os.MkdirAll(r.workDir(b), mode); err != nil {
+		return nil, fmt.Errorf("make directory of build %s: %w", b.ID, err)
+	}
+	return r.openLog(b)
+}
+
+// openLog opens the log of a build that is its own.
+func (r *Builder) openLog(b Build) (io.WriteCloser, error) {
+	if err := os.MkdirAll(filepath.Dir(r.LogFile(b)), 0o700); err != nil {
+		return nil, fmt.Errorf("make directory of the log of build %s: %w", b.ID, err)
 	}
 	return r.OpenLog(r.LogFile(b))
 }
@@ -158,8 +170,11 @@ func (r *Builder) walk(ctx context.Context, b *Build, log io.Writer) outcome {
 		return o
 	}
 	b.enter(PhaseUpload, r.Now())
-	if err := r.deliver(ctx, b, result, log); err != nil {
-		return interrupted(ctx, err)
+	// The builds of a batch have handed on what is their own.
+	if b.Batch == nil || b.Batch.Combine {
+		if err := r.deliver(ctx, b, result, log); err != nil {
+			return interrupted(ctx, err)
+		}
 	}
 	b.enter(PhaseFinalizing, r.Now())
 	return o
@@ -167,15 +182,22 @@ func (r *Builder) walk(ctx context.Context, b *Build, log io.Writer) outcome {
 
 // interrupted tells a build that was stopped from one that went wrong.
 func interrupted(ctx context.Context, err error) outcome {
-	if ctx.Err() != nil {
-		return outcome{status: Stopped, message: context.Cause(ctx).Error()}
+	cause := context.Cause(ctx)
+	switch {
+	case cause == nil:
+		return ended(err)
+	case errors.Is(cause, errBatchTime):
+		return ended(cause)
 	}
-	return ended(err)
+	return outcome{status: Stopped, message: cause.Error()}
 }
 
 // standalone begins what stands for a pipeline where a build of a project has
 // none: caches and users of its own. No pipeline's name can begin so.
 const standalone = "project:"
+
+// actionName is what the action of a build is called that no pipeline has.
+const actionName = "build"
 
 // job is what the Runner is given.
 func (r *Builder) job(b Build, log io.Writer) (pipeline.Job, error) {
@@ -183,12 +205,16 @@ func (r *Builder) job(b Build, log io.Writer) (pipeline.Job, error) {
 	if err != nil {
 		return pipeline.Job{}, err
 	}
-	action := pipeline.Action{Name: "build", Type: pipeline.ActionType{Category: pipeline.CategoryBuild, Owner: "AWS", Provider: "CodeBuild", Version: "1"}}
-	return pipeline.Job{
+	action := pipeline.Action{Name: actionName, Type: pipeline.ActionType{Category: pipeline.CategoryBuild, Owner: "AWS", Provider: "CodeBuild", Version: "1"}}
+	job := pipeline.Job{
 		Pipeline: standalone + b.Project, Execution: b.UUID(), Number: b.Number, Stage: "Build", Attempt: 1, Action: action,
 		Revision: b.Revision, Configuration: configuration, Inputs: b.Inputs,
 		Dir: r.workDir(b), Log: log, LogFile: r.LogFile(b), Progress: func(string) {},
-	}, nil
+	}
+	if b.Batch != nil {
+		job.Parts = parts{builder: r, batch: b, log: log}
+	}
+	return job, nil
 }
 
 // judge notes what a Runner has said of a build.
@@ -240,7 +266,7 @@ func (b *Build) unfold(phases []pipeline.Phase, now time.Time) Status {
 
 // retry does a build again that did not succeed, as often as its project says.
 func (r *Builder) retry(ctx context.Context, b Build) {
-	if b.Status == Succeeded || b.Status == Stopped || b.Retries >= b.Definition.AutoRetry {
+	if b.Batch != nil || b.Status == Succeeded || b.Status == Stopped || b.Retries >= b.Definition.AutoRetry {
 		return
 	}
 	next := Build{Initiator: b.Initiator, Region: b.Region, Retries: b.Retries + 1}

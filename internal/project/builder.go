@@ -129,8 +129,9 @@ func (r *Builder) Resume(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case b.Action != nil:
-			// The engine gives the action again, and with it this build.
+		case b.Action != nil || b.PartOf != "":
+			// The engine gives the action again, and with it this build; so does a
+			// batch with its builds.
 		case b.Running.IsZero():
 			waited = append(waited, b)
 		default:
@@ -178,7 +179,7 @@ func (r *Builder) launch(b Build) {
 	if !ok {
 		return // it is taken up at the next start
 	}
-	turn := r.Queue.Join(r.place(b))
+	turn := r.turn(b)
 	r.work.Go(func() {
 		defer forget()
 		defer turn.Leave()
@@ -208,8 +209,12 @@ func (r *Builder) enlist(parent context.Context, b Build) (ctx context.Context, 
 	}, true
 }
 
-func (r *Builder) place(b Build) Place {
-	return Place{Project: b.Project, Limit: b.Definition.Limit, Host: r.Compute == pipeline.ComputeHost}
+// turn is a build's place in the queue. A batch takes none: its builds do.
+func (r *Builder) turn(b Build) *Turn {
+	if b.Batch != nil {
+		return r.Queue.Pass()
+	}
+	return r.Queue.Join(Place{Project: b.Project, Limit: b.Definition.Limit, Host: r.Compute == pipeline.ComputeHost})
 }
 
 // LogFile is where the log of a build is. The file appears when the build stops
@@ -235,10 +240,10 @@ func (b Build) UUID() string {
 }
 
 // save keeps what has become of a build. That somebody wants it to end is never
-// forgotten.
+// forgotten, nor what its groups are, which are kept by the parts of a batch.
 func (r *Builder) save(ctx context.Context, b Build) error {
 	return r.change(context.WithoutCancel(ctx), b.ID, func(kept *Build) bool {
-		b.Stopping = b.Stopping || kept.Stopping
+		b.Stopping, b.Groups = b.Stopping || kept.Stopping, kept.Groups
 		*kept = b
 		return true
 	})

@@ -173,6 +173,8 @@ func (d Definition) checkLimits() string {
 		return "concurrentBuildLimit: take 1 or more"
 	case d.AutoRetry < 0 || d.AutoRetry > 10:
 		return "autoRetryLimit: take 0 to 10"
+	case d.Batch.check() != "":
+		return d.Batch.check()
 	case len(d.Tags) > maxTags:
 		return fmt.Sprintf("tags: there are %d, and may be %d", len(d.Tags), maxTags)
 	}

@@ -19,7 +19,7 @@ func (r *Builder) deliver(ctx context.Context, b *Build, result pipeline.Result,
 		if to.Type != ArtifactsS3 {
 			continue
 		}
-		made, ok := find(result.Artifacts, to.Identifier, i == 0)
+		made, ok := find(result.Artifacts, b.artifact(to.Identifier), i == 0)
 		if !ok {
 			return refuse(ErrInvalid, "the project wants %s in bucket %s, and the build has made none: list its files under artifacts in the buildspec", named(to.Identifier), to.Location)
 		}
@@ -41,6 +41,14 @@ func named(identifier string) string {
 		return "the artifact"
 	}
 	return "artifact " + identifier
+}
+
+// artifact is what a build calls the artifact of an identifier.
+func (b *Build) artifact(identifier string) string {
+	if b.PartOf == "" {
+		return identifier
+	}
+	return pipeline.SecondaryOf(b.Identifier, identifier)
 }
 
 // find is the artifact of an identifier, or the first one for the primary one.

@@ -41,7 +41,7 @@ type Definition struct {
 	LogsConfig    json.RawMessage `json:"logsConfig,omitempty"`
 	Vpc           json.RawMessage `json:"vpcConfig,omitempty"`
 	FileSystems   json.RawMessage `json:"fileSystemLocations,omitempty"`
-	Batch         json.RawMessage `json:"buildBatchConfig,omitempty"`
+	Batch         *BatchConfig    `json:"buildBatchConfig,omitempty"`
 	EncryptionKey string          `json:"encryptionKey,omitempty"`
 	Badge         bool            `json:"badgeEnabled,omitempty"`
 }

@@ -50,6 +50,13 @@ func (q *Queue) Join(p Place) *Turn {
 	return t
 }
 
+// Pass is the turn of what takes no room: it has begun.
+func (q *Queue) Pass() *Turn {
+	t := &Turn{queue: q, begins: make(chan struct{}), left: true}
+	close(t.begins)
+	return t
+}
+
 // Wait returns when the build may begin, or with the cause of ctx's end before
 // that.
 func (t *Turn) Wait(ctx context.Context) error {

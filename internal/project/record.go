@@ -9,7 +9,7 @@ import (
 	"github.com/towline/towline/internal/store"
 )
 
-// Build is the record of one build of a project.
+// Build is the record of one build of a project, or of a batch of builds.
 //
 //nolint:recvcheck // a record is a value for all who read it; its own room alone changes one
 type Build struct {
@@ -45,8 +45,13 @@ type Build struct {
 	Tests     *pipeline.TestReport `json:"tests,omitempty"`
 
 	// Batch runs the builds of the buildspec's batch instead of the one build,
-	// when it is not nil.
-	Batch *pipeline.Batch `json:"batch,omitempty"`
+	// when it is not nil; Groups are these builds, once the buildspec was read.
+	Batch  *pipeline.Batch `json:"batch,omitempty"`
+	Groups []Group         `json:"groups,omitempty"`
+	// PartOf is the id of the batch that the build belongs to, and Identifier
+	// its name there.
+	PartOf     string `json:"partOf,omitempty"`
+	Identifier string `json:"identifier,omitempty"`
 
 	Stopping bool   `json:"stopping,omitempty"` // somebody wants it to end
 	RetryOf  string `json:"retryOf,omitempty"`  // the id of the build that it does again
@@ -115,7 +120,7 @@ func (b Build) Done() bool { return b.Status != InProgress }
 // enter begins a phase, unless it lasts already; the one before it has succeeded
 // by then.
 func (b *Build) enter(phase string, now time.Time) {
-	if b.Phase == phase {
+	if phase = b.phase(phase); phase == "" || b.Phase == phase {
 		return
 	}
 	b.leave(Succeeded, "", now)
@@ -134,8 +139,9 @@ func (b *Build) leave(status Status, message string, now time.Time) {
 // end ends the build.
 func (b *Build) end(status Status, message string, now time.Time) {
 	b.leave(status, message, now)
-	b.Status, b.Message, b.Ended, b.Phase = status, message, now, PhaseCompleted
-	b.Phases = append(b.Phases, Phase{Name: PhaseCompleted, Status: status, Started: now, Ended: now})
+	b.Status, b.Message, b.Ended = status, message, now
+	b.Phase = b.phase(PhaseCompleted)
+	b.Phases = append(b.Phases, Phase{Name: b.Phase, Status: status, Started: now, Ended: now})
 }
 
 // stored is the build as the store keeps it.
@@ -144,7 +150,10 @@ func (b Build) stored() (store.Build, error) {
 	if err != nil {
 		return store.Build{}, fmt.Errorf("encode build %s: %w", b.ID, err)
 	}
-	return store.Build{ID: b.ID, Project: b.Project, Number: b.Number, Ended: b.Done(), Tested: b.Tests != nil, Record: text}, nil
+	return store.Build{
+		ID: b.ID, Project: b.Project, Number: b.Number, Batch: b.Batch != nil, PartOf: b.PartOf, Status: string(b.Status),
+		Ended: b.Done(), Tested: b.Tests != nil, Record: text,
+	}, nil
 }
 
 func read(stored store.Build) (b Build, err error) {

@@ -16,6 +16,8 @@ type StartRequest struct {
 	// Version of the source, "" for the one that the project names, or else the
 	// newest.
 	Version string
+	// Batch starts a batch of builds, as the buildspec lists them.
+	Batch bool
 	// Change gives this build another definition than the project's. It may be
 	// nil.
 	Change    func(*Definition)
@@ -48,7 +50,11 @@ func (r *Builder) Start(ctx context.Context, req StartRequest) (Build, error) {
 	if b.Version == "" {
 		b.Version = d.SourceVersion
 	}
-	return r.begin(ctx, b, store.ClientRequest{Operation: "StartBuild " + req.Project, Token: req.Token, Digest: req.Digest})
+	operation := "StartBuild "
+	if req.Batch {
+		operation, b.Batch = "StartBuildBatch ", d.batch()
+	}
+	return r.begin(ctx, b, store.ClientRequest{Operation: operation + req.Project, Token: req.Token, Digest: req.Digest})
 }
 
 // clone is a definition whose lists can be changed.
@@ -70,6 +76,10 @@ func (r *Builder) Retry(ctx context.Context, id string, req StartRequest) (Build
 	switch {
 	case old.Action != nil:
 		return Build{}, refuse(ErrInvalid, "build %s is part of execution %s: retry its stage with: towline retry %s", id, old.Action.Execution, old.Action.Execution)
+	case old.PartOf != "":
+		return Build{}, refuse(ErrInvalid, "build %s is part of batch %s: retry that", id, old.PartOf)
+	case old.Batch != nil:
+		return r.RetryBatch(ctx, id, false, req)
 	case !old.Done():
 		return Build{}, refuse(ErrInvalid, "build %s has not ended", id)
 	}
@@ -132,7 +142,7 @@ func (r *Builder) add(ctx context.Context, q store.Querier, b *Build) error {
 	if full {
 		return refuse(ErrTooMany, "%d builds wait or run on this server: start another one when some have ended", mostUnended)
 	}
-	number, err := store.NextBuild(ctx, q, b.Project)
+	number, err := store.NextBuild(ctx, q, b.Project, b.Batch != nil)
 	if errors.Is(err, store.ErrNotFound) {
 		return noProject(b.Project)
 	}

@@ -35,18 +35,11 @@ func (r *Builder) Stop(ctx context.Context, id string) (b Build, err error) {
 // change changes the record of a build, when the function says so.
 func (r *Builder) change(ctx context.Context, id string, change func(*Build) bool) error {
 	err := r.Store.Update(ctx, func(q store.Querier) error {
-		stored, err := store.GetBuild(ctx, q, id)
-		if err != nil {
-			return err
-		}
-		b, err := read(stored)
+		b, err := load(ctx, q, id)
 		if err != nil || !change(&b) {
 			return err
 		}
-		if stored, err = b.stored(); err != nil {
-			return err
-		}
-		return store.SetBuild(ctx, q, stored)
+		return keep(ctx, q, b)
 	})
 	return noBuild(id, err)
 }

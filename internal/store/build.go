@@ -3,34 +3,52 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
 )
 
-// Build is a build of a project as it is kept. What its record says is none of
-// the store's business.
+// Build is a build of a project, or a batch of builds, as it is kept. What its
+// record says is none of the store's business.
 type Build struct {
 	Sequence int64  // the order in which builds were asked for
 	ID       string // project:UUID
 	Project  string
-	Number   int  // within its project, from 1
-	Ended    bool // nothing of it runs or waits any more
-	Tested   bool // it has test reports
+	Number   int    // within its project, from 1: builds and batches by themselves
+	Batch    bool   // it is a batch
+	PartOf   string // id of the batch that it belongs to, "" for none
+	Status   string // a word of the caller's
+	Ended    bool   // nothing of it runs or waits any more
+	Tested   bool   // it has test reports
 	Record   []byte
 }
 
+// BuildKind tells builds from batches of builds.
+type BuildKind string
+
+// The kinds of builds.
+const (
+	Alone   BuildKind = "alone" // builds, also those of batches
+	Batches BuildKind = "batches"
+)
+
 // BuildFilter chooses builds, and where the list begins.
 type BuildFilter struct {
-	Project   string // "" for those of all projects
-	Tested    bool   // those with test reports alone
-	Ascending bool   // the first one first, else the last one
-	After     int64  // the sequence behind which the list begins, 0 for its beginning
+	Project   string    // "" for those of all projects
+	Kind      BuildKind // "" for both
+	PartOf    string    // a batch, "" for those of all and of none
+	Status    string    // "" for all
+	Tested    bool      // those with test reports alone
+	Ascending bool      // the first one first, else the last one
+	After     int64     // the sequence behind which the list begins, 0 for its beginning
 	Limit     int
 }
 
-// NextBuild takes the number of a project's next build. The error is
+// NextBuild takes the number of a project's next build, or batch. The error is
 // ErrNotFound when there is no such project.
-func NextBuild(ctx context.Context, q Querier, project string) (number int, err error) {
-	rows, err := q.Query(ctx, `UPDATE projects SET builds = builds + 1 WHERE name = $1 RETURNING builds`, project)
+func NextBuild(ctx context.Context, q Querier, project string, batch bool) (number int, err error) {
+	query := `UPDATE projects SET builds = builds + 1 WHERE name = $1 RETURNING builds`
+	if batch {
+		query = `UPDATE projects SET batches = batches + 1 WHERE name = $1 RETURNING batches`
+	}
+	rows, err := q.Query(ctx, query, project)
 	if err != nil {
 		return 0, fmt.Errorf("number a build of project %s: %w", project, err)
 	}
@@ -42,8 +60,8 @@ func NextBuild(ctx context.Context, q Querier, project string) (number int, err 
 
 // AddBuild keeps a new build. The error is ErrExists when its id is taken.
 func AddBuild(ctx context.Context, q Querier, b Build) (sequence int64, err error) {
-	rows, err := q.Query(ctx, `INSERT INTO builds (id, project, number, ended, tested, record) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (id) DO NOTHING RETURNING sequence`, b.ID, b.Project, b.Number, b.Ended, b.Tested, string(b.Record))
+	rows, err := q.Query(ctx, `INSERT INTO builds (id, project, number, batch, part_of, status, ended, tested, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (id) DO NOTHING RETURNING sequence`, b.ID, b.Project, b.Number, b.Batch, b.PartOf, b.Status, b.Ended, b.Tested, string(b.Record))
 	if err != nil {
 		return 0, fmt.Errorf("save build %s: %w", b.ID, err)
 	}
@@ -65,7 +83,7 @@ func (db *DB) SaveBuild(ctx context.Context, b Build) error {
 
 // SetBuild is SaveBuild within a transaction of the caller's.
 func SetBuild(ctx context.Context, q Querier, b Build) error {
-	rows, err := q.Exec(ctx, `UPDATE builds SET ended = $2, tested = $3, record = $4 WHERE id = $1`, b.ID, b.Ended, b.Tested, string(b.Record))
+	rows, err := q.Exec(ctx, `UPDATE builds SET status = $2, ended = $3, tested = $4, record = $5 WHERE id = $1`, b.ID, b.Status, b.Ended, b.Tested, string(b.Record))
 	if err != nil {
 		return fmt.Errorf("save build %s: %w", b.ID, err)
 	}
@@ -75,7 +93,7 @@ func SetBuild(ctx context.Context, q Querier, b Build) error {
 	return nil
 }
 
-// RemoveBuild forgets a build that has ended. The error is ErrNotFound when
+// RemoveBuild forgets a build that has ended, and its reports. The error is ErrNotFound when
 // there is none of that id, or it has not ended.
 func (db *DB) RemoveBuild(ctx context.Context, id string) error {
 	return db.Update(ctx, func(q Querier) error {
@@ -85,6 +103,9 @@ func (db *DB) RemoveBuild(ctx context.Context, id string) error {
 		}
 		if rows == 0 {
 			return fmt.Errorf("build %s that has ended: %w", id, ErrNotFound)
+		}
+		if _, err := q.Exec(ctx, `DELETE FROM reports WHERE build = $1`, id); err != nil {
+			return fmt.Errorf("remove the reports of build %s: %w", id, err)
 		}
 		return nil
 	})
@@ -124,32 +145,20 @@ func (db *DB) Unended(ctx context.Context) (found []Build, err error) {
 
 // Builds lists builds, those that were asked for last first.
 func (db *DB) Builds(ctx context.Context, f BuildFilter) (found []Build, err error) {
-	var where []string
-	var args []any
-	given := func(condition string, value any) {
-		args = append(args, value)
-		where = append(where, fmt.Sprintf(condition, len(args)))
-	}
-	if f.Project != "" {
-		given(`project = $%d`, f.Project)
+	c := clause{}
+	c.is("project", f.Project)
+	c.is("part_of", f.PartOf)
+	c.is("status", f.Status)
+	switch f.Kind {
+	case Alone:
+		c.where = append(c.where, `batch = 0`)
+	case Batches:
+		c.where = append(c.where, `batch = 1`)
 	}
 	if f.Tested {
-		where = append(where, `tested = 1`)
+		c.where = append(c.where, `tested = 1`)
 	}
-	order := ` ORDER BY sequence DESC`
-	switch {
-	case f.Ascending:
-		order = ` ORDER BY sequence`
-		given(`sequence > $%d`, f.After)
-	case f.After > 0:
-		given(`sequence < $%d`, f.After)
-	}
-	query := order
-	if len(where) > 0 {
-		query = `WHERE ` + strings.Join(where, ` AND `) + order
-	}
-	args = append(args, f.Limit)
-	query += fmt.Sprintf(` LIMIT $%d`, len(args))
+	query, args := c.page(f.Ascending, f.After, f.Limit)
 	err = db.View(ctx, func(q Querier) error {
 		found, err = getBuilds(ctx, q, query, args...)
 		return err
@@ -158,11 +167,11 @@ func (db *DB) Builds(ctx context.Context, f BuildFilter) (found []Build, err err
 }
 
 func getBuilds(ctx context.Context, q Querier, where string, args ...any) ([]Build, error) {
-	rows, err := q.Query(ctx, `SELECT sequence, id, project, number, ended, tested, record FROM builds `+where, args...)
+	rows, err := q.Query(ctx, `SELECT sequence, id, project, number, batch, part_of, status, ended, tested, record FROM builds `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list builds: %w", err)
 	}
 	return scanAll(rows, func() (b Build, err error) {
-		return b, rows.Scan(&b.Sequence, &b.ID, &b.Project, &b.Number, &b.Ended, &b.Tested, &b.Record)
+		return b, rows.Scan(&b.Sequence, &b.ID, &b.Project, &b.Number, &b.Batch, &b.PartOf, &b.Status, &b.Ended, &b.Tested, &b.Record)
 	})
 }

@@ -20,8 +20,9 @@ type Project struct {
 // taken. Its builds are numbered on from those of an earlier project of that
 // name.
 func AddProject(ctx context.Context, q Querier, name string, definition []byte, now time.Time) error {
-	rows, err := q.Exec(ctx, `INSERT INTO projects (name, definition, builds, created, updated)
-		VALUES ($1, $2, (SELECT coalesce(max(number), 0) FROM builds WHERE project = $1), $3, $3) ON CONFLICT (name) DO NOTHING`,
+	rows, err := q.Exec(ctx, `INSERT INTO projects (name, definition, builds, batches, created, updated)
+		VALUES ($1, $2, (SELECT coalesce(max(number), 0) FROM builds WHERE project = $1 AND batch = 0),
+			(SELECT coalesce(max(number), 0) FROM builds WHERE project = $1 AND batch = 1), $3, $3) ON CONFLICT (name) DO NOTHING`,
 		name, string(definition), now.UTC().Format(time.RFC3339))
 	if err != nil {
 		return fmt.Errorf("save project %s: %w", name, err)

@@ -16,7 +16,7 @@ import (
 func build(t *testing.T, db *store.DB, project, id string) {
 	t.Helper()
 	err := db.Update(t.Context(), func(q store.Querier) error {
-		number, err := store.NextBuild(t.Context(), q, project)
+		number, err := store.NextBuild(t.Context(), q, project, false)
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func TestProjectsAreKept(t *testing.T) {
 		{"an end", func(ctx context.Context, q store.Querier) error { return store.RemoveProject(ctx, q, "shop") }, nil},
 		{"an end of nothing", func(ctx context.Context, q store.Querier) error { return store.RemoveProject(ctx, q, "shop") }, store.ErrNotFound},
 		{"a build of nothing", func(ctx context.Context, q store.Querier) error {
-			_, err := store.NextBuild(ctx, q, "shop")
+			_, err := store.NextBuild(ctx, q, "shop", false)
 			return err
 		}, store.ErrNotFound},
 	} {
@@ -107,7 +107,7 @@ func TestBuildsAreListedByPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Ended, b.Tested, b.Record = true, true, []byte(`{"b": 1}`)
+	b.Ended, b.Tested, b.Status, b.Record = true, true, "FAILED", []byte(`{"b": 1}`)
 	if err := db.SaveBuild(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +121,9 @@ func TestBuildsAreListedByPages(t *testing.T) {
 		"the next page":        {store.BuildFilter{Project: "web", After: b.Sequence, Limit: 9}, []string{"web:1"}},
 		"the next page, first": {store.BuildFilter{Project: "web", Ascending: true, After: b.Sequence, Limit: 9}, []string{"web:3"}},
 		"those with tests":     {store.BuildFilter{Tested: true, Limit: 9}, []string{"web:2"}},
+		"those with a status":  {store.BuildFilter{Status: "FAILED", Limit: 9}, []string{"web:2"}},
+		"those of a batch":     {store.BuildFilter{PartOf: "web:9", Limit: 9}, nil},
+		"batches alone":        {store.BuildFilter{Kind: store.Batches, Limit: 9}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, err := db.Builds(t.Context(), c.filter)

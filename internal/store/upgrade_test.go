@@ -57,3 +57,50 @@ func TestADatabaseOfAnOlderTowlineIsBroughtUpToDate(t *testing.T) {
 		t.Errorf("version 3: %+v, %v", old, err)
 	}
 }
+
+// TestBuildsOfAnOlderTowlineAreToldFromBatches has a build and a batch as they
+// were before batches were counted by themselves.
+func TestBuildsOfAnOlderTowlineAreToldFromBatches(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old, err := store.OpenAt(t.Context(), dir, 17)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = old.Update(t.Context(), func(q store.Querier) error {
+		for _, statement := range []string{
+			`INSERT INTO projects (name, definition, builds, created, updated) VALUES ('web', '{}', 2, '2026-01-02T03:04:05Z', '2026-01-02T03:04:05Z')`,
+			`INSERT INTO builds (id, project, number, ended, record) VALUES ('web:1', 'web', 1, 1, '{"status":"SUCCEEDED"}'), ('web:2', 'web', 2, 1, '{"status":"FAILED","batch":{}}')`,
+		} {
+			if _, err := q.Exec(t.Context(), statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, dir)
+	for kind, want := range map[store.BuildKind]string{store.Alone: "web:1 SUCCEEDED", store.Batches: "web:2 FAILED"} {
+		found, err := db.Builds(t.Context(), store.BuildFilter{Kind: kind, Limit: 9})
+		if err != nil || len(found) != 1 || found[0].ID+" "+found[0].Status != want {
+			t.Errorf("%s: %+v, %v", kind, found, err)
+		}
+	}
+	for batch, want := range map[bool]int{false: 3, true: 3} {
+		err := db.Update(t.Context(), func(q store.Querier) error {
+			number, err := store.NextBuild(t.Context(), q, "web", batch)
+			if number != want {
+				t.Errorf("batch %t: the next one has number %d, want %d", batch, number, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -26,14 +26,31 @@ func buildID(given string) string {
 // LogGroup is the name of the log group of a project.
 func LogGroup(name string) string { return "/aws/codebuild/" + name }
 
-// buildDocument is a build in CodeBuild's form.
-func buildDocument(c wire.Call, b project.Build) (document, error) {
-	doc, err := described(c, b.Definition)
-	if err != nil {
-		return nil, err
-	}
+// ofBuild is a definition without the members that a build of it has not, or
+// has otherwise.
+func ofBuild(c wire.Call, d project.Definition) (document, error) {
+	doc, err := described(c, d)
 	for _, name := range []string{"name", "description", "artifacts", "secondaryArtifacts", "concurrentBuildLimit", "sourceVersion", "tags", "logsConfig", "buildBatchConfig", "autoRetryLimit"} {
 		delete(doc, name)
+	}
+	return doc, err
+}
+
+// build is the build of an id. The error is of the kind project.ErrNotFound when
+// there is none, also when the id is that of a batch.
+func (s *service) build(ctx context.Context, given string) (project.Build, error) {
+	b, err := s.Builds.Build(ctx, buildID(given))
+	if err == nil && b.Batch != nil {
+		err = &project.Error{Kind: project.ErrNotFound, Message: fmt.Sprintf("there is no build %.300q: it is a batch of builds", given)}
+	}
+	return b, err
+}
+
+// buildDocument is a build in CodeBuild's form.
+func buildDocument(c wire.Call, b project.Build) (document, error) {
+	doc, err := ofBuild(c, b.Definition)
+	if err != nil {
+		return nil, err
 	}
 	doc.set("id", b.ID)
 	doc.set("arn", c.ARN("build/"+b.ID))
@@ -62,6 +79,9 @@ func buildDocument(c wire.Call, b project.Build) (document, error) {
 	doc.set("exportedEnvironmentVariables", exported(b.Exported))
 	if b.Tests != nil {
 		doc.set("reportArns", []string{reportARN(c, b)})
+	}
+	if b.PartOf != "" {
+		doc.set("buildBatchArn", c.ARN("build-batch/"+b.PartOf))
 	}
 	if b.Definition.AutoRetry > 0 {
 		doc.set("autoRetryConfig", map[string]int{"autoRetryLimit": b.Definition.AutoRetry, "autoRetryNumber": b.Retries})
@@ -158,7 +178,7 @@ type buildsOutput struct {
 func (s *service) batchGetBuilds(ctx context.Context, c wire.Call, in idsInput) (*buildsOutput, error) {
 	out := &buildsOutput{Builds: []document{}, BuildsNotFound: []string{}}
 	for _, given := range in.IDs {
-		b, err := s.Builds.Build(ctx, buildID(given))
+		b, err := s.build(ctx, given)
 		if errors.Is(err, project.ErrNotFound) {
 			out.BuildsNotFound = append(out.BuildsNotFound, given)
 			continue
@@ -183,7 +203,10 @@ type deletedOutput struct {
 func (s *service) batchDeleteBuilds(ctx context.Context, _ wire.Call, in idsInput) (*deletedOutput, error) {
 	out := &deletedOutput{BuildsDeleted: []string{}, BuildsNotDeleted: []document{}}
 	for _, given := range in.IDs {
-		err := s.Builds.DeleteBuild(ctx, buildID(given))
+		b, err := s.build(ctx, given)
+		if err == nil {
+			err = s.Builds.DeleteBuild(ctx, b.ID)
+		}
 		var code string
 		switch {
 		case errors.Is(err, project.ErrNotFound):
@@ -215,24 +238,26 @@ type idsOutput struct {
 	NextToken string
 }
 
-func (s *service) listBuilds(ctx context.Context, _ wire.Call, in listBuildsInput) (*idsOutput, error) {
-	return s.buildIDs(ctx, wire.List("ListBuilds", in.SortOrder), in)
+func (s *service) listBuilds(ctx context.Context, c wire.Call, in listBuildsInput) (*idsOutput, error) {
+	in.ProjectName = ""
+	return s.listBuildsForProject(ctx, c, in)
 }
 
-func (s *service) listBuildsForProject(ctx context.Context, _ wire.Call, in listBuildsInput) (*idsOutput, error) {
-	in.ProjectName = projectName(in.ProjectName)
-	found, err := s.buildIDs(ctx, wire.List("ListBuildsForProject", in.ProjectName, in.SortOrder), in)
-	if err == nil && len(found.Ids) == 0 && in.NextToken == "" {
+func (s *service) listBuildsForProject(ctx context.Context, c wire.Call, in listBuildsInput) (*idsOutput, error) {
+	name := projectName(in.ProjectName)
+	return s.builds(ctx, name, in.NextToken, wire.List(c.Operation, name, in.SortOrder), project.Filter{
+		Project: name, Kind: project.Alone, Ascending: in.SortOrder == ascending, Limit: pageSize + 1,
+	})
+}
+
+// builds lists the ids of builds or batches, of a project when it has a name.
+func (s *service) builds(ctx context.Context, name, token, list string, filter project.Filter) (*idsOutput, error) {
+	found, next, err := s.page(ctx, list, token, filter)
+	if err == nil && len(found) == 0 && token == "" && name != "" {
 		// The builds of a project that is gone are listed; one that never was is
 		// a mistake.
-		_, err = s.Projects.Project(ctx, in.ProjectName)
+		_, err = s.Projects.Project(ctx, name)
 	}
-	return found, err
-}
-
-func (s *service) buildIDs(ctx context.Context, list string, in listBuildsInput) (*idsOutput, error) {
-	filter := project.Filter{Project: in.ProjectName, Ascending: in.SortOrder == "ASCENDING", Limit: pageSize + 1}
-	found, next, err := s.page(ctx, list, in.NextToken, filter)
 	if err != nil {
 		return nil, err
 	}

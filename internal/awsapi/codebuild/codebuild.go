@@ -42,15 +42,25 @@ type Builds interface {
 	DeleteBuild(ctx context.Context, id string) error
 }
 
+// Batches are the batches of builds, beside what Builds tells of them. It is
+// implemented by *project.Builder.
+type Batches interface {
+	RetryBatch(ctx context.Context, id string, all bool, req project.StartRequest) (project.Build, error)
+	DeleteBatch(ctx context.Context, id string) (builds []string, err error)
+	Parts(ctx context.Context, batch string) ([]project.Build, error)
+}
+
 var (
 	_ Projects = (*project.Builder)(nil)
 	_ Builds   = (*project.Builder)(nil)
+	_ Batches  = (*project.Builder)(nil)
 )
 
 // Config is what the API needs.
 type Config struct {
 	Projects Projects
 	Builds   Builds
+	Batches  Batches
 	// Pages makes the tokens of pages.
 	Pages wire.Pages
 }

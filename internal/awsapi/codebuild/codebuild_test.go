@@ -59,6 +59,9 @@ func (runner) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, error
 		return pipeline.Result{}, err
 	}
 	fmt.Fprintln(job.Log, "running", c.Env["A"])
+	if c.Batch != nil {
+		return batch(ctx, job, c.Buildspec)
+	}
 	tests := &pipeline.TestReport{Passed: 2, Failed: 1, Seconds: 1.5, Failures: []pipeline.TestFailed{{Suite: "web", Name: "TestA", Message: "got 1"}}}
 	switch c.Buildspec {
 	case "good.yml":
@@ -72,6 +75,39 @@ func (runner) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, error
 	}
 	<-ctx.Done()
 	return pipeline.Result{}, context.Cause(ctx)
+}
+
+// batch has the builds one and two, of which two fails with the buildspec
+// bad.yml, until it is run again.
+func batch(ctx context.Context, job pipeline.Job, buildspec string) (pipeline.Result, error) {
+	parts := []pipeline.Part{{Identifier: "one"}, {Number: 1, Identifier: "two", DependsOn: []string{"one"}, IgnoreFailure: true}}
+	refused, err := job.Parts.Plan(ctx, parts)
+	if err != nil || refused != "" {
+		return pipeline.Fail("%s", refused), err
+	}
+	whole := pipeline.Result{Outcome: pipeline.Succeeded}
+	for _, p := range parts {
+		own := job
+		own.Action.Name += fmt.Sprint(p.Number)
+		result, err := job.Parts.Part(ctx, p, own, func(ctx context.Context, job pipeline.Job, env map[string]string) (pipeline.Result, error) {
+			fmt.Fprintln(job.Log, p.Identifier, "is", env["CODEBUILD_BUILD_ID"])
+			switch {
+			case buildspec == "hang.yml":
+				<-ctx.Done()
+				return pipeline.Result{}, context.Cause(ctx)
+			case buildspec == "bad.yml" && p.Identifier == "two":
+				return pipeline.Fail("two says no"), nil
+			}
+			return pipeline.Result{Outcome: pipeline.Succeeded}, nil
+		})
+		if err != nil {
+			return pipeline.Result{}, err
+		}
+		if result.Outcome != pipeline.Succeeded {
+			whole.Outcome, whole.Message = pipeline.Failed, result.Message
+		}
+	}
+	return whole, nil
 }
 
 // nothing is where all sources come from.
@@ -90,6 +126,8 @@ type aws struct {
 	path string
 	url  string
 	role client.Role
+	// builder is what the command talks to.
+	builder *project.Builder
 }
 
 func (a aws) as(role client.Role) aws { a.role = role; return a }
@@ -118,10 +156,12 @@ func (a aws) must(query string, args ...string) string {
 	return strings.Trim(out, `"`)
 }
 
+// ended waits for the end of a build or a batch.
 func (a aws) ended(id string) {
 	a.t.Helper()
-	waittest.Until(a.t, "build "+id+" ends", func() bool {
-		return a.must("builds[0].buildComplete", "batch-get-builds", "--ids", id) == "true"
+	waittest.Until(a.t, id+" ends", func() bool {
+		b, err := a.builder.Build(a.t.Context(), id)
+		return err == nil && b.Done()
 	})
 }
 
@@ -140,7 +180,7 @@ func setup(t *testing.T) aws {
 		Store: db, Runner: func(string) project.Runner { return runner{} }, Sources: nothing{}, Dir: dir, Account: "123456789012", Queue: project.NewQueue(8),
 		OpenLog: func(path string) (io.WriteCloser, error) { return report.OpenLog(path) },
 	})
-	api, err := codebuild.New(codebuild.Config{Projects: builder, Builds: builder, Pages: []byte(strings.Repeat("k", 32))})
+	api, err := codebuild.New(codebuild.Config{Projects: builder, Builds: builder, Batches: builder, Pages: []byte(strings.Repeat("k", 32))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +191,7 @@ func setup(t *testing.T) aws {
 			t.Error(err)
 		}
 	})
-	return aws{t, path, server.URL, client.Admin}
+	return aws{t, path, server.URL, client.Admin, builder}
 }
 
 // create makes a project with a buildspec.

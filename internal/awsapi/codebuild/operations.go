@@ -35,6 +35,15 @@ func (s *service) operations() map[string]wire.Operation {
 		"ListBuilds":           does(reads, s.listBuilds),
 		"ListBuildsForProject": does(reads, s.listBuildsForProject),
 
+		// Batches of builds.
+		"StartBuildBatch":            does(runs, s.startBuildBatch),
+		"StopBuildBatch":             does(runs, s.stopBuildBatch),
+		"RetryBuildBatch":            does(runs, s.retryBuildBatch),
+		"DeleteBuildBatch":           does(changes, s.deleteBuildBatch),
+		"BatchGetBuildBatches":       does(reads, s.batchGetBuildBatches),
+		"ListBuildBatches":           does(reads, s.listBuildBatches),
+		"ListBuildBatchesForProject": does(reads, s.listBuildBatchesForProject),
+
 		// Reports of tests.
 		"ListReportGroups":          does(reads, s.listReportGroups),
 		"BatchGetReportGroups":      does(reads, s.batchGetReportGroups),
@@ -52,7 +61,6 @@ func absent() map[string]wire.Operation {
 	lacks := wire.Lacks
 	const (
 		images      = "builds run with the tools of the server's machine, or in Pods of an image of your own."
-		batches     = "a batch of builds runs in an action of a pipeline whose buildspec has the key batch."
 		coverage    = "coverage is shown with the execution of a pipeline."
 		groups      = "report groups come from the reports that builds write, and change with those alone."
 		trends      = "the reports of a project's builds are listed by ListReports."
@@ -77,13 +85,6 @@ func absent() map[string]wire.Operation {
 		"DescribeCodeCoverages":           lacks(reads, coverage),
 		"GetReportGroupTrend":             lacks(reads, trends),
 		"ListSharedReportGroups":          lacks(reads, shared),
-		"StartBuildBatch":                 lacks(runs, batches),
-		"StopBuildBatch":                  lacks(runs, batches),
-		"RetryBuildBatch":                 lacks(runs, batches),
-		"DeleteBuildBatch":                lacks(changes, batches),
-		"BatchGetBuildBatches":            lacks(reads, batches),
-		"ListBuildBatches":                lacks(reads, batches),
-		"ListBuildBatchesForProject":      lacks(reads, batches),
 		"CreateFleet":                     lacks(changes, fleets),
 		"UpdateFleet":                     lacks(changes, fleets),
 		"DeleteFleet":                     lacks(changes, fleets),

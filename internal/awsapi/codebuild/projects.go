@@ -213,5 +213,8 @@ func (s *service) listProjects(ctx context.Context, _ wire.Call, in listProjects
 	return out, nil
 }
 
-// descending is how lists are sorted that begin with what is newest.
-const descending = "DESCENDING"
+// The orders of lists.
+const (
+	ascending  = "ASCENDING"
+	descending = "DESCENDING"
+)

@@ -54,11 +54,12 @@ type reportsInput struct {
 	} `json:"filter"`
 }
 
-func (in reportsInput) size() int {
-	if in.Size < 1 || in.Size > pageSize {
+// size is how many entries a page has: what was asked for, or the most.
+func size(asked int) int {
+	if asked < 1 || asked > pageSize {
 		return pageSize
 	}
-	return in.Size
+	return asked
 }
 
 type groupsOutput struct {
@@ -95,7 +96,7 @@ func (s *service) listReportGroups(ctx context.Context, c wire.Call, in reportsI
 		if len(tested) == 0 {
 			continue
 		}
-		if len(out.ReportGroups) == in.size() {
+		if len(out.ReportGroups) == size(in.Size) {
 			out.NextToken = s.Pages.Next(list, last)
 			break
 		}
@@ -162,7 +163,7 @@ func (s *service) listReportsForGroup(ctx context.Context, c wire.Call, in repor
 // less than it could when the filter leaves some out.
 func (s *service) reports(ctx context.Context, c wire.Call, list, name string, in reportsInput) (*reportsOutput, error) {
 	found, next, err := s.page(ctx, list, in.NextToken, project.Filter{
-		Project: name, Tested: true, Ascending: in.SortOrder == "ASCENDING", Limit: in.size() + 1,
+		Project: name, Tested: true, Ascending: in.SortOrder == "ASCENDING", Limit: size(in.Size) + 1,
 	})
 	if err != nil {
 		return nil, err
@@ -269,7 +270,6 @@ func (s *service) describeTestCases(ctx context.Context, c wire.Call, in testCas
 		return nil, err
 	}
 	from, _ := strconv.Atoi(place)
-	size := reportsInput{Size: in.Size}.size()
 	out := &testCasesOutput{TestCases: []document{}}
 	for i, t := range b.Tests.Failures {
 		switch {
@@ -278,7 +278,7 @@ func (s *service) describeTestCases(ctx context.Context, c wire.Call, in testCas
 		case in.Filter.Keyword != "" && !strings.Contains(t.Suite+" "+t.Name, in.Filter.Keyword):
 			continue
 		}
-		if len(out.TestCases) == size {
+		if len(out.TestCases) == size(in.Size) {
 			out.NextToken = s.Pages.Next(list, strconv.Itoa(i))
 			break
 		}

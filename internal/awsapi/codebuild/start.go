@@ -126,18 +126,32 @@ type buildOutput struct{ Build document }
 
 func (s *service) startBuild(ctx context.Context, c wire.Call, in startInput) (*buildOutput, error) {
 	if names := in.redefines(); len(names) > 0 && !c.Key.Role.Allows(client.Admin) {
-		return nil, wire.Faultf("AccessDeniedException", "User: %s is not authorized to perform: codebuild:StartBuild with %s because the access key's role is %s and this needs %s",
-			c.User(), strings.Join(names, ", "), c.Key.Role, client.Admin)
+		return nil, tooMuch(c, names)
 	}
-	asked, err := json.Marshal(in)
+	digest, err := digestOf(in)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(asked)
 	return begun(c)(s.Builds.Start(ctx, project.StartRequest{
 		Project: projectName(in.ProjectName), Version: in.SourceVersion, Change: in.change, Initiator: c.Who(), Region: c.Region,
-		Token: in.Token, Digest: hex.EncodeToString(sum[:]),
+		Token: in.Token, Digest: digest,
 	}))
+}
+
+// tooMuch refuses overrides that want another role.
+func tooMuch(c wire.Call, names []string) error {
+	return wire.Faultf("AccessDeniedException", "User: %s is not authorized to perform: codebuild:%s with %s because the access key's role is %s and this needs %s",
+		c.User(), c.Operation, strings.Join(names, ", "), c.Key.Role, client.Admin)
+}
+
+// digestOf tells requests with the same token apart.
+func digestOf(in any) (string, error) {
+	asked, err := json.Marshal(in)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(asked)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 func begun(c wire.Call) func(project.Build, error) (*buildOutput, error) {
@@ -159,9 +173,17 @@ func (s *service) retryBuild(ctx context.Context, c wire.Call, in retryInput) (*
 	if in.ID == "" {
 		return nil, wire.Faultf("InvalidInputException", "Build id must be given.")
 	}
-	return begun(c)(s.Builds.Retry(ctx, buildID(in.ID), project.StartRequest{Initiator: c.Who(), Region: c.Region, Token: in.Token, Digest: in.ID}))
+	b, err := s.build(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return begun(c)(s.Builds.Retry(ctx, b.ID, project.StartRequest{Initiator: c.Who(), Region: c.Region, Token: in.Token, Digest: in.ID}))
 }
 
 func (s *service) stopBuild(ctx context.Context, c wire.Call, in retryInput) (*buildOutput, error) {
-	return begun(c)(s.Builds.Stop(ctx, buildID(in.ID)))
+	b, err := s.build(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return begun(c)(s.Builds.Stop(ctx, b.ID))
 }
