@@ -43,6 +43,9 @@ type Config struct {
 	// Silence is how long a Pod that runs may not answer before it counts as
 	// lost, default five minutes.
 	Silence time.Duration
+	// Ending is how long a Pod may take to go once it is deleted, default half a
+	// minute. After that its node is taken not to answer.
+	Ending time.Duration
 	// Young is how old a Pod must be to be swept, default a minute: a server that
 	// has just died may have a request on its way.
 	Young time.Duration
@@ -61,5 +64,6 @@ const (
 	defaultUnschedulable = 2 * time.Minute
 	defaultStarting      = 20 * time.Minute
 	defaultSilence       = 5 * time.Minute
+	defaultEnding        = 30 * time.Second
 	defaultYoung         = time.Minute
 )

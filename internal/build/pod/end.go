@@ -21,7 +21,7 @@ const (
 // commands have ended; a Pod with databases is waited for. The result is kept
 // by then, and what cannot be removed is left to the next server's sweep.
 func (r *run) dismiss(ctx context.Context, l *link) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*endWithin)
+	ctx, cancel := r.removing(ctx)
 	defer cancel()
 	// It also ends without having been told so.
 	_ = l.leave(ctx)
@@ -62,17 +62,18 @@ func (r *run) delete(ctx context.Context) error {
 	if pod.Annotations[markAnnotation] != r.record.Mark {
 		return nil // another build's
 	}
-	return r.deleteFor(ctx, pod, endWithin)
+	return r.deletePod(ctx, pod)
 }
 
-// deleteFor deletes a Pod and waits until it is gone. When it is still there
-// after that time, its node does not answer, and the API server forgets it.
-func (r *run) deleteFor(ctx context.Context, pod *corev1.Pod, within time.Duration) error {
+// deletePod deletes a Pod and waits until it is gone. When it is still there
+// after Config.Ending, its node does not answer, and the API server forgets it:
+// on that node it may run on until the node is heard of again.
+func (r *run) deletePod(ctx context.Context, pod *corev1.Pod) error {
 	for _, patience := range []time.Duration{grace * time.Second, 0} {
 		if err := r.cluster.DeletePod(ctx, pod.Namespace, pod.Name, pod.UID, patience); err != nil {
 			return fmt.Errorf("remove the Pod of the build: %w", err)
 		}
-		for until := time.Now().Add(within); time.Now().Before(until); {
+		for until := time.Now().Add(r.config.Ending); time.Now().Before(until); {
 			found, err := r.cluster.Pod(ctx, pod.Namespace, pod.Name)
 			if kube.IsNotFound(err) || err == nil && found.UID != pod.UID {
 				return nil

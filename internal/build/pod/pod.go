@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/towline/towline/internal/build"
@@ -25,14 +26,9 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 )
 
-const (
-	// mostRuns is how often a build is run when its Pod is lost: a second time
-	// for a node that has gone, no third for a build that kills it.
-	mostRuns = 2
-	// endWithin is how long the removal of a Pod may take, beside what follows
-	// when its node does not answer.
-	endWithin = 30 * time.Second
-)
+// mostRuns is how often a build is run when its Pod is lost: a second time for a
+// node that has gone, no third for a build that kills it.
+const mostRuns = 2
 
 // Backend is the build.Backend that runs builds as Pods.
 type Backend struct{ config Config }
@@ -49,6 +45,7 @@ func New(config Config) (*Backend, error) {
 	config.Unschedulable = cmp.Or(config.Unschedulable, defaultUnschedulable)
 	config.Starting = cmp.Or(config.Starting, defaultStarting)
 	config.Silence = cmp.Or(config.Silence, defaultSilence)
+	config.Ending = cmp.Or(config.Ending, defaultEnding)
 	config.Young = cmp.Or(config.Young, defaultYoung)
 	config.Log = cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	return &Backend{config: config}, nil
@@ -95,6 +92,8 @@ type run struct {
 	files   buildFiles
 	// record is what is known of the Pod, as it is in files.
 	record record
+	// node is the one that the present Pod was seen on, nil before.
+	node atomic.Pointer[string]
 }
 
 // finished takes the result of a build that has ended before, and removes what
@@ -146,7 +145,11 @@ func (r *run) again(ctx context.Context, why lost) error {
 	if err := r.build.Restore(ctx); err != nil {
 		return fmt.Errorf("restore the source: %w", err)
 	}
-	return r.files.save(&r.record, r.next())
+	next := r.next()
+	if node := r.node.Swap(nil); node != nil {
+		next.Avoid = *node
+	}
+	return r.files.save(&r.record, next)
 }
 
 // remove removes the present Pod and returns when nothing of it is left. It
@@ -155,7 +158,16 @@ func (r *run) remove(ctx context.Context) error {
 	if r.record.Pod == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*endWithin)
+	ctx, cancel := r.removing(ctx)
 	defer cancel()
 	return r.delete(ctx)
 }
+
+// removing bounds the removal of a Pod, also after the end of ctx: it is asked to
+// go, and forgotten when it does not.
+func (r *run) removing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 2*r.config.Ending+removeWithin)
+}
+
+// removeWithin is how long the requests may take by which a Pod is removed.
+const removeWithin = 10 * time.Second

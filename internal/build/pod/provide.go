@@ -44,7 +44,7 @@ func (r *run) provide(ctx context.Context, p *plan) error {
 		return r.complete(ctx, p, pod)
 	case err == nil:
 		// Left by a server whose files are lost: nobody else has this name.
-		if err := r.deleteFor(ctx, pod, endWithin); err != nil {
+		if err := r.deletePod(ctx, pod); err != nil {
 			return err
 		}
 	case !kube.IsNotFound(err):

@@ -30,6 +30,8 @@ type record struct {
 	// Mark is in the Pod's annotations: one that was made by this record.
 	Mark  string `json:"mark"`
 	Token string `json:"token"` // the runner's
+	// Avoid is the node that the run before was lost on, where it is known.
+	Avoid string `json:"avoid,omitempty"`
 	// Passwords are those of the services, in their order.
 	Passwords []string `json:"passwords,omitempty"`
 	Log       copied   `json:"log"`

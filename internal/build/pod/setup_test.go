@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == runnerCommand {
 		os.Exit(host.RunnerMain(context.Background(), os.Args[2]))
 	}
+	if len(os.Args) == 4 && os.Args[1] == superviseCommand {
+		os.Exit(supervise(os.Args[2], os.Args[3]))
+	}
 	if order := os.Getenv(serverOrder); order != "" {
 		os.Exit(serve(order))
 	}
@@ -45,8 +48,13 @@ type bench struct {
 
 func setup(tb testing.TB) *bench {
 	tb.Helper()
-	b := &bench{cluster: kubetest.Connect(tb), images: imagesFor(tb)}
-	b.namespace = kubetest.Namespace(tb, b.cluster)
+	cluster := kubetest.Connect(tb)
+	images := imagesFor(tb)
+	return benchOn(cluster, images, kubetest.Namespace(tb, cluster))
+}
+
+func benchOn(cluster *kube.Cluster, images images, namespace string) *bench {
+	b := &bench{cluster: cluster, images: images, namespace: namespace}
 	b.config = pod.Config{
 		Connect:    func(context.Context, string) (*kube.Cluster, error) { return b.cluster, nil },
 		AgentImage: func(context.Context) (string, error) { return b.images.agent, nil },
@@ -88,8 +96,10 @@ func TestPodIsABackend(t *testing.T) {
 	t.Run("suite", func(t *testing.T) {
 		buildtest.RunWith(t, buildtest.Options{Backend: b.backend(t), Elsewhere: true, Prepare: func(of *build.Build) {
 			of.Compute, of.Pod = pipeline.ComputePod, &pipeline.Pod{}
-			for i := range of.Services {
-				of.Services[i].Version = postgresVersion
+			for i, s := range of.Services {
+				if s.Engine == pipeline.EnginePostgres {
+					of.Services[i].Version = postgresVersion
+				}
 			}
 		}})
 	})

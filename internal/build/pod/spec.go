@@ -81,9 +81,9 @@ func (p plan) spec() (*corev1.Pod, error) {
 		Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever, EnableServiceLinks: &off,
 			ServiceAccountName: p.wanted.ServiceAccount, AutomountServiceAccountToken: &mount,
-			NodeSelector: p.nodeSelector(), Tolerations: tolerations(),
+			NodeSelector: p.nodeSelector(), Affinity: p.affinity(), Tolerations: tolerations(),
 			TerminationGracePeriodSeconds: &graceSeconds, ActiveDeadlineSeconds: &deadline,
-			SecurityContext: &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+			SecurityContext: p.security(),
 			InitContainers:  []corev1.Container{p.tools()},
 			Containers:      []corev1.Container{p.main(resources)},
 			Volumes:         p.volumes(),
@@ -110,6 +110,34 @@ func (p plan) nodeSelector() map[string]string {
 	selector := map[string]string{corev1.LabelOSStable: "linux"}
 	maps.Copy(selector, p.wanted.NodeSelector)
 	return selector
+}
+
+// affinity keeps a second run away from the node that the first was lost on,
+// which may not have been found out to be ill yet: where there is another.
+func (p plan) affinity() *corev1.Affinity {
+	if p.record.Avoid == "" {
+		return nil
+	}
+	const most = 100
+	elsewhere := corev1.NodeSelectorTerm{MatchFields: []corev1.NodeSelectorRequirement{
+		{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpNotIn, Values: []string{p.record.Avoid}},
+	}}
+	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{Weight: most, Preference: elsewhere}},
+	}}
+}
+
+// cacheGroup may write to the volume of the caches: an image's user may be any.
+const cacheGroup = 65532
+
+// security is what all containers of the Pod have in common.
+func (p plan) security() *corev1.PodSecurityContext {
+	all := &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
+	if p.cacheName != "" {
+		group, once := int64(cacheGroup), corev1.FSGroupChangeOnRootMismatch
+		all.FSGroup, all.FSGroupChangePolicy = &group, &once
+	}
+	return all
 }
 
 func tolerations() []corev1.Toleration {

@@ -88,9 +88,29 @@ func TestSpecGivesWhatIsAskedFor(t *testing.T) {
 	for _, v := range pod.Spec.Volumes {
 		found = found || v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == "build-cache-x"
 	}
+	if group := pod.Spec.SecurityContext.FSGroup; group == nil {
+		t.Error("an image whose user is not root cannot write to the volume")
+	}
 	claim, err := p.claim()
 	if err != nil || !found || claim.Spec.Resources.Requests.Storage().String() != "10Gi" {
 		t.Errorf("the volume for caches: %t, %+v, %v", found, claim, err)
+	}
+}
+
+func TestSpecOfASecondRunAvoidsTheNodeOfTheFirst(t *testing.T) {
+	t.Parallel()
+	p := newPlan(t, pipeline.Pod{})
+	if first := specOf(t, p); first.Spec.Affinity != nil || first.Spec.SecurityContext.FSGroup != nil {
+		t.Errorf("the first run: %+v", first.Spec)
+	}
+	p.record.Avoid = "node-7"
+	affinity := specOf(t, p).Spec.Affinity
+	if affinity == nil || affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution != nil {
+		t.Fatalf("got %+v: it must run where there is only one node", affinity)
+	}
+	want := []corev1.NodeSelectorRequirement{{Key: "metadata.name", Operator: corev1.NodeSelectorOpNotIn, Values: []string{"node-7"}}}
+	if diff := cmp.Diff(want, affinity.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution[0].Preference.MatchFields); diff != "" {
+		t.Error("(-want +got)\n", diff)
 	}
 }
 

@@ -78,6 +78,9 @@ func (w *watcher) look(ctx context.Context, patience *kube.Patience, now time.Ti
 		return w.missing(ctx)
 	}
 	w.last = pod
+	if node := pod.Spec.NodeName; node != "" {
+		w.run.node.Store(&node)
+	}
 	return w.judge(ctx, pod, patience, now)
 }
 
