@@ -68,6 +68,7 @@ func requireTools() []Requirement {
 	var missing []Requirement
 	for _, tool := range []struct{ program, packages string }{
 		{"nft", "nftables"},
+		{"iptables-restore", "iptables"},
 		{"mount", "mount (Debian) or util-linux (others)"},
 	} {
 		if _, err := exec.LookPath(tool.program); err != nil {
@@ -123,7 +124,8 @@ func install(packages string) string {
 func requireKernel(ctx context.Context) []Requirement {
 	var missing []Requirement
 	lack := func(what, mend string) { missing = append(missing, Requirement{What: what, Mend: mend}) }
-	_ = exec.CommandContext(ctx, "modprobe", "-a", "overlay", "bridge", "veth", "nf_tables", "nf_conntrack", "nft_masq", "nft_fib_ipv4").Run() // Built-in features need no module.
+	_ = exec.CommandContext(ctx, "modprobe", "-a", "overlay", "bridge", "veth", "nf_tables", "nf_conntrack", "nft_masq", "nft_fib_ipv4", "nft_compat",
+		"xt_nat", "xt_MASQUERADE", "xt_mark", "xt_comment", "xt_statistic", "xt_addrtype", "xt_conntrack", "ipt_REJECT").Run() // Built-in features need no module.
 	if text, err := os.ReadFile("/proc/filesystems"); err == nil && !strings.Contains(string(text), "\toverlay\n") {
 		lack("the kernel has no overlay file system", "modprobe overlay")
 	}
@@ -141,8 +143,14 @@ func requireKernel(ctx context.Context) []Requirement {
 		if _, err := exec.LookPath("nft"); err != nil {
 			return nil //nolint:nilerr // That nft is missing has been said already.
 		}
-		if err := nft(ctx, kubeProxyProbe); err != nil {
-			lack("the kernel refuses the nftables rules that Services need ("+err.Error()+")", "modprobe -a nf_tables nft_nat nft_masq nft_fib_ipv4 nft_numgen; kernel 5.13 or newer")
+		if err := nft(ctx, portMapProbe); err != nil {
+			lack("the kernel refuses the nftables rules that host ports need ("+err.Error()+")", "modprobe -a nf_tables nft_nat nft_masq nft_fib_ipv4; kernel 5.13 or newer")
+		}
+		if _, err := exec.LookPath("iptables-restore"); err != nil {
+			return nil //nolint:nilerr // That too.
+		}
+		if err := iptables(ctx, kubeProxyProbe); err != nil {
+			lack("the kernel refuses the iptables rules that Services need ("+err.Error()+")", "modprobe -a nft_compat xt_nat xt_MASQUERADE xt_mark xt_comment xt_statistic xt_addrtype xt_conntrack ipt_REJECT")
 		}
 		return nil
 	})
@@ -159,17 +167,29 @@ func requireKernel(ctx context.Context) []Requirement {
 	return missing
 }
 
-// kubeProxyProbe uses each kind of rule that kube-proxy and the CNI plugins
-// make.
-const kubeProxyProbe = `table ip probe {
-  map endpoints { type ipv4_addr . inet_proto . inet_service : verdict; }
+// portMapProbe uses each kind of rule that the CNI plugins make.
+const portMapProbe = `table ip probe {
+  map ports { type inet_proto . inet_service : verdict; }
   chain nat { type nat hook prerouting priority dstnat; policy accept;
-    ip daddr . meta l4proto . th dport vmap @endpoints
-    fib daddr type local numgen random mod 2 vmap { 0 : goto a, 1 : goto a }
+    fib daddr type local meta l4proto . th dport vmap @ports
   }
   chain a { ip protocol tcp ct state new dnat to 127.0.0.1:1; }
   chain post { type nat hook postrouting priority srcnat; policy accept; masquerade; }
 }
+`
+
+// kubeProxyProbe uses each kind of rule that kube-proxy makes.
+const kubeProxyProbe = `*filter
+:PROBE - [0:0]
+-A PROBE -m conntrack --ctstate INVALID -j DROP
+-A PROBE -m comment --comment "no endpoints" -m addrtype --dst-type LOCAL -j REJECT
+COMMIT
+*nat
+:PROBE - [0:0]
+-A PROBE -m statistic --mode random --probability 0.5 -j MARK --or-mark 0x4000
+-A PROBE -p tcp -m tcp -m mark ! --mark 0x4000/0x4000 -j DNAT --to-destination 127.0.0.1:1
+-A POSTROUTING -j MASQUERADE --random-fully
+COMMIT
 `
 
 func requireDisk(dir string, need int64, what string) []Requirement {
