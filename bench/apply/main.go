@@ -21,11 +21,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/towline/towline/bench/program"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/localkube"
 )
@@ -48,14 +48,7 @@ func main() {
 	flag.StringVar(&s.towline, "towline", "bin/towline", "towline program")
 	flag.StringVar(&s.out, "out", "", "file that the result is written to, as Markdown")
 	flag.BoolVar(&s.keep, "keep", false, "leave the namespaces there")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, s)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench apply:", err)
-		os.Exit(1)
-	}
+	program.Main("apply", func(ctx context.Context) error { return run(ctx, s) })
 }
 
 // way is one way of applying the files to a namespace, and what was measured of

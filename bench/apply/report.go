@@ -2,11 +2,12 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/towline/towline/bench/program"
 )
 
 // report prints the medians and their ratios, and writes them down. The ways
@@ -25,24 +26,8 @@ func report(s settings, load string, ways []*way) error {
 	table(&text, "new", ways, func(w *way) []sample { return w.fresh })
 	fresh := func(w *way) float64 { return median(seconds(w.fresh)) }
 	fmt.Printf("ratio %.2f\n", fresh(ways[0])/fresh(ways[1]))
-	if s.out == "" {
-		return nil
-	}
-	// What stands below the mark is written by hand and kept.
-	before, err := os.ReadFile(s.out)
-	if err != nil && !os.IsNotExist(err) {
-		return fmt.Errorf("read the last result: %w", err)
-	}
-	if _, kept, ok := strings.Cut(string(before), notes); ok {
-		text.WriteString(notes + kept)
-	}
-	if err := os.WriteFile(s.out, []byte(text.String()), 0o600); err != nil {
-		return fmt.Errorf("write the result: %w", err)
-	}
-	return nil
+	return program.Page(s.out, text.String())
 }
-
-const notes = "\n## What the figures say\n"
 
 // table prints and writes how the ways did under one condition.
 func table(text *strings.Builder, condition string, ways []*way, of func(*way) []sample) {

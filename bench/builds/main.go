@@ -15,13 +15,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/towline/towline/bench/program"
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/config"
 )
@@ -39,14 +39,7 @@ func main() {
 	flag.IntVar(&s.single, "single", 50, "builds one after the other")
 	flag.IntVar(&s.queued, "queued", 50, "builds asked for at once")
 	flag.StringVar(&s.out, "out", "", "file that the result is written to, as Markdown")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, s)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench builds:", err)
-		os.Exit(1)
-	}
+	program.Main("builds", func(ctx context.Context) error { return run(ctx, s) })
 }
 
 func run(ctx context.Context, s settings) error {
@@ -100,17 +93,17 @@ func (b *bench) start(ctx context.Context) error {
 	if err := b.server.Start(); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the server does not answer"))
+	defer cancel()
+	return program.Until(ctx, func() (bool, error) {
 		endpoint, token, err := config.ReadEndpoint(b.data)
 		if err != nil {
-			continue
+			return false, nil // It is not there yet.
 		}
 		b.api = client.New(endpoint.URL, token)
-		if _, err := b.api.Version(ctx); err == nil {
-			return nil
-		}
-	}
-	return errors.New("the server does not answer")
+		_, err = b.api.Version(ctx)
+		return err == nil, nil
+	})
 }
 
 func (b *bench) stop() {
@@ -134,20 +127,19 @@ func (b *bench) project(ctx context.Context, name, command string, limit int) er
 // ended waits until all builds have.
 func (b *bench) ended(ctx context.Context, ids []string) (all []client.Build, err error) {
 	for _, id := range ids {
-		for {
-			build, err := b.api.Build(ctx, id)
-			if err != nil {
-				return nil, err
-			}
-			if build.Done() {
-				if build.Status != client.BuildSucceeded {
-					return nil, fmt.Errorf("build %s: %s: %s", id, build.Status, build.Message)
-				}
-				all = append(all, build)
-				break
-			}
-			time.Sleep(5 * time.Millisecond)
+		var build client.Build
+		err := program.Until(ctx, func() (bool, error) {
+			var err error
+			build, err = b.api.Build(ctx, id)
+			return build.Done(), err
+		})
+		if err != nil {
+			return nil, err
 		}
+		if build.Status != client.BuildSucceeded {
+			return nil, fmt.Errorf("build %s: %s: %s", id, build.Status, build.Message)
+		}
+		all = append(all, build)
 	}
 	return all, nil
 }

@@ -2,12 +2,11 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/towline/towline/bench/program"
 	"github.com/towline/towline/internal/client"
 )
 
@@ -93,16 +92,5 @@ func (r *result) report(s settings) error {
 	fmt.Fprintf(&text, "| the server's memory, at most | %.0f MB | at most 200 MB |\n", float64(r.memory)/1e6)
 	text.WriteString("\nA build's turn is decided by one queue for the whole server: the first that came begins first, unless its project's limit holds it back, which\nholds back nobody else.\n")
 	fmt.Print(text.String())
-	if s.out == "" {
-		return nil
-	}
-	kept, err := os.ReadFile(s.out)
-	if err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	// What people have written about the figures stays.
-	if i := slices.Index(strings.Split(string(kept), "\n"), "## What the figures say"); i >= 0 {
-		text.WriteString("\n" + strings.Join(strings.Split(string(kept), "\n")[i:], "\n"))
-	}
-	return os.WriteFile(s.out, []byte(text.String()), 0o600)
+	return program.Page(s.out, text.String())
 }

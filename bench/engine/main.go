@@ -18,12 +18,12 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/towline/towline/bench/program"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
@@ -50,14 +50,7 @@ func main() {
 	flag.IntVar(&s.executions, "executions", 100, "executions of each of them")
 	flag.IntVar(&s.looks, "looks", 2000, "how often a state is asked for")
 	flag.StringVar(&s.out, "out", "", "file that the result is written to, as Markdown")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, s)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench engine:", err)
-		os.Exit(1)
-	}
+	program.Main("engine", func(ctx context.Context) error { return run(ctx, s) })
 }
 
 func run(ctx context.Context, s settings) error {

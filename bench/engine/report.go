@@ -1,17 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"runtime"
 	"strings"
 	"time"
-)
 
-// notes is where the part of the page begins that is written by hand.
-const notes = "## What the figures say\n"
+	"github.com/towline/towline/bench/program"
+)
 
 // result is what was measured. Durations are sorted.
 type result struct {
@@ -32,18 +28,7 @@ func (r result) report(s settings) error {
 	fmt.Fprintf(&text, "| the state of one of %d pipelines with %d executions in all, 99th percentile of %d | %s | median %s | at most 20ms |\n\n", s.pipelines, s.pipelines*s.executions, len(r.looks), short(at(r.looks, 0.99)), short(at(r.looks, 0.5)))
 	fmt.Fprintf(&text, "A bare commit is one row, as durable, on the same file system in the same run: median %s, 99th percentile %s.\n", short(commit), short(at(r.commits, 0.99)))
 	fmt.Print(text.String())
-	if s.out == "" {
-		return nil
-	}
-	// What stands below the mark is written by hand and kept.
-	before, err := os.ReadFile(s.out)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if _, kept, ok := strings.Cut(string(before), notes); ok {
-		text.WriteString("\n" + notes + kept)
-	}
-	return os.WriteFile(s.out, []byte(text.String()), 0o644) //nolint:gosec // a page of the documentation
+	return program.Page(s.out, text.String())
 }
 
 func at(sorted []time.Duration, quantile float64) time.Duration {

@@ -17,7 +17,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +29,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	"github.com/towline/towline/bench/program"
 	"github.com/towline/towline/internal/deploy/rollout"
 	"github.com/towline/towline/internal/deploy/runbook"
 	"github.com/towline/towline/internal/kube"
@@ -43,14 +43,7 @@ func main() {
 	others := flag.Int("others", 5000, "how many other pods there are")
 	rounds := flag.Int("rounds", 7, "how many rollouts are waited for, without the others and with them")
 	out := flag.String("out", "", "file that the result is written to, as Markdown")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *others, *rounds, *out)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench pods:", err)
-		os.Exit(1)
-	}
+	program.Main("pods", func(ctx context.Context) error { return run(ctx, *others, *rounds, *out) })
 }
 
 func run(ctx context.Context, others, rounds int, out string) (err error) {
@@ -89,12 +82,9 @@ func run(ctx context.Context, others, rounds int, out string) (err error) {
 	ratio := crowded.Seconds() / alone.Seconds()
 	fmt.Printf("wait for a rollout of %d pods: alone %s, beside %d others %s\n", replicas, alone.Round(time.Millisecond), others, crowded.Round(time.Millisecond))
 	fmt.Printf("ratio %.2f\n", ratio)
-	if out == "" {
-		return nil
-	}
 	text := fmt.Sprintf("# A wait in a crowded namespace\n%s. The wait for a rollout of %d pods, median of %d (`make bench-pods`):\n\n| others in the namespace | wait |\n|--:|--:|\n| 0 | %s |\n| %d | %s |\n\nRatio %.2f; at most 2 is wanted.\n",
 		time.Now().UTC().Format(time.DateOnly), replicas, rounds, alone.Round(time.Millisecond), others, crowded.Round(time.Millisecond), ratio)
-	return os.WriteFile(out, []byte(text), 0o600)
+	return program.Page(out, text)
 }
 
 const replicas = 3

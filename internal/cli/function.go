@@ -27,28 +27,16 @@ program of your own named bootstrap, as they were written for AWS. Actions and
 rules invoke them with CodePipeline's job event. They run on the server's
 machine, which they are not isolated from.`,
 	}
-	named := func(use, short, example string, run func(ctx context.Context, api *client.Client, name string) error) *cobra.Command {
-		return &cobra.Command{
-			Use: use + " NAME", Short: short, Example: example, Args: exactly("NAME"),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				api, err := c.client()
-				if err != nil {
-					return err
-				}
-				return run(cmd.Context(), api, args[0])
-			},
-		}
-	}
 	cmd.AddCommand(
 		c.functionPutCommand(),
 		&cobra.Command{
 			Use: "list", Short: "List the functions", Example: "  towline function list", Args: exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error { return c.listFunctions(cmd.Context()) },
 		},
-		named("show", "Show a function, without the values of its environment", "  towline function show deploy", c.showFunction),
+		c.onNamed("show", "Show a function, without the values of its environment", "  towline function show deploy", c.showFunction),
 		c.functionInvokeCommand(),
 		c.functionLogsCommand(),
-		named("delete", "Forget a function; what has been invoked ends as it would", "  towline function delete deploy", func(ctx context.Context, api *client.Client, name string) error {
+		c.onNamed("delete", "Forget a function; what has been invoked ends as it would", "  towline function delete deploy", func(ctx context.Context, api *client.Client, name string) error {
 			if err := api.DeleteFunction(ctx, name); err != nil {
 				return err
 			}

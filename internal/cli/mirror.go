@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -137,18 +138,11 @@ func (c *command) mirrorListCommand() *cobra.Command {
 }
 
 func (c *command) mirrorRemoveCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "remove NAME", Short: "Fetch a mirror no more; its repository stays as it is", Example: "  towline mirror remove web", Args: exactly("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := c.client()
-			if err != nil {
-				return err
-			}
-			if err := api.RemoveMirror(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(c.Out, "mirror %s is fetched no more\n", args[0])
+	return c.onNamed("remove", "Fetch a mirror no more; its repository stays as it is", "  towline mirror remove web", func(ctx context.Context, api *client.Client, name string) error {
+		if err := api.RemoveMirror(ctx, name); err != nil {
 			return err
-		},
-	}
+		}
+		_, err := fmt.Fprintf(c.Out, "mirror %s is fetched no more\n", name)
+		return err
+	})
 }

@@ -19,32 +19,20 @@ func (c *command) notificationCommand() *cobra.Command {
 		Long: `Tell webhooks, chats and mailboxes what happens to executions. What cannot be
 delivered is tried again for a day; then it is dead, kept, and can be sent again.`,
 	}
-	named := func(use, short, example string, run func(ctx context.Context, api *client.Client, name string) error) *cobra.Command {
-		return &cobra.Command{
-			Use: use + " NAME", Short: short, Example: example, Args: exactly("NAME"),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				api, err := c.client()
-				if err != nil {
-					return err
-				}
-				return run(cmd.Context(), api, args[0])
-			},
-		}
-	}
 	cmd.AddCommand(
 		c.notificationAddCommand(),
 		&cobra.Command{
 			Use: "list", Short: "List who is told of what", Example: "  towline notification list", Args: exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error { return c.listNotifications(cmd.Context()) },
 		},
-		named("remove", "Tell somebody no more, nor what still waits for them", "  towline notification remove team", func(ctx context.Context, api *client.Client, name string) error {
+		c.onNamed("remove", "Tell somebody no more, nor what still waits for them", "  towline notification remove team", func(ctx context.Context, api *client.Client, name string) error {
 			if err := api.RemoveNotification(ctx, name); err != nil {
 				return err
 			}
 			fmt.Fprintf(c.Err, "notification %s is removed\n", name)
 			return nil
 		}),
-		named("test", "Send a test at once", "  towline notification test team", c.testNotification),
+		c.onNamed("test", "Send a test at once", "  towline notification test team", c.testNotification),
 		c.notificationDeadCommand(),
 		c.redeliverCommand(),
 	)

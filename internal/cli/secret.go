@@ -29,20 +29,13 @@ build.secrets. They are encrypted at rest, and the server gives none back.`,
 			Use: "list", Short: "List the secrets, without their values", Example: "  towline secret list", Args: exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error { return c.listSecrets(cmd.Context()) },
 		},
-		&cobra.Command{
-			Use: "delete NAME", Short: "Forget a secret with all of its versions", Example: "  towline secret delete web/db", Args: exactly("NAME"),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				api, err := c.client()
-				if err != nil {
-					return err
-				}
-				if err := api.DeleteSecret(cmd.Context(), args[0]); err != nil {
-					return err
-				}
-				fmt.Fprintf(c.Err, "secret %s is forgotten\n", args[0])
-				return nil
-			},
-		},
+		c.onNamed("delete", "Forget a secret with all of its versions", "  towline secret delete web/db", func(ctx context.Context, api *client.Client, name string) error {
+			if err := api.DeleteSecret(ctx, name); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.Err, "secret %s is forgotten\n", name)
+			return nil
+		}),
 	)
 	return cmd
 }
