@@ -71,7 +71,7 @@ func (r *Builder) lead(parent context.Context, b Build, do errand) (pipeline.Res
 	}
 	if !b.Done() {
 		b.end(o.status, o.message, r.Now())
-		if err := r.save(ctx, b); err != nil {
+		if err := r.finish(ctx, &b); err != nil {
 			return pipeline.Result{}, err
 		}
 	}

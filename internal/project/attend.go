@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/store"
 )
 
 // outcome is how a build ended.
@@ -57,7 +56,7 @@ func (r *Builder) attend(ctx context.Context, b Build, turn *Turn) {
 		return
 	}
 	b.end(o.status, o.message, r.Now())
-	if err := r.save(ctx, b); err != nil {
+	if err := r.finish(ctx, &b); err != nil {
 		// It is taken up again at the next start, and ends then.
 		r.Logger.Error("keep the end of a build", "build", b.ID, "error", err)
 		return
@@ -65,7 +64,6 @@ func (r *Builder) attend(ctx context.Context, b Build, turn *Turn) {
 	if err := os.RemoveAll(r.workDir(b)); err != nil {
 		r.Logger.Warn("remove the directory of a build", "build", b.ID, "error", err)
 	}
-	r.retry(ctx, b)
 }
 
 func shutdown(ctx context.Context) bool { return errors.Is(context.Cause(ctx), pipeline.ErrShutdown) }
@@ -196,8 +194,12 @@ func interrupted(ctx context.Context, err error) outcome {
 // none: caches and users of its own. No pipeline's name can begin so.
 const standalone = "project:"
 
-// actionName is what the action of a build is called that no pipeline has.
-const actionName = "build"
+// stageName and actionName stand where a build has an action that no pipeline
+// has.
+const (
+	stageName  = "Build"
+	actionName = "build"
+)
 
 // job is what the Runner is given.
 func (r *Builder) job(b Build, log io.Writer) (pipeline.Job, error) {
@@ -207,7 +209,7 @@ func (r *Builder) job(b Build, log io.Writer) (pipeline.Job, error) {
 	}
 	action := pipeline.Action{Name: actionName, Type: pipeline.ActionType{Category: pipeline.CategoryBuild, Owner: "AWS", Provider: "CodeBuild", Version: "1"}}
 	job := pipeline.Job{
-		Pipeline: standalone + b.Project, Execution: b.UUID(), Number: b.Number, Stage: "Build", Attempt: 1, Action: action,
+		Pipeline: standalone + b.Project, Execution: b.UUID(), Number: b.Number, Stage: stageName, Attempt: 1, Action: action,
 		Revision: b.Revision, Configuration: configuration, Inputs: b.Inputs,
 		Dir: r.workDir(b), Log: log, LogFile: r.LogFile(b), Progress: func(string) {},
 	}
@@ -262,15 +264,4 @@ func (b *Build) unfold(phases []pipeline.Phase, now time.Time) Status {
 		b.Phases = append(b.Phases, phase)
 	}
 	return status
-}
-
-// retry does a build again that did not succeed, as often as its project says.
-func (r *Builder) retry(ctx context.Context, b Build) {
-	if b.Batch != nil || b.Status == Succeeded || b.Status == Stopped || b.Retries >= b.Definition.AutoRetry {
-		return
-	}
-	next := Build{Initiator: b.Initiator, Region: b.Region, Retries: b.Retries + 1}
-	if _, err := r.again(context.WithoutCancel(ctx), b, next, store.ClientRequest{}); err != nil && !errors.Is(err, ErrNotFound) {
-		r.Logger.Error("start a build again", "build", b.ID, "error", err)
-	}
 }

@@ -106,6 +106,12 @@ reports: {unit: {files: [report.xml]}}
 	if b.Tests == nil || b.Tests.Passed != 1 || b.Tests.Failed != 1 {
 		t.Errorf("tests %+v", b.Tests)
 	}
+	if _, whole, err := y.Whole(t.Context(), strings.Join(b.Reports, " ")); err != nil || len(whole.Cases) != 2 || whole.Cases[0].Status != pipeline.TestPassed {
+		t.Errorf("reports %v: %+v, %v", b.Reports, whole, err)
+	}
+	if groups, err := y.Groups(t.Context()); err != nil || len(groups) != 1 || groups[0].Name != "web-unit" || groups[0].Kind != project.TestReports {
+		t.Errorf("report groups %+v, %v", groups, err)
+	}
 	if tested := y.list(project.Filter{Tested: true, Limit: 9}); len(tested) != 1 {
 		t.Errorf("%d builds have tests", len(tested))
 	}

@@ -43,6 +43,7 @@ type Build struct {
 	Delivered []Delivered          `json:"delivered,omitempty"` // where they went
 	Exported  map[string]string    `json:"exported,omitempty"`
 	Tests     *pipeline.TestReport `json:"tests,omitempty"`
+	Reports   []string             `json:"reports,omitempty"` // their ids
 
 	// Batch runs the builds of the buildspec's batch instead of the one build,
 	// when it is not nil; Groups are these builds, once the buildspec was read.

@@ -97,7 +97,7 @@ func setup(t *testing.T, change ...func(*project.Config)) *yard {
 	y.config = project.Config{
 		Store: db, Sources: y.sources, Dir: dir, Account: "123456789012", Queue: project.NewQueue(4),
 		Runner: func(name string) project.Runner {
-			return build.Action{Backend: backend, Artifacts: artifacts, Project: name}
+			return build.Action{Backend: backend, Artifacts: artifacts, Reports: db, Project: name}
 		},
 		OpenLog: func(path string) (io.WriteCloser, error) { return report.OpenLog(path) },
 	}

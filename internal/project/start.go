@@ -83,17 +83,17 @@ func (r *Builder) Retry(ctx context.Context, id string, req StartRequest) (Build
 	case !old.Done():
 		return Build{}, refuse(ErrInvalid, "build %s has not ended", id)
 	}
-	return r.again(ctx, old, Build{Initiator: req.Initiator, Region: req.Region}, store.ClientRequest{Operation: "RetryBuild " + id, Token: req.Token, Digest: req.Digest})
+	return r.begin(ctx, old.again(Build{Initiator: req.Initiator, Region: req.Region}), store.ClientRequest{Operation: "RetryBuild " + id, Token: req.Token, Digest: req.Digest})
 }
 
-// again does a build once more.
-func (r *Builder) again(ctx context.Context, old, b Build, request store.ClientRequest) (Build, error) {
-	b.Project, b.Definition, b.RetryOf = old.Project, old.Definition, old.ID
-	b.Version = old.Version
-	if old.Resolved != "" {
-		b.Version = old.Resolved
+// again makes a new build one that does the old one once more.
+func (b Build) again(next Build) Build {
+	next.ID = b.Project + ":" + newUUID()
+	next.Project, next.Definition, next.RetryOf = b.Project, b.Definition, b.ID
+	if next.Version = b.Version; b.Resolved != "" {
+		next.Version = b.Resolved
 	}
-	return r.begin(ctx, b, request)
+	return next
 }
 
 // begin keeps a new build and has it wait for its turn.
