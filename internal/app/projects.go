@@ -37,7 +37,7 @@ func (a *App) newBuilder(runner func(name string) project.Runner) *project.Build
 
 // awsBuilds are the APIs that answer AWS's clients about builds and their logs.
 func (a *App) awsBuilds(pages wire.Pages) ([]wire.API, error) {
-	builds, err := codebuild.New(codebuild.Config{Projects: a.builder, Builds: a.builder, Batches: a.builder, Pages: pages})
+	builds, err := codebuild.New(codebuild.Config{Projects: a.builder, Builds: a.builder, Batches: a.builder, Groups: a.builder, Reports: a.builder, Pages: pages})
 	if err != nil {
 		return nil, err
 	}

@@ -64,17 +64,23 @@ func (s *service) batchDocument(ctx context.Context, c wire.Call, b project.Buil
 	}
 	doc.set("phases", phases)
 	doc.set("artifacts", artifactsDocument(b.Definition.Artifacts, b.Delivered, ""))
-	groups, err := s.groups(ctx, c, b)
-	doc.set("buildGroups", groups)
+	all, err := s.Batches.Parts(ctx, b.ID)
+	doc.set("buildGroups", groups(c, b, all))
+	doc.set("reportArns", reportsOf(c, all))
 	return doc, err
 }
 
-// groups are the builds of a batch as they stand.
-func (s *service) groups(ctx context.Context, c wire.Call, b project.Build) ([]document, error) {
-	all, err := s.Batches.Parts(ctx, b.ID)
-	if err != nil {
-		return nil, err
+// reportsOf are the reports of the builds of a batch.
+func reportsOf(c wire.Call, all []project.Build) []string {
+	var ids []string
+	for _, part := range all {
+		ids = append(ids, part.Reports...)
 	}
+	return reportARNs(c, ids)
+}
+
+// groups are the builds of a batch as they stand.
+func groups(c wire.Call, b project.Build, all []project.Build) []document {
 	byID := map[string]project.Build{}
 	for _, part := range all {
 		byID[part.ID] = part
@@ -97,7 +103,7 @@ func (s *service) groups(ctx context.Context, c wire.Call, b project.Build) ([]d
 		doc.set("priorBuildSummaryList", prior)
 		groups = append(groups, doc)
 	}
-	return groups, nil
+	return groups
 }
 
 // buildSummary is a build of a batch in a few words.
@@ -250,7 +256,6 @@ func (s *service) listBuildBatches(ctx context.Context, c wire.Call, in listBatc
 
 func (s *service) listBuildBatchesForProject(ctx context.Context, c wire.Call, in listBatchesInput) (*idsOutput, error) {
 	name := projectName(in.ProjectName)
-	return s.builds(ctx, name, in.NextToken, wire.List(c.Operation, name, in.SortOrder, in.Filter.Status), project.Filter{
-		Project: name, Kind: project.Batches, Status: in.Filter.Status, Ascending: in.SortOrder == ascending, Limit: size(in.Size) + 1,
-	})
+	return s.builds(ctx, asked{wire.List(c.Operation, name, in.SortOrder, in.Filter.Status), in.NextToken, size(in.Size)},
+		project.Filter{Project: name, Kind: project.Batches, Status: in.Filter.Status, Ascending: in.SortOrder == ascending})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -77,8 +76,8 @@ func buildDocument(c wire.Call, b project.Build) (document, error) {
 	doc.set("secondaryArtifacts", further)
 	doc.set("logs", logsDocument(c, b))
 	doc.set("exportedEnvironmentVariables", exported(b.Exported))
-	if b.Tests != nil {
-		doc.set("reportArns", []string{reportARN(c, b)})
+	if len(b.Reports) > 0 {
+		doc.set("reportArns", reportARNs(c, b.Reports))
 	}
 	if b.PartOf != "" {
 		doc.set("buildBatchArn", c.ARN("build-batch/"+b.PartOf))
@@ -245,45 +244,27 @@ func (s *service) listBuilds(ctx context.Context, c wire.Call, in listBuildsInpu
 
 func (s *service) listBuildsForProject(ctx context.Context, c wire.Call, in listBuildsInput) (*idsOutput, error) {
 	name := projectName(in.ProjectName)
-	return s.builds(ctx, name, in.NextToken, wire.List(c.Operation, name, in.SortOrder), project.Filter{
-		Project: name, Kind: project.Alone, Ascending: in.SortOrder == ascending, Limit: pageSize + 1,
-	})
+	return s.builds(ctx, asked{wire.List(c.Operation, name, in.SortOrder), in.NextToken, pageSize},
+		project.Filter{Project: name, Kind: project.Alone, Ascending: in.SortOrder == ascending})
 }
 
 // builds lists the ids of builds or batches, of a project when it has a name.
-func (s *service) builds(ctx context.Context, name, token, list string, filter project.Filter) (*idsOutput, error) {
-	found, next, err := s.page(ctx, list, token, filter)
-	if err == nil && len(found) == 0 && token == "" && name != "" {
+func (s *service) builds(ctx context.Context, a asked, filter project.Filter) (*idsOutput, error) {
+	page, next, err := inStore(s, a, func(after int64, limit int) ([]project.Listed, error) {
+		filter.After, filter.Limit = after, limit
+		return s.Builds.Builds(ctx, filter)
+	}, func(b project.Listed) int64 { return b.Place })
+	if err == nil && len(page) == 0 && a.token == "" && filter.Project != "" {
 		// The builds of a project that is gone are listed; one that never was is
 		// a mistake.
-		_, err = s.Projects.Project(ctx, name)
+		_, err = s.Projects.Project(ctx, filter.Project)
 	}
 	if err != nil {
 		return nil, err
 	}
 	out := &idsOutput{Ids: []string{}, NextToken: next}
-	for _, b := range found {
+	for _, b := range page {
 		out.Ids = append(out.Ids, b.ID)
 	}
 	return out, nil
-}
-
-// page lists one entry less than the filter's limit, and the token of the next
-// page if there is one.
-func (s *service) page(ctx context.Context, list, token string, filter project.Filter) ([]project.Listed, string, error) {
-	place, err := s.place(list, token)
-	if err != nil {
-		return nil, "", err
-	}
-	if place != "" {
-		if filter.After, err = strconv.ParseInt(place, 10, 64); err != nil {
-			return nil, "", err
-		}
-	}
-	found, err := s.Builds.Builds(ctx, filter)
-	if err != nil || len(found) < filter.Limit {
-		return found, "", err
-	}
-	found = found[:len(found)-1]
-	return found, s.Pages.Next(list, strconv.FormatInt(found[len(found)-1].Place, 10)), nil
 }

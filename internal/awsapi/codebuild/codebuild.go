@@ -14,6 +14,7 @@ import (
 
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/client"
+	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
 )
 
@@ -50,10 +51,30 @@ type Batches interface {
 	Parts(ctx context.Context, batch string) ([]project.Build, error)
 }
 
+// Groups are the groups of reports. It is implemented by *project.Builder.
+type Groups interface {
+	CreateGroup(ctx context.Context, g project.ReportGroup) (project.ReportGroup, error)
+	UpdateGroup(ctx context.Context, name string, export json.RawMessage, tags []project.Tag) (project.ReportGroup, error)
+	DeleteGroup(ctx context.Context, name string, reports bool) error
+	Group(ctx context.Context, name string) (project.ReportGroup, error)
+	Groups(ctx context.Context) ([]project.ReportGroup, error)
+}
+
+// Reports are what the tests of builds have said. It is implemented by
+// *project.Builder.
+type Reports interface {
+	Report(ctx context.Context, id string) (project.Report, error)
+	Reports(ctx context.Context, f project.ReportFilter) ([]project.ListedReport, error)
+	Whole(ctx context.Context, id string) (project.Report, pipeline.Report, error)
+	DeleteReport(ctx context.Context, id string) error
+}
+
 var (
 	_ Projects = (*project.Builder)(nil)
 	_ Builds   = (*project.Builder)(nil)
 	_ Batches  = (*project.Builder)(nil)
+	_ Groups   = (*project.Builder)(nil)
+	_ Reports  = (*project.Builder)(nil)
 )
 
 // Config is what the API needs.
@@ -61,6 +82,8 @@ type Config struct {
 	Projects Projects
 	Builds   Builds
 	Batches  Batches
+	Groups   Groups
+	Reports  Reports
 	// Pages makes the tokens of pages.
 	Pages wire.Pages
 }
@@ -115,13 +138,4 @@ func refused(err error) error {
 		code = "AccountLimitExceededException"
 	}
 	return wire.Faultf(code, "%s", refusal.Message)
-}
-
-// place reads the token of a next page.
-func (s *service) place(list, token string) (string, error) {
-	place, err := s.Pages.Place(list, &token)
-	if _, ok := errors.AsType[*wire.Fault](err); ok {
-		return "", wire.Faultf("InvalidInputException", "Invalid next token: it must be one that a call with the same parameters has returned.")
-	}
-	return place, err
 }

@@ -44,13 +44,19 @@ func (s *service) operations() map[string]wire.Operation {
 		"ListBuildBatches":           does(reads, s.listBuildBatches),
 		"ListBuildBatchesForProject": does(reads, s.listBuildBatchesForProject),
 
-		// Reports of tests.
+		// Reports of tests and of coverage.
+		"CreateReportGroup":         does(changes, s.createReportGroup),
+		"UpdateReportGroup":         does(changes, s.updateReportGroup),
+		"DeleteReportGroup":         does(changes, s.deleteReportGroup),
 		"ListReportGroups":          does(reads, s.listReportGroups),
 		"BatchGetReportGroups":      does(reads, s.batchGetReportGroups),
+		"GetReportGroupTrend":       does(reads, s.getReportGroupTrend),
 		"ListReports":               does(reads, s.listReports),
 		"ListReportsForReportGroup": does(reads, s.listReportsForGroup),
 		"BatchGetReports":           does(reads, s.batchGetReports),
+		"DeleteReport":              does(changes, s.deleteReport),
 		"DescribeTestCases":         does(reads, s.describeTestCases),
+		"DescribeCodeCoverages":     does(reads, s.describeCodeCoverages),
 	}
 	maps.Copy(all, absent())
 	return all
@@ -58,55 +64,32 @@ func (s *service) operations() map[string]wire.Operation {
 
 // absent are the operations that Towline does not have, and why.
 func absent() map[string]wire.Operation {
-	lacks := wire.Lacks
+	all := map[string]wire.Operation{}
+	lacks := func(needs client.Role, why string, names ...string) {
+		for _, name := range names {
+			all[name] = wire.Lacks(needs, why)
+		}
+	}
 	const (
-		images      = "builds run with the tools of the server's machine, or in Pods of an image of your own."
-		coverage    = "coverage is shown with the execution of a pipeline."
-		groups      = "report groups come from the reports that builds write, and change with those alone."
-		trends      = "the reports of a project's builds are listed by ListReports."
 		shared      = "nothing is shared between accounts: a server has one."
 		policies    = "who may do what is said by the roles of access keys (towline accesskey)."
 		fleets      = "builds run on the server's machine or as Pods, and not on fleets."
 		sandboxes   = "there are no sandboxes: start a build."
 		webhooks    = "pushes and webhooks start pipelines: give the pipeline an action of the type CodeBuild."
 		credentials = "the credentials of a repository belong to its mirror (towline mirror add)."
-		caches      = "caches are kept for each project and user on the machine that builds."
-		public      = "builds are shown to those alone who have an access key or a token."
 	)
-	return map[string]wire.Operation{
-		"UpdateProjectVisibility":         lacks(changes, public),
-		"InvalidateProjectCache":          lacks(runs, caches),
-		"ListSharedProjects":              lacks(reads, shared),
-		"ListCuratedEnvironmentImages":    lacks(reads, images),
-		"CreateReportGroup":               lacks(changes, groups),
-		"UpdateReportGroup":               lacks(changes, groups),
-		"DeleteReportGroup":               lacks(changes, groups),
-		"DeleteReport":                    lacks(changes, "a report goes with its build: BatchDeleteBuilds."),
-		"DescribeCodeCoverages":           lacks(reads, coverage),
-		"GetReportGroupTrend":             lacks(reads, trends),
-		"ListSharedReportGroups":          lacks(reads, shared),
-		"CreateFleet":                     lacks(changes, fleets),
-		"UpdateFleet":                     lacks(changes, fleets),
-		"DeleteFleet":                     lacks(changes, fleets),
-		"BatchGetFleets":                  lacks(reads, fleets),
-		"ListFleets":                      lacks(reads, fleets),
-		"StartSandbox":                    lacks(runs, sandboxes),
-		"StopSandbox":                     lacks(runs, sandboxes),
-		"StartSandboxConnection":          lacks(runs, sandboxes),
-		"StartCommandExecution":           lacks(runs, sandboxes),
-		"BatchGetSandboxes":               lacks(reads, sandboxes),
-		"BatchGetCommandExecutions":       lacks(reads, sandboxes),
-		"ListSandboxes":                   lacks(reads, sandboxes),
-		"ListSandboxesForProject":         lacks(reads, sandboxes),
-		"ListCommandExecutionsForSandbox": lacks(reads, sandboxes),
-		"CreateWebhook":                   lacks(changes, webhooks),
-		"UpdateWebhook":                   lacks(changes, webhooks),
-		"DeleteWebhook":                   lacks(changes, webhooks),
-		"ImportSourceCredentials":         lacks(changes, credentials),
-		"DeleteSourceCredentials":         lacks(changes, credentials),
-		"ListSourceCredentials":           lacks(reads, credentials),
-		"GetResourcePolicy":               lacks(reads, policies),
-		"PutResourcePolicy":               lacks(changes, policies),
-		"DeleteResourcePolicy":            lacks(changes, policies),
-	}
+	lacks(changes, "builds are shown to those alone who have an access key or a token.", "UpdateProjectVisibility")
+	lacks(runs, "caches are kept for each project and user on the machine that builds.", "InvalidateProjectCache")
+	lacks(reads, "builds run with the tools of the server's machine, or in Pods of an image of your own.", "ListCuratedEnvironmentImages")
+	lacks(reads, shared, "ListSharedProjects", "ListSharedReportGroups")
+	lacks(reads, policies, "GetResourcePolicy")
+	lacks(changes, policies, "PutResourcePolicy", "DeleteResourcePolicy")
+	lacks(reads, fleets, "BatchGetFleets", "ListFleets")
+	lacks(changes, fleets, "CreateFleet", "UpdateFleet", "DeleteFleet")
+	lacks(reads, sandboxes, "BatchGetSandboxes", "BatchGetCommandExecutions", "ListSandboxes", "ListSandboxesForProject", "ListCommandExecutionsForSandbox")
+	lacks(runs, sandboxes, "StartSandbox", "StopSandbox", "StartSandboxConnection", "StartCommandExecution")
+	lacks(changes, webhooks, "CreateWebhook", "UpdateWebhook", "DeleteWebhook")
+	lacks(reads, credentials, "ListSourceCredentials")
+	lacks(changes, credentials, "ImportSourceCredentials", "DeleteSourceCredentials")
+	return all
 }

@@ -1,21 +1,16 @@
 package codebuild
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/project"
 )
-
-// pageSize is how many entries a page has, as CodeBuild's.
-const pageSize = 100
 
 // document is an object of an answer, member by member.
 type document map[string]json.RawMessage
@@ -175,46 +170,20 @@ type namesOutput struct {
 	NextToken string
 }
 
-func (s *service) listProjects(ctx context.Context, _ wire.Call, in listProjectsInput) (*namesOutput, error) {
-	list := wire.List("ListProjects", in.SortBy, in.SortOrder)
-	after, err := s.place(list, in.NextToken)
-	if err != nil {
-		return nil, err
-	}
+func (s *service) listProjects(ctx context.Context, c wire.Call, in listProjectsInput) (*namesOutput, error) {
 	all, err := s.Projects.Projects(ctx)
 	if err != nil {
 		return nil, err
 	}
-	key := func(p project.Project) string {
-		switch in.SortBy {
-		case "CREATED_TIME":
-			return p.Created.UTC().Format(time.RFC3339) + " " + p.Definition.Name
-		case "LAST_MODIFIED_TIME":
-			return p.Updated.UTC().Format(time.RFC3339) + " " + p.Definition.Name
-		}
-		return p.Definition.Name
+	page, next, err := inMemory(s, asked{wire.List(c.Operation, in.SortBy, in.SortOrder), in.NextToken, pageSize}, all, in.SortOrder == descending, func(p project.Project) string {
+		return byTime(in.SortBy, p.Definition.Name, p.Created, p.Updated)
+	})
+	if err != nil {
+		return nil, err
 	}
-	sign := 1
-	if in.SortOrder == descending {
-		sign = -1
-	}
-	slices.SortFunc(all, func(a, b project.Project) int { return sign * cmp.Compare(key(a), key(b)) })
-	out, last := &namesOutput{Projects: []string{}}, ""
-	for _, p := range all {
-		if after != "" && sign*cmp.Compare(key(p), after) <= 0 {
-			continue
-		}
-		if len(out.Projects) == pageSize {
-			out.NextToken = s.Pages.Next(list, last)
-			break
-		}
-		out.Projects, last = append(out.Projects, p.Definition.Name), key(p)
+	out := &namesOutput{Projects: []string{}, NextToken: next}
+	for _, p := range page {
+		out.Projects = append(out.Projects, p.Definition.Name)
 	}
 	return out, nil
 }
-
-// The orders of lists.
-const (
-	ascending  = "ASCENDING"
-	descending = "DESCENDING"
-)
