@@ -7,7 +7,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help chaos bench-apply bench-builds bench-engine bench-pods bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
+.PHONY: help buildkitd chaos bench-apply bench-builds bench-engine bench-pods bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,12 +30,15 @@ demo-down: build ## remove every trace of the demo
 cluster: deps build ## bring up the local Kubernetes that the tests use
 	@$(BIN) cluster up
 
+buildkitd: build ## compile the BuildKit that builds Dockerfiles, once
+	@$(BIN) enclose
+
 # The rooms whose tests run on the local cluster. Those that count lost requests
 # run one after the other, when nothing else does.
 ON_CLUSTER  := /internal/(build/pod|kube|kube/kubetest|localkube|deploy(/(kubectl|methodtest|pullsecret|rehearsal|rollout|job|check|invariant|verdict))?)$$|/e2e$$
 MEASURED    := /internal/deploy(/(rehearsal|verdict))?$$|/e2e$$
 
-test: test-deps cluster ## run all tests, end to end on a real Kubernetes too
+test: test-deps cluster buildkitd ## run all tests, end to end on a real Kubernetes too
 	go test -timeout 20m $$(go list ./... | grep -vE '$(ON_CLUSTER)')
 	KUBECONFIG="$$($(BIN) cluster kubeconfig)" go test -p 2 -timeout 20m $$(go list ./... | grep -E '$(ON_CLUSTER)' | grep -vE '$(MEASURED)')
 	KUBECONFIG="$$($(BIN) cluster kubeconfig)" go test -p 1 -timeout 30m $$(go list ./... | grep -E '$(MEASURED)')

@@ -4,16 +4,18 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,6 +30,7 @@ import (
 	"github.com/towline/towline/internal/dockerfile/buildah"
 	"github.com/towline/towline/internal/dockerfile/buildkit"
 	"github.com/towline/towline/internal/dockerfile/daemon"
+	"github.com/towline/towline/internal/waittest"
 )
 
 func must(t testing.TB, err error) {
@@ -45,51 +48,68 @@ func program(t testing.TB) []string {
 	return []string{self, "enclose"}
 }
 
-// place is a registry with a base image, and a way to build on it.
+// place is a registry with a base image, and what builds on it.
 type place struct {
-	t    testing.TB
-	way  dockerfile.Way
-	host string // of the registry
+	t       testing.TB
+	builder *dockerfile.Builder
+	host    string // of the registry
+	private string // of one that wants a password
 }
 
 // base is the image that FROM names.
-func (p *place) base() string { return p.host + "/busybox:1" }
+func (p place) base() string { return p.host + "/busybox:1" }
 
 // newDaemon is a BuildKit that ends with the test.
-func newDaemon(t testing.TB, host string) *daemon.Daemon {
+func newDaemon(t testing.TB, hosts ...string) *daemon.Daemon {
 	t.Helper()
-	d := daemon.New(daemon.Config{
-		Dir: filepath.Join(t.TempDir(), "buildkit"), Program: program(t), Find: daemon.Finder{}.Find,
-		CacheLimit: 1 << 30, Insecure: []string{host}, Idle: time.Minute, Logger: slog.New(slog.DiscardHandler),
-	})
+	d := daemonIn(filepath.Join(t.TempDir(), "buildkit"), program(t), hosts...)
 	t.Cleanup(d.Close)
 	return d
 }
 
-// startRegistry serves a registry with the base image.
-func startRegistry(t testing.TB) string {
+func daemonIn(dir string, program []string, hosts ...string) *daemon.Daemon {
+	return daemon.New(daemon.Config{
+		Dir: dir, Program: program, Find: daemon.Finder{}.Find,
+		CacheLimit: 1 << 30, Insecure: hosts, Idle: time.Minute, Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+// startRegistry serves a registry with the base image, to all or to those who
+// know the password.
+func startRegistry(t testing.TB, password string) string {
 	t.Helper()
-	server := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo))))
+	images := registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, got, _ := r.BasicAuth(); got != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		images.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
 	ref, err := name.ParseReference(host+"/busybox:1", name.Insecure)
 	must(t, err)
-	must(t, remote.Write(ref, busybox(t)))
+	must(t, remote.Write(ref, busybox(t), remote.WithAuth(&authn.Basic{Username: "any", Password: password})))
 	return host
 }
 
-// ways are those of this machine.
-func ways(t *testing.T, test func(t *testing.T, p *place)) {
-	t.Run("a BuildKit of its own", func(t *testing.T) {
-		t.Parallel()
-		host := startRegistry(t)
-		test(t, &place{t, &buildkit.Own{Daemon: newDaemon(t, host)}, host})
-	})
-	t.Run("buildah", func(t *testing.T) {
-		t.Parallel()
-		host := startRegistry(t)
-		test(t, &place{t, &buildah.Buildah{Dir: t.TempDir(), Program: program(t), CacheLimit: 1 << 30, Insecure: []string{host}}, host})
-	})
+// ways runs the tests by each way of this machine, which they share.
+func ways(t *testing.T, tests map[string]func(t *testing.T, p place)) {
+	host, private := startRegistry(t, ""), startRegistry(t, hush)
+	for _, way := range []dockerfile.Way{
+		&buildkit.Own{Daemon: newDaemon(t, host, private)},
+		&buildah.Buildah{Dir: t.TempDir(), Program: program(t), CacheLimit: 1 << 30, Insecure: []string{host, private}},
+	} {
+		t.Run(way.Name(), func(t *testing.T) {
+			t.Parallel()
+			builder := dockerfile.NewBuilder(slog.New(slog.DiscardHandler), way)
+			for name, test := range tests {
+				t.Run(name, func(t *testing.T) { test(t, place{t, builder, host, private}) })
+			}
+		})
+	}
 }
 
 // busybox is an image with a shell and little else.
@@ -125,26 +145,8 @@ func busybox(t testing.TB) v1.Image {
 	return image
 }
 
-// log collects what a build says, and tells who waits for a text.
-type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // build is a build of these files, of which one is the Dockerfile.
-func (p *place) build(files map[string]string) (dockerfile.Build, *log) {
+func (p place) build(files map[string]string) (dockerfile.Build, *waittest.Log) {
 	p.t.Helper()
 	dir := p.t.TempDir()
 	for name, text := range files {
@@ -152,7 +154,7 @@ func (p *place) build(files map[string]string) (dockerfile.Build, *log) {
 		must(p.t, os.MkdirAll(filepath.Dir(full), 0o755))
 		must(p.t, os.WriteFile(full, []byte(strings.ReplaceAll(text, "BASE", p.base())), 0o644))
 	}
-	said := &log{}
+	said := &waittest.Log{}
 	return dockerfile.Build{
 		Dir: dir, File: filepath.Join(dir, "Dockerfile"), Context: dir, Output: filepath.Join(p.t.TempDir(), "output"),
 		Time: time.Unix(1_700_000_000, 0), Log: said,
@@ -160,18 +162,24 @@ func (p *place) build(files map[string]string) (dockerfile.Build, *log) {
 	}, said
 }
 
-// builder builds by the place's way alone.
-func (p *place) builder() *dockerfile.Builder {
-	return dockerfile.NewBuilder(slog.New(slog.DiscardHandler), p.way)
-}
-
 // made builds and returns the one image that comes out.
-func (p *place) made(b dockerfile.Build, said *log) v1.Image {
+func (p place) made(b dockerfile.Build, said *waittest.Log) v1.Image {
 	p.t.Helper()
-	if _, err := p.builder().Build(p.t.Context(), b); err != nil {
+	if _, err := p.builder.Build(p.t.Context(), b); err != nil {
 		p.t.Fatalf("%v\n%s", err, said)
 	}
 	return only(p.t, b.Output)
+}
+
+// refused builds what must be refused, and returns why.
+func (p place) refused(b dockerfile.Build, said *waittest.Log) string {
+	p.t.Helper()
+	_, err := p.builder.Build(p.t.Context(), b)
+	refused, ok := errors.AsType[*dockerfile.RefusedError](err)
+	if !ok {
+		p.t.Fatalf("got %v; want a refusal\n%s", err, said)
+	}
+	return refused.Message
 }
 
 // only is the one image in a layout.

@@ -1,10 +1,12 @@
 package buildah
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"regexp"
@@ -47,7 +49,7 @@ func (w *work) buildArgs() ([]string, error) {
 		args = append(args, "--secret", "id="+id+",src="+file)
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Layouts)) {
-		args = append(args, "--build-context", name+"=container-image://oci:"+b.Layouts[name].Dir)
+		args = append(args, "--build-context", name+"=container-image://"+baseName(b.Layouts[name]))
 	}
 	if len(b.Platforms) > 0 {
 		args = append(args, "--platform", strings.Join(b.Platforms, ","))
@@ -55,7 +57,38 @@ func (w *work) buildArgs() ([]string, error) {
 	if len(b.Platforms) > 1 {
 		return append(args, "--manifest", w.name, b.Context), nil
 	}
-	return append(args, "--tag", w.name, b.Context), nil
+	// Without a name it stays in the store as what later builds begin with.
+	return append(args, "--iidfile", w.file("id"), b.Context), nil
+}
+
+// baseName is what the image out of an OCI layout is called in buildah's store.
+func baseName(l dockerfile.Layout) string {
+	return "localhost/towline-base:" + strings.ReplaceAll(l.Digest, ":", "-")
+}
+
+// takeLayouts copies the images out of OCI layouts into buildah's store, for FROM
+// takes none from elsewhere.
+func (w *work) takeLayouts(ctx context.Context) error {
+	for i, name := range slices.Sorted(maps.Keys(w.what.Layouts)) {
+		l := w.what.Layouts[name]
+		// Buildah makes a name of the path, so it may have no capitals.
+		link := w.file("layout" + strconv.Itoa(i))
+		if err := os.Symlink(l.Dir, link); err != nil {
+			return err
+		}
+		var said bytes.Buffer
+		if err := w.run(ctx, &said, "pull", "--quiet", "--signature-policy", w.file("policy.json"), "oci:"+link); err != nil {
+			return err
+		}
+		words := strings.Fields(said.String())
+		if len(words) == 0 {
+			return fmt.Errorf("pull %s: buildah does not say what it is", l.Dir)
+		}
+		if err := w.run(ctx, io.Discard, "tag", words[len(words)-1], baseName(l)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // auth is what is known for the registries that the Dockerfile names, in the

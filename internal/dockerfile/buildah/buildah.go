@@ -65,6 +65,9 @@ func (b *Buildah) Build(ctx context.Context, what dockerfile.Build) (result dock
 	}
 	b.kept.RLock()
 	defer b.kept.RUnlock()
+	if err := work.takeLayouts(ctx); err != nil {
+		return result, err
+	}
 	args, err := work.buildArgs()
 	if err != nil {
 		return result, err
@@ -75,11 +78,22 @@ func (b *Buildah) Build(ctx context.Context, what dockerfile.Build) (result dock
 	if err := work.run(ctx, what.Log, args...); err != nil {
 		return result, err
 	}
-	push := []string{"push", "--signature-policy", work.file("policy.json"), "--format", "oci", work.name, "oci:" + what.Output}
-	if len(what.Platforms) > 1 {
-		push = []string{"manifest", "push", "--signature-policy", work.file("policy.json"), "--format", "oci", "--all", work.name, "oci:" + what.Output}
+	return result, work.push(ctx)
+}
+
+// push writes what was built as an OCI layout.
+func (w *work) push(ctx context.Context) error {
+	options := []string{"push", "--signature-policy", w.file("policy.json"), "--format", "oci"}
+	if len(w.what.Platforms) > 1 {
+		options = append(append([]string{"manifest"}, options...), "--all", w.name)
+	} else {
+		id, err := os.ReadFile(w.file("id"))
+		if err != nil {
+			return fmt.Errorf("find the image that buildah built: %w", err)
+		}
+		options = append(options, strings.TrimSpace(string(id)))
 	}
-	return result, work.run(ctx, io.Discard, push...)
+	return w.run(ctx, io.Discard, append(options, "oci:"+w.what.Output)...)
 }
 
 // work is one build in progress.
@@ -88,7 +102,7 @@ type work struct {
 	program string
 	what    dockerfile.Build
 	dir     string // of its own files, gone afterwards
-	name    string // of the image
+	name    string // of the list of images, with several platforms
 }
 
 func (w *work) file(name string) string { return filepath.Join(w.dir, name) }
@@ -126,18 +140,13 @@ func (b *Buildah) prepare(ctx context.Context, program string, what dockerfile.B
 	return w, nil
 }
 
-// close forgets the image's name, so that what it is made of can be removed, and
-// the build's own files.
+// close removes the build's own files, and the list of several platforms' images.
+// The images stay for later builds.
 func (w *work) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	command := "rmi"
 	if len(w.what.Platforms) > 1 {
-		command = "manifest"
-		_ = w.run(ctx, io.Discard, command, "rm", w.name) // It need not be there.
-	} else {
-		// The layers stay for later builds; only the name goes.
-		_ = w.run(ctx, io.Discard, command, "--no-prune", w.name)
+		_ = w.run(ctx, io.Discard, "manifest", "rm", w.name) // It need not be there.
 	}
 	return os.RemoveAll(w.dir)
 }
