@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/towline/towline/internal/waittest"
 )
 
 // awsCommand is AWS's own command, signing with an access key of the server's.
@@ -65,7 +67,7 @@ func (c awsCommand) must(query string, args ...string) string {
 // ended waits for the end of a build and returns its status.
 func (c awsCommand) ended(id string) (status string) {
 	c.s.t.Helper()
-	eventually(c.s.t, "build "+id+" ends", func() bool {
+	waittest.Until(c.s.t, "build "+id+" ends", func() bool {
 		status = c.must("builds[0].buildStatus", "codebuild", "batch-get-builds", "--ids", id)
 		return status != "IN_PROGRESS"
 	})
@@ -192,7 +194,7 @@ artifacts: {files: made.txt}
 	aws.must("project.arn", "codebuild", "create-project", "--cli-input-json", "file://"+project(t, "shop", `{"type": "GITHUB", "location": "shop"}`))
 	run := func(args ...string) (id, status string) {
 		id = aws.must("buildBatch.id", append([]string{"codebuild"}, args...)...)
-		eventually(t, "batch "+id+" ends", func() bool {
+		waittest.Until(t, "batch "+id+" ends", func() bool {
 			status = aws.must("buildBatches[0].buildBatchStatus", "codebuild", "batch-get-build-batches", "--ids", id)
 			return status != "IN_PROGRESS"
 		})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // TestDemo runs the demo as a script would and checks the document that it
@@ -102,7 +103,7 @@ func demoDown(t *testing.T, data string) {
 	if got := phase(t, "web"); got != "" && got != "Terminating" {
 		t.Errorf("the namespace is still there: %s", got)
 	}
-	eventually(t, "the namespace is gone", func() bool { return phase(t, "web") == "" })
+	waittest.Until(t, "the namespace is gone", func() bool { return phase(t, "web") == "" })
 }
 
 func get(t *testing.T, url string) string {

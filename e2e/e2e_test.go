@@ -4,6 +4,7 @@
 package e2e_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/towline/towline/internal/waittest"
 )
 
 // patience bounds every wait.
@@ -80,15 +83,10 @@ func serving(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) > 0 {
 		data = ts.MkAbs(args[0])
 	}
-	deadline := time.Now().Add(patience)
-	for time.Now().Before(deadline) {
-		cmd := exec.Command(program, "--data", data, "pipeline", "list")
-		if cmd.Run() == nil {
-			return
-		}
-		<-time.After(20 * time.Millisecond)
+	answers := func() bool { return exec.Command(program, "--data", data, "pipeline", "list").Run() == nil }
+	if !waittest.Poll(context.Background(), answers) {
+		ts.Fatalf("no server answers for %s", data)
 	}
-	ts.Fatalf("no server answers for %s", data)
 }
 
 // gitInit DIR REPOSITORY makes DIR a clone with everything in it committed,
@@ -114,15 +112,12 @@ func gitInit(ts *testscript.TestScript, _ bool, args []string) {
 
 // eventuallyExec runs a command until it succeeds.
 func eventuallyExec(ts *testscript.TestScript, args []string) {
-	deadline := time.Now().Add(patience)
-	for {
-		err := ts.Exec(args[0], args[1:]...)
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("%v: %v", args, err)
-		}
-		<-time.After(20 * time.Millisecond)
+	var err error
+	succeeds := func() bool {
+		err = ts.Exec(args[0], args[1:]...)
+		return err == nil
+	}
+	if !waittest.Poll(context.Background(), succeeds) {
+		ts.Fatalf("%v: %v", args, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // function builds the function of testdata and keeps it on the server.
@@ -121,7 +122,7 @@ func TestAFunctionOutlivesTheServer(t *testing.T) {
 	t.Cleanup(func() { _ = os.Remove(gate) })
 	repo := s.repository("app", withParameters(asked, "wait "+gate))
 	e := repo.push("First")
-	eventually(t, "the function runs", func() bool {
+	waittest.Until(t, "the function runs", func() bool {
 		out, _, code := s.run("logs", e.ID, "greet")
 		return code == 0 && strings.Contains(out, "works on wait")
 	})
@@ -144,7 +145,7 @@ func TestAFunctionMayDoNothingElse(t *testing.T) {
 	repo := s.repository("app", withParameters(asked, "steal"))
 	e := repo.push("First")
 	log := ""
-	eventually(t, "the function has tried", func() bool {
+	waittest.Until(t, "the function has tried", func() bool {
 		out, _, code := s.run("logs", e.ID, "greet")
 		log = out
 		return code == 0 && strings.Contains(out, "again in 1m")

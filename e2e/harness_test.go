@@ -25,6 +25,7 @@ import (
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // towline is a server of the program under test, and its command line.
@@ -82,7 +83,7 @@ func (s *towline) up() {
 	if err := s.server.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	eventually(s.t, "the server answers", func() bool {
+	waittest.Until(s.t, "the server answers", func() bool {
 		endpoint, token, err := config.ReadEndpoint(s.data)
 		if err != nil || endpoint.PID != s.server.Process.Pid {
 			return false
@@ -297,18 +298,4 @@ func phase(t *testing.T, name string) string {
 	}
 	found, _, _ := unstructured.NestedString(namespace.Object, "status", "phase")
 	return found
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never happened: %s", what)
-		}
-	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // slowPipeline has five stages, each of which takes long enough to be killed
@@ -147,7 +148,7 @@ func TestServerKilledInEachStage(t *testing.T) {
 func (s *towline) inStage(id, stage string) bool {
 	s.t.Helper()
 	running := false
-	eventually(s.t, "stage "+stage+" is entered", func() bool {
+	waittest.Until(s.t, "stage "+stage+" is entered", func() bool {
 		e, err := s.api().Execution(s.t.Context(), id)
 		if err != nil {
 			return false

@@ -9,6 +9,7 @@ import (
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 const pullPipeline = `pipeline: NAME
@@ -72,7 +73,7 @@ func TestPodsPullWithTheirOwnPasswordOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	var why string
-	eventually(t, "the stranger is refused", func() bool {
+	waittest.Until(t, "the stranger is refused", func() bool {
 		pod, err := cluster.Get(t.Context(), stranger)
 		if err != nil {
 			t.Fatal(err)

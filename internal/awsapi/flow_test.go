@@ -19,6 +19,7 @@ import (
 	"github.com/towline/towline/internal/engine/enginetest"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/store"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // patience bounds every wait.
@@ -146,23 +147,19 @@ func (r *running) define(t *testing.T, name string, change ...func(*pipeline.Pip
 func (r *running) until(t *testing.T, name, what string, ok func(map[string]types.StageState) bool) map[string]types.StageState {
 	t.Helper()
 	api := r.sdk(viewerID, secretKey)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+	var stages map[string]types.StageState
+	waittest.Until(t, what, func() bool {
 		out, err := api.GetPipelineState(t.Context(), &codepipeline.GetPipelineStateInput{Name: &name})
 		if err != nil {
 			t.Fatal(err)
 		}
-		stages := map[string]types.StageState{}
+		stages = map[string]types.StageState{}
 		for _, s := range out.StageStates {
 			stages[*s.StageName] = s
 		}
-		if ok(stages) {
-			return stages
-		}
-	}
-	t.Fatalf("%s never came to be", what)
-	return nil
+		return ok(stages)
+	})
+	return stages
 }
 
 // in waits until an execution is so far in a stage. One that is in progress has

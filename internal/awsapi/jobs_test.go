@@ -5,13 +5,13 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // scan is a custom type whose jobs are chosen by their project.
@@ -39,19 +39,16 @@ func scanned(p *pipeline.Pipeline) {
 func (r *running) jobOf(t *testing.T, query map[string]string) types.Job {
 	t.Helper()
 	api := r.sdk(operatorID, secretKey)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+	var jobs []types.Job
+	waittest.Until(t, "there is a job", func() bool {
 		out, err := api.PollForJobs(t.Context(), &codepipeline.PollForJobsInput{ActionTypeId: scanID(), QueryParam: query})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(out.Jobs) > 0 {
-			return out.Jobs[0]
-		}
-	}
-	t.Fatal("there never was a job")
-	return types.Job{}
+		jobs = out.Jobs
+		return len(jobs) > 0
+	})
+	return jobs[0]
 }
 
 func TestAWorkerWorksOnACustomAction(t *testing.T) {

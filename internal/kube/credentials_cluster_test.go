@@ -21,6 +21,7 @@ import (
 
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/localkube/apiservertest"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // open connects, or the test ends.
@@ -300,17 +301,10 @@ func TestTheMountedServiceAccountIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The API server may remember the old token for a moment.
-	deadline := time.Now().Add(time.Minute)
-	for {
+	waittest.Until(t, "the new token is in use", func() bool {
 		got, err := cluster.WhoAmI(t.Context())
-		if err == nil && got.User == "system:serviceaccount:mounted:second" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("still %+v, %v", got, err)
-		}
-		<-time.After(100 * time.Millisecond)
-	}
+		return err == nil && got.User == "system:serviceaccount:mounted:second"
+	})
 }
 
 func TestWithoutAPodThereIsNoMountedServiceAccount(t *testing.T) {

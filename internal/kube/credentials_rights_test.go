@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -34,10 +33,7 @@ func TestAMissingRightIsNamed(t *testing.T) {
 		t.Parallel()
 		changed := make(chan struct{}, 1)
 		follower := cluster.FollowPods(t.Context(), kube.Scope{Namespace: "denied", Changed: func() { changed <- struct{}{} }})
-		deadline := time.Now().Add(time.Minute)
-		for follower.Err() == nil && time.Now().Before(deadline) {
-			<-time.After(10 * time.Millisecond)
-		}
+		waittest.Until(t, "the watch is refused", func() bool { return follower.Err() != nil })
 		// It lists by a watch first, and by a list when it may not watch.
 		mustExplain(t, follower.Err(), credential, []string{`user "alice" may not `, ` pods in namespace denied: bind its user a Role`})
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/secret"
 	"github.com/towline/towline/internal/store"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // patience bounds every wait.
@@ -130,17 +131,7 @@ func commit(tb testing.TB, db *store.DB, set pipeline.ChangeSet) {
 // until looks again until ok says so.
 func (b *bundle) until(what string, ok func(context.Context) bool) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok(ctx) {
-		select {
-		case <-ctx.Done():
-			b.Fatalf("%s: not within %s", what, patience)
-		case <-tick.C:
-		}
-	}
+	waittest.Until(b, what, func() bool { return ok(b.Context()) })
 }
 
 // untilCounts waits until the only subscription counts as wanted, its times and

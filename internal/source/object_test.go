@@ -21,6 +21,7 @@ import (
 
 	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // s3Server is a real server of S3's protocol, in a process of its own. It
@@ -68,7 +69,7 @@ func startS3(t *testing.T) *s3Server {
 		}
 		os.RemoveAll(dir)
 	})
-	await(t, "versitygw to listen", func() bool {
+	waittest.Until(t, "versitygw to listen", func() bool {
 		conn, err := net.Dial("unix", s.socket)
 		if err != nil {
 			return false

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/towline/towline/internal/waittest"
 )
 
 // TestLargePushStreams is not parallel, and so runs alone: it measures memory.
@@ -356,7 +358,7 @@ func TestAnswersForOneRepositoryComeOneAtATime(t *testing.T) {
 			}
 		})
 	}
-	await(t, "both pushes to be told", func() bool {
+	waittest.Until(t, "both pushes to be told", func() bool {
 		s.inOrder.mu.Lock()
 		defer s.inOrder.mu.Unlock()
 		l := s.inOrder.locks["web"]
@@ -398,18 +400,6 @@ func TestAnOvertakenPushIsToldAsTheBranchStands(t *testing.T) {
 	must[[]string](t)(post(t.Context(), s.life.socketPath(), body))
 	if got := s.pushed(t).Updates[0].New; got != newest {
 		t.Errorf("told of %s, want %s", got, newest)
-	}
-}
-
-// await polls a condition for at most 30 s.
-func await(t *testing.T, what string, met func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !met() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 30 s for %s", what)
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/towline/towline/internal/waittest"
 )
 
 func TestTidyKeepsWhatNoRefReaches(t *testing.T) {
@@ -45,5 +47,5 @@ func TestAPushTidiesWhatHasGrown(t *testing.T) {
 		t.Fatalf("there are %d packs", count())
 	}
 	c.git("push", "origin", "main")
-	await(t, "the packs to be joined", func() bool { return count() < 5 })
+	waittest.Until(t, "the packs to be joined", func() bool { return count() < 5 })
 }

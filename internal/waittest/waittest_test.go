@@ -63,7 +63,7 @@ func TestUntilLooksAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
-		if took, failed := waits(t, func(tb testing.TB) { Until(tb, "three looks", func() bool { looks++; return looks == 3 }) }); took != 2*often || failed != "" {
+		if took, failed := waits(t, func(tb testing.TB) { Until(tb, "three looks", func() bool { looks++; return looks == 3 }) }); took != soon+2*soon || failed != "" {
 			t.Errorf("after %s: %s", took, failed)
 		}
 		if took, failed := waits(t, func(tb testing.TB) { Until(tb, "the end of days", func() bool { return false }) }); took != Patience || failed != "never: the end of days" {

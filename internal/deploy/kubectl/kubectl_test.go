@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/towline/towline/internal/kube"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // program writes a shell script that stands for kubectl.
@@ -202,13 +203,15 @@ func TestAProgramThatDoesNotEndIsKilled(t *testing.T) {
 		_, err := m.Apply(ctx, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "web"}}}, kube.ApplyOptions{})
 		done <- err
 	}()
-	for _, err := os.Stat(ready); err != nil; _, err = os.Stat(ready) {
+	waittest.Until(t, "kubectl runs", func() bool {
 		select {
 		case err := <-done:
 			t.Fatalf("it ended by itself: %v", err)
-		case <-time.After(10 * time.Millisecond):
+		default:
 		}
-	}
+		_, err := os.Stat(ready)
+		return err == nil
+	})
 	cancel(enough)
 	if err := <-done; !errors.Is(err, enough) {
 		t.Errorf("error %v", err)

@@ -36,6 +36,7 @@ import (
 	"github.com/towline/towline/internal/localkube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/registry"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // TestNodesPullWithTheSecret lets a real node pull from a real registry that
@@ -238,27 +239,19 @@ func run(t *testing.T, cluster *kube.Cluster, objects []manifest.Object) corev1.
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	for {
-		found, err := cluster.Get(ctx, kube.RefOf(objects[0].Unstructured))
+	var pod corev1.Pod
+	waittest.Until(t, "the pod has its image, or has not got it", func() bool {
+		found, err := cluster.Get(t.Context(), kube.RefOf(objects[0].Unstructured))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var pod corev1.Pod
 		if err := apiruntime.DefaultUnstructuredConverter.FromUnstructured(found.Object, &pod); err != nil {
 			t.Fatal(err)
 		}
 		text := waiting(pod.Status)
-		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || strings.Contains(text, "ErrImagePull") || strings.Contains(text, "ImagePullBackOff") {
-			return pod.Status
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatalf("the pod is still %s", text)
-		}
-	}
+		return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || strings.Contains(text, "ErrImagePull") || strings.Contains(text, "ImagePullBackOff")
+	})
+	return pod.Status
 }
 
 // waiting is a pod's phase and what its container waits for.
