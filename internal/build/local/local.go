@@ -30,7 +30,10 @@ type Build struct {
 	// Out is where the files of the artifact go, "" for nowhere.
 	Out     string
 	Secrets Secrets
-	// Backend runs the build.
+	// Kubeconfigs are needed by builds that ask for a credential of a cluster.
+	Kubeconfigs build.Kubeconfigs
+	// Backend runs the build, and ends those of processes that are gone: it must
+	// know all places where such may run.
 	Backend build.Backend
 	// Cache is a directory for what is kept from build to build, and for the
 	// build itself while it runs.
@@ -70,7 +73,7 @@ func (b Build) Run(ctx context.Context) (result pipeline.Result, err error) {
 	go func() {
 		shown <- report.Follow(context.WithoutCancel(ctx), job.LogFile, 0, over.Load, func(l report.Line) error { return b.Show(l.Text) })
 	}()
-	action := build.Action{Backend: b.Backend, Artifacts: tree{dir: b.Dir, out: b.Out}, Secrets: b.Secrets}
+	action := build.Action{Backend: b.Backend, Artifacts: tree{dir: b.Dir, out: b.Out}, Secrets: b.Secrets, Kubeconfigs: b.Kubeconfigs}
 	result, err = action.Run(ctx, job)
 	err = errors.Join(err, log.Close())
 	over.Store(true)
@@ -88,7 +91,7 @@ func (b Build) job(ctx context.Context, place place) (pipeline.Job, error) {
 		Pipeline: b.name(), Execution: filepath.Base(place.dir), Number: 1, Stage: "Build", Attempt: 1,
 		Action:   pipeline.Action{Name: name, Type: pipeline.ActionType{Category: pipeline.CategoryBuild, Owner: "Towline", Provider: "Buildspec", Version: "1"}},
 		Revision: revision(ctx, b.Dir), Configuration: config, Inputs: []pipeline.Artifact{{Name: "source"}},
-		Dir: filepath.Join(place.dir, "build"), LogFile: filepath.Join(place.dir, "log"),
+		Dir: filepath.Join(place.dir, jobDir), LogFile: filepath.Join(place.dir, "log"),
 		Progress: func(string) {},
 	}
 	return job, os.Mkdir(job.Dir, 0o700)

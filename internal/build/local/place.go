@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/towline/towline/internal/build"
+	"github.com/towline/towline/internal/pipeline"
 )
 
 // place is the directory of one build while it runs, with a lock that its
@@ -20,7 +22,10 @@ type place struct {
 	lock *os.File
 }
 
-const lockName = "lock"
+const (
+	lockName = "lock"
+	jobDir   = "build" // of the build within its place
+)
 
 func newPlace(cache string) (place, error) {
 	// The build's user passes through.
@@ -71,26 +76,61 @@ func (b Build) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gone, cancel := context.WithCancelCause(ctx)
-	cancel(errLeft)
 	for _, dir := range old {
 		lock, ok, err := lock(dir)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !ok {
 			continue
 		}
+		if err == nil {
+			err = b.end(ctx, filepath.Join(dir, jobDir))
+		}
+		if err == nil {
+			err = (place{dir, lock}).remove()
+		}
 		if err != nil {
-			return err
-		}
-		inner := filepath.Join(dir, "build")
-		if _, err := os.Stat(inner); err == nil {
-			// What it returns is that it was stopped, or how it had ended.
-			_, _ = b.Backend.Run(gone, build.Build{Pipeline: b.name(), Key: filepath.Base(dir), Dir: inner, Source: inner})
-		}
-		if err := (place{dir, lock}).remove(); err != nil {
 			return fmt.Errorf("remove what an earlier build has left: %w", err)
 		}
 	}
 	return nil
+}
+
+// end ends the builds of a process that is gone, by its directory. A Pod whose
+// cluster does not let it be deleted is told of and left: it ends by itself, and
+// must not hold up the builds of another cluster until then.
+func (b Build) end(ctx context.Context, dir string) error {
+	begun, err := build.Begun(dir)
+	if err != nil {
+		return err
+	}
+	gone, cancel := context.WithCancelCause(ctx)
+	cancel(errLeft)
+	for _, of := range begun {
+		of.Log, of.LogFile = io.Discard, filepath.Join(dir, "left.log")
+		// What it returns is that it was stopped, or how it had ended.
+		_, err := b.Backend.Run(gone, of)
+		if why := beside(err, errLeft); why != nil && of.Compute == pipeline.ComputePod {
+			if err := b.Show(fmt.Sprintf("warning: an earlier build may be left in a Pod, which ends itself after a day at most: %v", why)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// beside is what an error says besides that it was stopped for a cause.
+func beside(err, cause error) error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what was joined here is taken apart
+	switch {
+	case errors.Is(err, cause) && !ok:
+		return nil
+	case !ok:
+		return err
+	}
+	var rest []error
+	for _, e := range joined.Unwrap() {
+		rest = append(rest, beside(e, cause))
+	}
+	return errors.Join(rest...)
 }
 
 // errLeft is why a build is stopped whose process is gone.
