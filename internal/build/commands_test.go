@@ -3,17 +3,13 @@ package build_test
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/build"
-	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/report"
 )
 
 // values are secrets by their names.
@@ -79,22 +75,10 @@ func TestCommandsFail(t *testing.T) {
 // commands runs the job of an order as Commands.
 func commands(t *testing.T, o order, secrets build.Secrets) pipeline.Result {
 	t.Helper()
-	store, err := artifact.Open(t.Context(), o.Store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	backend, err := host.New(host.Config{Runner: []string{os.Args[0], runnerCommand}, CacheDir: o.Cache})
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := report.OpenLog(o.Job.LogFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	o.Job.Log = log
-	result, err := build.Commands{Action: build.Action{Backend: backend, Artifacts: store, Secrets: secrets}}.Run(t.Context(), o.Job)
+	result, err := o.with(t.Context(), func(action build.Action, job pipeline.Job) (pipeline.Result, error) {
+		action.Secrets = secrets
+		return build.Commands{Action: action}.Run(t.Context(), job)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,12 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/build"
-	"github.com/towline/towline/internal/build/host"
 	"github.com/towline/towline/internal/build/service"
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/report"
 )
 
 // TestABuildHasADatabaseOnARunningServer takes the server of another build as
@@ -35,23 +32,10 @@ func TestABuildHasADatabaseOnARunningServer(t *testing.T) {
 	if o.Job.Configuration, err = json.Marshal(config); err != nil {
 		t.Fatal(err)
 	}
-	store, err := artifact.Open(t.Context(), o.Store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	backend, err := host.New(host.Config{Runner: []string{os.Args[0], runnerCommand}, CacheDir: o.Cache})
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := report.OpenLog(o.Job.LogFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	o.Job.Log = log
-	action := build.Action{Backend: backend, Artifacts: store, Secrets: values{"db/main": admin}, Databases: service.Servers{}}
-	result, err := action.Run(t.Context(), o.Job)
+	result, err := o.with(t.Context(), func(action build.Action, job pipeline.Job) (pipeline.Result, error) {
+		action.Secrets, action.Databases = values{"db/main": admin}, service.Servers{}
+		return action.Run(t.Context(), job)
+	})
 	if err != nil || result.Outcome != pipeline.Succeeded {
 		t.Fatalf("%+v, %v\n%s", result, err, logOf(t, o))
 	}

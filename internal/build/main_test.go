@@ -89,13 +89,20 @@ func serve(text string) error {
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
+// run carries the order out as an action.
 func (o order) run(ctx context.Context) (pipeline.Result, error) {
+	return o.with(ctx, func(action build.Action, job pipeline.Job) (pipeline.Result, error) { return action.Run(ctx, job) })
+}
+
+// with opens what the order names, and gives the action that it makes and its
+// job to do.
+func (o order) with(ctx context.Context, do func(build.Action, pipeline.Job) (pipeline.Result, error)) (pipeline.Result, error) {
 	store, err := artifact.Open(ctx, o.Store)
 	if err != nil {
 		return pipeline.Result{}, err
 	}
 	defer store.Close()
-	host, err := host.New(host.Config{Runner: []string{os.Args[0], runnerCommand}, CacheDir: o.Cache, Plain: o.Plain})
+	backend, err := host.New(host.Config{Runner: []string{os.Args[0], runnerCommand}, CacheDir: o.Cache, Plain: o.Plain})
 	if err != nil {
 		return pipeline.Result{}, err
 	}
@@ -105,9 +112,9 @@ func (o order) run(ctx context.Context) (pipeline.Result, error) {
 	}
 	defer log.Close()
 	o.Job.Log = log
-	action := build.Action{Backend: host, Artifacts: store}
+	action := build.Action{Backend: backend, Artifacts: store}
 	if o.Vault != nil {
 		action.Secrets, action.Git = o.Vault, o.Vault
 	}
-	return action.Run(ctx, o.Job)
+	return do(action, o.Job)
 }
