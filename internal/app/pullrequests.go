@@ -185,7 +185,7 @@ func (a *App) startsFor(ctx context.Context, mirror string, request *forge.PullR
 		}
 		changed.Paths, changed.Cut = changes.Paths, !changes.Complete
 	}
-	trigger := pipeline.Trigger{Type: pipeline.TriggerWebhook, Detail: fmt.Sprintf("pull request %d: %s", request.Number, request.Event)}
+	trigger := pipeline.Trigger{Type: pipeline.TriggerWebhook, Detail: fmt.Sprintf("pull request %d: %s", request.Number, request.Event), Source: requested(request)}
 	var starts []engine.StartRequest
 	for _, w := range watching {
 		if slices.ContainsFunc(w.filters, func(f pipeline.PullRequestFilter) bool { return f.Match(changed) }) {
@@ -193,6 +193,22 @@ func (a *App) startsFor(ctx context.Context, mirror string, request *forge.PullR
 		}
 	}
 	return starts, nil
+}
+
+// requested is what builds are told of a pull request.
+func requested(request *forge.PullRequest) *pipeline.SourceChange {
+	change := pipeline.SourceChange{
+		Event: pipeline.ChangeOpened, Head: "refs/heads/" + request.Source, Base: "refs/heads/" + request.Target, Request: request.Number, Previous: request.Before,
+	}
+	switch {
+	case request.Event == pipeline.PullRequestUpdated:
+		change.Event = pipeline.ChangeUpdated
+	case request.Event == pipeline.PullRequestClosed && request.Merged:
+		change.Event = pipeline.ChangeMerged
+	case request.Event == pipeline.PullRequestClosed:
+		change.Event = pipeline.ChangeClosed
+	}
+	return &change
 }
 
 func (w watcher) asksForFiles() bool {

@@ -205,7 +205,9 @@ func TestAPullRequestThatWasTakenSurvivesTheServer(t *testing.T) {
 		e, err = a.store.Execution(t.Context(), "checks-1")
 		return err == nil
 	})
-	want := pipeline.Trigger{Type: pipeline.TriggerWebhook, Detail: "pull request 7: OPEN"}
+	want := pipeline.Trigger{Type: pipeline.TriggerWebhook, Detail: "pull request 7: OPEN", Source: &pipeline.SourceChange{
+		Event: pipeline.ChangeOpened, Head: "refs/heads/change", Base: "refs/heads/main", Request: 7,
+	}}
 	if diff := cmp.Diff(want, e.Trigger); diff != "" || e.Revision.Commit != far.head || e.Revision.Branch != "change" {
 		t.Errorf("revision %+v, trigger (-want +got):\n%s", e.Revision, diff)
 	}

@@ -242,11 +242,12 @@ func (a *App) begin(ctx context.Context, watching []pipeline.Pipeline, own ownPi
 	if err != nil {
 		return nil, err
 	}
-	trigger := pipeline.Trigger{Type: pipeline.TriggerPush, Detail: head.Branch}
+	change := pipeline.SourceChange{Event: pipeline.ChangePush, Head: head.Branch, Previous: head.seen}
+	trigger := pipeline.Trigger{Type: pipeline.TriggerPush, Detail: head.Branch, Source: &change}
 	if tag, ok := head.tag(); ok {
 		revision.Tag, trigger.Detail = tag, tag
 	} else {
-		revision.Branch = head.Branch
+		revision.Branch, change.Head = head.Branch, "refs/heads/"+head.Branch
 	}
 	var requests []engine.StartRequest
 	for _, p := range watching {

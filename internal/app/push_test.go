@@ -90,6 +90,25 @@ func TestAnOlderPushToldLateStartsNothing(t *testing.T) {
 	}
 }
 
+// TestAnExecutionKnowsWhatWasPushed pushes twice, so that there is a commit
+// before.
+func TestAnExecutionKnowsWhatWasPushed(t *testing.T) {
+	t.Parallel()
+	a, git := setup(t)
+	var commits []string
+	for _, message := range []string{"First", "Second"} {
+		git("commit", "-q", "--allow-empty", "-m", message)
+		git("push", "-q", "origin", "main")
+		commits = append(commits, git("rev-parse", "HEAD"))
+		a.pushed(t.Context(), pushOf("main", commits[len(commits)-1]))
+	}
+	e, err := a.store.Execution(t.Context(), "web-2")
+	want := &pipeline.SourceChange{Event: pipeline.ChangePush, Head: "refs/heads/main", Previous: commits[0]}
+	if diff := cmp.Diff(want, e.Trigger.Source); err != nil || diff != "" {
+		t.Errorf("%v, change (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestADeletedBranchIsForgotten(t *testing.T) {
 	t.Parallel()
 	a, git := setup(t)

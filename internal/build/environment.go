@@ -5,6 +5,8 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+
+	"github.com/towline/towline/internal/pipeline"
 )
 
 // Account is where builds run, in AWS's terms: what stands in their ARNs.
@@ -53,11 +55,29 @@ func environment(r request) map[string]string {
 	if r.label != "" {
 		env["CODEBUILD_BATCH_BUILD_IDENTIFIER"] = r.label
 	}
+	maps.Copy(env, webhook(job))
+	return env
+}
+
+// webhook are the variables that tell what has changed in the repository. Where
+// nothing has told of a change they are of the revision that the execution has.
+func webhook(job pipeline.Job) map[string]string {
+	var change pipeline.SourceChange
 	switch revision := job.Revision; {
+	case job.Trigger.Source != nil:
+		change = *job.Trigger.Source
 	case revision.Tag != "":
-		env["CODEBUILD_WEBHOOK_HEAD_REF"], env["CODEBUILD_WEBHOOK_TRIGGER"] = "refs/tags/"+revision.Tag, "tag/"+revision.Tag
+		change.Head = "refs/tags/" + revision.Tag
 	case revision.Branch != "":
-		env["CODEBUILD_WEBHOOK_HEAD_REF"], env["CODEBUILD_WEBHOOK_TRIGGER"] = "refs/heads/"+revision.Branch, "branch/"+revision.Branch
+		change.Head = "refs/heads/" + revision.Branch
+	default:
+		return nil
+	}
+	env := map[string]string{"CODEBUILD_WEBHOOK_TRIGGER": change.Words()}
+	for name, value := range map[string]string{"EVENT": change.Event, "HEAD_REF": change.Head, "BASE_REF": change.Base, "PREV_COMMIT": change.Previous} {
+		if value != "" {
+			env["CODEBUILD_WEBHOOK_"+name] = value
+		}
 	}
 	return env
 }

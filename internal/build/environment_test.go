@@ -53,6 +53,18 @@ func TestEnvironmentIsCodeBuilds(t *testing.T) {
 		"of no branch": {func(r *request) { r.job.Revision.Branch = "" }, map[string]string{
 			"CODEBUILD_WEBHOOK_HEAD_REF": "", "CODEBUILD_WEBHOOK_TRIGGER": "",
 		}},
+		"of a push": {func(r *request) {
+			r.job.Trigger.Source = &pipeline.SourceChange{Event: pipeline.ChangePush, Head: "refs/heads/next", Previous: "a41b0c2"}
+		}, map[string]string{
+			"CODEBUILD_WEBHOOK_EVENT": "PUSH", "CODEBUILD_WEBHOOK_HEAD_REF": "refs/heads/next", "CODEBUILD_WEBHOOK_TRIGGER": "branch/next",
+			"CODEBUILD_WEBHOOK_PREV_COMMIT": "a41b0c2", "CODEBUILD_WEBHOOK_BASE_REF": "",
+		}},
+		"of a pull request": {func(r *request) {
+			r.job.Trigger.Source = &pipeline.SourceChange{Event: pipeline.ChangeMerged, Head: "refs/heads/fix", Base: "refs/heads/main", Request: 7}
+		}, map[string]string{
+			"CODEBUILD_WEBHOOK_EVENT": "PULL_REQUEST_MERGED", "CODEBUILD_WEBHOOK_HEAD_REF": "refs/heads/fix", "CODEBUILD_WEBHOOK_TRIGGER": "pr/7",
+			"CODEBUILD_WEBHOOK_BASE_REF": "refs/heads/main", "CODEBUILD_WEBHOOK_PREV_COMMIT": "",
+		}},
 		"of a batch": {func(r *request) { r.label = "unit" }, map[string]string{"CODEBUILD_BATCH_BUILD_IDENTIFIER": "unit"}},
 		"of a Pod": {func(r *request) { r.config.Pod = &pipeline.Pod{Image: "ci:3"} }, map[string]string{
 			"CODEBUILD_BUILD_IMAGE": "ci:3",

@@ -166,7 +166,7 @@ func (e *Engine) jobOf(execution pipeline.Execution, command pipeline.RunAction,
 		file = string(command.Condition) + "." + action.Name
 	}
 	job := pipeline.Job{
-		Pipeline: execution.Pipeline, Execution: execution.ID, Number: execution.Number, Revision: execution.Revision,
+		Pipeline: execution.Pipeline, Execution: execution.ID, Number: execution.Number, Revision: execution.Revision, Trigger: execution.Trigger,
 		Stage: command.Stage, Attempt: command.Attempt, Action: action, Configuration: config, Inputs: inputs,
 		Dir:      filepath.Join(e.workDir(execution.ID), fmt.Sprintf("%s.%d.%s", command.Stage, command.Attempt, file)),
 		LogFile:  e.LogFile(execution.ID, command.Stage, command.Attempt, file),

@@ -19,6 +19,7 @@ type Job struct {
 	Attempt   int // of the stage, from 1
 	Action    Action
 	Revision  Revision
+	Trigger   Trigger // why the execution was started
 
 	// Configuration is Action.Configuration with all variables resolved.
 	Configuration json.RawMessage

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -148,6 +150,39 @@ func (e Execution) Configuration(action Action) (json.RawMessage, error) {
 type Trigger struct {
 	Type   string `json:"type"` // see the Trigger constants
 	Detail string `json:"detail,omitempty"`
+	// Source is what has changed in a repository, nil where nothing has.
+	Source *SourceChange `json:"source,omitempty"`
+}
+
+// SourceChange is what a push, or a forge's webhook, tells of a repository.
+type SourceChange struct {
+	Event string `json:"event"`          // see the Change constants
+	Head  string `json:"head,omitempty"` // whole ref that has changed: refs/heads/main
+	Base  string `json:"base,omitempty"` // whole ref that a pull request is meant for
+	// Request is the number of a pull request, 0 for a push.
+	Request int `json:"request,omitempty"`
+	// Previous is the commit at the head before, "" when it is new or not told.
+	Previous string `json:"previous,omitempty"`
+}
+
+// The events of a SourceChange, in CodeBuild's words.
+const (
+	ChangePush    = "PUSH"
+	ChangeOpened  = "PULL_REQUEST_CREATED" // also opened again
+	ChangeUpdated = "PULL_REQUEST_UPDATED"
+	ChangeMerged  = "PULL_REQUEST_MERGED"
+	ChangeClosed  = "PULL_REQUEST_CLOSED"
+)
+
+// Words is what CodeBuild calls the trigger: branch/main, tag/v1 or pr/7.
+func (c SourceChange) Words() string {
+	if c.Request > 0 {
+		return "pr/" + strconv.Itoa(c.Request)
+	}
+	if tag, ok := strings.CutPrefix(c.Head, "refs/tags/"); ok {
+		return "tag/" + tag
+	}
+	return "branch/" + strings.TrimPrefix(c.Head, "refs/heads/")
 }
 
 // The types of triggers: Push is Towline's own, the others are CodePipeline's.
