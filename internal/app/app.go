@@ -161,24 +161,29 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.builder = a.newBuilder(func(project string) project.Runner { return a.builds(project) })
-	// The actions are looked up when the first one runs: they need to know the
-	// port that the server got.
-	actions := sync.OnceValue(a.actions)
-	a.engine, err = engine.New(ctx, engine.Config{
-		Store: a.store, Dir: data, Now: time.Now, Logger: a.options.Logger,
-		Action: func(t pipeline.ActionType) (engine.Action, bool) {
-			action, ok := actions()[kind{t.Category, t.Provider}]
-			return action, ok
-		},
-		OpenLog: func(path string) (io.WriteCloser, error) { return report.OpenLog(path) },
-	})
-	if err != nil {
+	if err := a.openEngine(ctx); err != nil {
 		return err
 	}
 	if err := a.openServer(); err != nil {
 		return err
 	}
 	return a.openDockerfiles()
+}
+
+// openEngine opens the engine with all actions that there are.
+func (a *App) openEngine(ctx context.Context) (err error) {
+	// The actions are looked up when the first one runs: they need to know the
+	// port that the server got.
+	actions := sync.OnceValue(a.actions)
+	a.engine, err = engine.New(ctx, engine.Config{
+		Store: a.store, Dir: a.options.Server.Data, Now: time.Now, Logger: a.options.Logger,
+		Action: func(t pipeline.ActionType) (engine.Action, bool) {
+			action, ok := actions()[kind{t.Category, t.Provider}]
+			return action, ok
+		},
+		OpenLog: func(path string) (io.WriteCloser, error) { return report.OpenLog(path) },
+	})
+	return err
 }
 
 // openRepositories opens those that are pushed to, and the mirrors of others.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -115,11 +116,7 @@ func endpointSelector(service *unstructured.Unstructured) map[string]string {
 	return stringMapAt(service.Object, "spec", "selector")
 }
 
-func holds(labels, selector map[string]string) bool {
-	for k, v := range selector {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
+// holds tells whether labels have all of a selector, which may be empty.
+func holds(have, selector map[string]string) bool {
+	return labels.ValidatedSetSelector(selector).Matches(labels.Set(have))
 }

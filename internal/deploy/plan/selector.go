@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // SelectorOf is what a Service selects.
@@ -22,13 +23,8 @@ func SelectorOf(service *unstructured.Unstructured) map[string]string {
 
 // Matches tells whether a selector means pods with these labels. An empty one
 // means none.
-func Matches(selector, labels map[string]string) bool {
-	for key, value := range selector {
-		if got, ok := labels[key]; !ok || got != value {
-			return false
-		}
-	}
-	return len(selector) > 0
+func Matches(selector, pod map[string]string) bool {
+	return len(selector) > 0 && labels.ValidatedSetSelector(selector).Matches(labels.Set(pod))
 }
 
 // SelectorText is a selector as kubectl writes it.
