@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -183,20 +182,14 @@ func (p *packing) entry(zw *zip.Writer, name string) error {
 }
 
 func (p *packing) file(zw *zip.Writer, name string) error {
-	// Without O_NONBLOCK a file that became a FIFO since it was listed would
-	// hold this up for ever.
-	f, err := p.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	f, info, err := OpenRegular(p.root, name)
+	if errors.Is(err, ErrNotRegular) {
+		return p.refuse(name, err.Error())
+	}
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return p.refuse(name, "it is not a regular file")
-	}
 	w, err := zw.CreateHeader(header(name, info.Mode(), zip.Deflate))
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/buildspec"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -217,7 +218,7 @@ func tell(log io.Writer, config pipeline.Build, warnings []buildspec.Warning) {
 // readSpec reads a buildspec, and of one that is too large only enough to show
 // it.
 func readSpec(root *os.Root, name string) ([]byte, error) {
-	f, err := openRegular(root, name)
+	f, _, err := artifact.OpenRegular(root, name)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -87,20 +86,3 @@ func (t trees) close() {
 }
 
 func (t trees) source() *os.Root { return t.all[0].root }
-
-// openRegular opens a file that a build has left, which may be a link to
-// anything. Without O_NONBLOCK, opening a named pipe waits for a writer.
-func openRegular(root *os.Root, name string) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is not a regular file")
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}

@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/towline/towline/internal/artifact"
 )
 
 // gatherDir begins the names of the directories in Job.Dir where files are
@@ -141,7 +143,7 @@ func (g packing) put(job *os.Root, f file, to string, symlinks bool) error {
 }
 
 func copyOut(f file, job *os.Root, to string) error {
-	in, err := openRegular(f.root, f.path)
+	in, _, err := artifact.OpenRegular(f.root, f.path)
 	if err != nil {
 		return err
 	}

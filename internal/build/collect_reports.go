@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/towline/towline/internal/artifact"
 	"github.com/towline/towline/internal/buildspec"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/report"
@@ -76,7 +77,7 @@ func fitting(r pipeline.Report, room *int) pipeline.Report {
 }
 
 func (f file) readInto(results *report.Results) error {
-	opened, err := openRegular(f.root, f.path)
+	opened, _, err := artifact.OpenRegular(f.root, f.path)
 	if err != nil {
 		return err
 	}

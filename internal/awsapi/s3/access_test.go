@@ -158,10 +158,10 @@ func TestASessionBoundsWhatItsHolderMayDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := fetchText(t, signed.URL); text != "made" {
+	if _, text := ask(t, http.MethodGet, signed.URL, ""); text != "made" {
 		t.Errorf("by a link: %s", text)
 	}
-	if text := fetchText(t, strings.Replace(signed.URL, in.Key, out.Key, 1)); !strings.Contains(text, "SignatureDoesNotMatch") {
+	if _, text := ask(t, http.MethodGet, strings.Replace(signed.URL, in.Key, out.Key, 1), ""); !strings.Contains(text, "SignatureDoesNotMatch") {
 		t.Errorf("by a link to another: %s", text)
 	}
 	over := setup(t, func(c *Config) { c.Keys = heldKeys{access.Scope{Reads: []access.Object{in}}, time.Now()} })
@@ -170,10 +170,10 @@ func TestASessionBoundsWhatItsHolderMayDo(t *testing.T) {
 	}
 }
 
-// fetchText reads what a URL answers, whatever it is.
-func fetchText(t *testing.T, url string) string {
+// ask sends a request as anybody could, and reads what is answered.
+func ask(t *testing.T, method, url, body string) (status int, text string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,11 +182,11 @@ func fetchText(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
+	return response.StatusCode, string(answer)
 }
 
 func TestPresignedRequests(t *testing.T) {
@@ -194,27 +194,11 @@ func TestPresignedRequests(t *testing.T) {
 	b := setup(t)
 	c := b.sdk(operatorID, "")
 	put(t, c, "key", "text")
-	ask := func(method, url, body string) (int, string) {
-		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		text, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(text)
-	}
 	get, err := sdk.NewPresignClient(c).PresignGetObject(t.Context(), &sdk.GetObjectInput{Bucket: new("sources"), Key: new("key"), ResponseContentType: new("text/html")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, text := ask("GET", get.URL, ""); status != 200 || text != "text" {
+	if status, text := ask(t, "GET", get.URL, ""); status != 200 || text != "text" {
 		t.Errorf("%d %s", status, text)
 	}
 	for name, url := range map[string]string{
@@ -225,7 +209,7 @@ func TestPresignedRequests(t *testing.T) {
 		if url == "" {
 			method, url = "DELETE", get.URL
 		}
-		if status, text := ask(method, url, ""); status != 403 || !strings.Contains(text, "<Code>SignatureDoesNotMatch</Code>") {
+		if status, text := ask(t, method, url, ""); status != 403 || !strings.Contains(text, "<Code>SignatureDoesNotMatch</Code>") {
 			t.Errorf("%s: %d %s", name, status, text)
 		}
 	}
@@ -233,7 +217,7 @@ func TestPresignedRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, text := ask("PUT", write.URL, "what came by curl"); status != 200 {
+	if status, text := ask(t, "PUT", write.URL, "what came by curl"); status != 200 {
 		t.Errorf("%d %s", status, text)
 	}
 	if o, err := b.db.Object(t.Context(), "sources", "new"); err != nil || o.Size != 17 {
@@ -242,7 +226,7 @@ func TestPresignedRequests(t *testing.T) {
 	for what, url := range map[string]string{
 		"<Code>InvalidRequest</Code>": b.url + "/sources/key?AWSAccessKeyId=x&Signature=y&Expires=1", "<Code>AuthorizationHeaderMalformed</Code>": strings.Replace(get.URL, "X-Amz-Expires=900", "", 1),
 	} {
-		if _, text := ask("GET", url, ""); !strings.Contains(text, what) {
+		if _, text := ask(t, "GET", url, ""); !strings.Contains(text, what) {
 			t.Errorf("%s: %s", url, text)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // S3's ETags are made of it; nothing is trusted for it
 	"encoding/xml"
-	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -103,9 +102,6 @@ func (h *Handler) copyPart(ctx context.Context, q *request) error {
 		return err
 	}
 	p, err := h.keepPart(ctx, u, number, got)
-	if errors.Is(err, store.ErrNotFound) {
-		return noUpload()
-	}
 	if err != nil {
 		return err
 	}

@@ -86,9 +86,6 @@ func (h *Handler) putPart(ctx context.Context, q *request) error {
 		return err
 	}
 	p, err := h.keepPart(ctx, u, number, got)
-	if errors.Is(err, store.ErrNotFound) {
-		return noUpload()
-	}
 	if err != nil {
 		return err
 	}
@@ -112,6 +109,9 @@ func (h *Handler) keepPart(ctx context.Context, u store.Upload, number int, got 
 		before, err = h.Objects.PutPart(ctx, u.ID, p)
 		return err
 	}, []store.Chunk{got.chunk})
+	if errors.Is(err, store.ErrNotFound) {
+		err = noUpload() // It has ended meanwhile.
+	}
 	return p, errors.Join(err, h.drop(context.WithoutCancel(ctx), before...))
 }
 
