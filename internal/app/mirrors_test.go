@@ -35,6 +35,13 @@ func serving(t *testing.T) (*App, *client.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serve(t, a)
+	return a, client.New(a.URL(), a.tokens.Admin)
+}
+
+// serve starts an app, until the end of the test.
+func serve(t *testing.T, a *App) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	t.Cleanup(func() {
 		stop()
@@ -45,7 +52,6 @@ func serving(t *testing.T) (*App, *client.Client) {
 	if err := a.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return a, client.New(a.URL(), a.tokens.Admin)
 }
 
 // TestAWebhookOfAMirrorStartsItsPipeline takes one server as the forge of

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -190,16 +189,7 @@ func TestAPullRequestThatWasTakenSurvivesTheServer(t *testing.T) {
 		a, err = Open(t.Context(), options)
 		return err == nil
 	})
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	t.Cleanup(func() {
-		stop()
-		if err := a.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := a.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
+	serve(t, a)
 	var e pipeline.Execution
 	waittest.Until(t, "checks-1 has started", func() bool {
 		e, err = a.store.Execution(t.Context(), "checks-1")

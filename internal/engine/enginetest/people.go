@@ -108,6 +108,27 @@ func abandon(t *testing.T, newEngine New) {
 	}
 }
 
+// crash ends an engine as a crash does that comes between a commit and what
+// follows of it: an engine that is not started commits, and interrupts nothing.
+func crash(t *testing.T, newEngine New, e *engine.Engine, commit func(*engine.Engine) error) {
+	t.Helper()
+	if err := e.Stop(patience); err != nil {
+		t.Fatal(err)
+	}
+	_ = e.Store.Close()
+	idle := Config(t, e.Dir, succeed)
+	still, err := newEngine(t.Context(), idle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := commit(still); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(still.Stop(patience), idle.Store.Close()); err != nil {
+		t.Log(err) // Stopping may have closed the database already.
+	}
+}
+
 // abandonedInACrash loses the process between the commit of an abandonment and
 // the interruption of what it is about.
 func abandonedInACrash(t *testing.T, newEngine New) {
@@ -119,22 +140,7 @@ func abandonedInACrash(t *testing.T, newEngine New) {
 	}))
 	id := Begin(t, e, Stages([]string{"a"})).ID
 	<-running
-	if err := e.Stop(patience); err != nil {
-		t.Fatal(err)
-	}
-	_ = e.Store.Close()
-	// An engine that is not started commits, and interrupts nothing.
-	idle := Config(t, e.Dir, succeed)
-	still, err := newEngine(t.Context(), idle)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := still.StopExecution(t.Context(), id, true, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(still.Stop(patience), idle.Store.Close()); err != nil {
-		t.Log(err) // Stopping may have closed the database already.
-	}
+	crash(t, newEngine, e, func(still *engine.Engine) error { return still.StopExecution(t.Context(), id, true, "") })
 	// What the action has left, which the engine of this test has removed, and
 	// an execution that ended as another process died.
 	left := e.Dir + "/work/gone-1"
@@ -345,19 +351,9 @@ func overrideInACrash(t *testing.T, newEngine New) {
 	p.Stages[0].BeforeEntry = &pipeline.Condition{Rules: []pipeline.Rule{{Name: "smoke", Type: pipeline.ActionType{Category: pipeline.CategoryRule}}}}
 	id := Begin(t, e, p).ID
 	<-running
-	if err := e.Stop(patience); err != nil {
-		t.Fatal(err)
-	}
-	_ = e.Store.Close()
-	idle := Config(t, e.Dir, succeed)
-	still, err := newEngine(t.Context(), idle)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := still.Override(t.Context(), pipeline.Overridden{Execution: id, Stage: "S1", Kind: pipeline.BeforeEntry, By: "ann"}); err != nil {
-		t.Fatal(err)
-	}
-	_, _ = still.Stop(patience), idle.Store.Close()
+	crash(t, newEngine, e, func(still *engine.Engine) error {
+		return still.Override(t.Context(), pipeline.Overridden{Execution: id, Stage: "S1", Kind: pipeline.BeforeEntry, By: "ann"})
+	})
 	dismissed, deployed := make(chan struct{}), make(chan error, 1)
 	again := started(t, newEngine, Config(t, e.Dir, func(ctx context.Context, job pipeline.Job) (pipeline.Result, error) {
 		if job.Action.Name == "smoke" {
