@@ -46,7 +46,7 @@ func verdictText(v *pipeline.Verdict) string {
 // end writes the record of the revision for good.
 func (r *run) end(ctx context.Context) error {
 	r.record.Seconds = r.Now().Sub(r.record.Started).Seconds()
-	r.entry.Deployment, r.entry.Phase = r.record, journal.Ended
+	r.entry.Deployment, r.entry.Phase, r.entry.Passed = r.record, journal.Ended, nil
 	r.reached("end")
 	if err := r.journal.Save(ctx, r.entry); err != nil {
 		return err

@@ -32,7 +32,10 @@ func (r *run) passOn(ctx context.Context, s plan.Step, what, state string) error
 	if s.Time <= 0 {
 		return nil
 	}
-	step := s.Short() + ": " + s.Text
+	step := s.Short()
+	if s.Verb != plan.VerbServe { // A plan waits for more than one thing in the same words.
+		step += ": " + s.Text
+	}
 	before := min(r.entry.PassedOf(step, state), s.Time)
 	if before > 0 {
 		r.log.Line("        %s of %s have passed before", before.Round(time.Millisecond), s.Time)

@@ -31,6 +31,19 @@ func (b *bundle) slice(t *testing.T, request Request, after func(line string) bo
 	return made, log.String(), err
 }
 
+// second brings the first revision to the cluster by a request and writes the
+// manifests of a second one, which it asks for to be deployed in slices.
+func (b *bundle) second(t *testing.T, first Request) Request {
+	t.Helper()
+	image := webImage(t)
+	b.write(t, web(image, 1, "VERSION=1")+ready, webService)
+	b.deployFirst(t, first)
+	b.write(t, web(image, 1, "VERSION=2")+ready, webService)
+	request := b.unmeasured(plan.BlueGreen)
+	request.Key = "slices"
+	return request
+}
+
 // waits tells of the line that begins to let a time pass.
 func waits(line string) bool {
 	return strings.HasPrefix(line, "propagation: ") || strings.HasPrefix(line, "keep: ")
@@ -40,12 +53,8 @@ func waits(line string) bool {
 // whose waits began anew would never end.
 func TestADeploymentInSlicesGoesOnWithItsWaits(t *testing.T) {
 	b := setup(t)
-	image := webImage(t)
-	b.write(t, web(image, 1, "VERSION=1")+ready, webService)
-	b.deployFirst(t, b.unmeasured(plan.BlueGreen))
-	b.write(t, web(image, 1, "VERSION=2")+ready, webService)
-	request := b.unmeasured(plan.BlueGreen)
-	request.Propagation, request.ScaleDownDelay, request.Key = "5s", "5s", "slices"
+	request := b.second(t, b.unmeasured(plan.BlueGreen))
+	request.Propagation, request.ScaleDownDelay = "5s", "5s"
 	var log string
 	for slices := 1; ; slices++ {
 		d, said, err := b.slice(t, request, waits, 2*time.Second)
@@ -72,12 +81,8 @@ func TestADeploymentInSlicesGoesOnWithItsWaits(t *testing.T) {
 // slices.
 func TestAWaitBeginsAnewWhenTheEndpointsHaveChanged(t *testing.T) {
 	b := setup(t)
-	image := webImage(t)
-	b.write(t, web(image, 1, "VERSION=1")+ready, webService)
-	b.deployFirst(t)
-	b.write(t, web(image, 1, "VERSION=2")+ready, webService)
-	request := b.unmeasured(plan.BlueGreen)
-	request.Propagation, request.Key = "4s", "slices"
+	request := b.second(t, b.request())
+	request.Propagation = "4s"
 	if d, _, err := b.slice(t, request, waits, 2*time.Second); !errors.Is(err, pipeline.ErrShutdown) {
 		t.Fatalf("%+v, %v", d, err)
 	}
@@ -105,12 +110,8 @@ func TestAWaitBeginsAnewWhenTheEndpointsHaveChanged(t *testing.T) {
 // that they are too short.
 func TestASliceThatGetsNoFurtherSaysSo(t *testing.T) {
 	b := setup(t)
-	image := webImage(t)
-	b.write(t, web(image, 1, "VERSION=1")+ready, webService)
-	b.deployFirst(t)
-	b.write(t, web(image, 1, "VERSION=2")+ready, webService)
-	request := b.unmeasured(plan.BlueGreen)
-	request.Drain, request.Key = "warn", "slices"
+	request := b.second(t, b.request())
+	request.Drain = "warn"
 	rehearses := func(line string) bool { return strings.Contains(line, "spare pod") }
 	var stalled *StalledError
 	if _, _, err := b.slice(t, request, rehearses, 0); !errors.Is(err, pipeline.ErrShutdown) || errors.As(err, &stalled) {

@@ -59,6 +59,11 @@ func Build(ctx context.Context, dir string, env ...string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	return imageOf(layer, v1.Config{Entrypoint: []string{"/program"}, Env: env})
+}
+
+// imageOf is the image of one layer, for machines such as this one.
+func imageOf(layer v1.Layer, run v1.Config) (v1.Image, error) {
 	image, err := mutate.AppendLayers(empty.Image, layer)
 	if err != nil {
 		return nil, err
@@ -68,8 +73,7 @@ func Build(ctx context.Context, dir string, env ...string) (v1.Image, error) {
 		return nil, err
 	}
 	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config = v1.Config{Entrypoint: []string{"/program"}, Env: env}
+	config.OS, config.Architecture, config.Config = "linux", runtime.GOARCH, run
 	return mutate.ConfigFile(image, config)
 }
 

@@ -37,7 +37,7 @@ const (
 	Kept           = 10
 	maxJournalSize = 1 << 20  // of a Secret
 	recordRoom     = 48 << 10 // of it for a record without its steps: the message has a pod's log
-	stepsRoom      = 512      // of it for the steps done with one object, those of a revert as well
+	stepsRoom      = 640      // of it for the steps done with one object, those of a revert as well
 	maxUnpacked    = 64 << 20
 	saveTime       = time.Minute
 )
