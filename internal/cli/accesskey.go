@@ -100,24 +100,15 @@ unset AWS_SESSION_TOKEN
 }
 
 func (c *command) listAccessKeys(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	found, err := api.AccessKeys(ctx)
-	if err != nil {
-		return err
-	}
-	if c.output == "json" {
-		return c.printJSON(found)
-	}
-	var rows [][]string
-	for _, key := range found {
-		used := "never"
-		if key.Used != nil {
-			used = key.Used.UTC().Format("2006-01-02 15h")
-		}
-		rows = append(rows, []string{key.ID, string(key.Role), key.Created.UTC().Format(time.DateOnly), used, key.Note})
-	}
-	return c.table([]string{"ID", "ROLE", "CREATED", "USED", "NOTE"}, rows)
+	return list[client.AccessKey]{
+		fetch:  (*client.Client).AccessKeys,
+		header: []string{"ID", "ROLE", "CREATED", "USED", "NOTE"},
+		row: func(key client.AccessKey) []string {
+			used := "never"
+			if key.Used != nil {
+				used = key.Used.UTC().Format("2006-01-02 15h")
+			}
+			return []string{key.ID, string(key.Role), key.Created.UTC().Format(time.DateOnly), used, key.Note}
+		},
+	}.print(ctx, c)
 }

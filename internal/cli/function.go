@@ -48,23 +48,14 @@ machine, which they are not isolated from.`,
 }
 
 func (c *command) listFunctions(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	found, err := api.Functions(ctx)
-	if err != nil {
-		return err
-	}
-	if c.output == "json" {
-		return c.printJSON(found)
-	}
-	var rows [][]string
-	for _, f := range found {
-		rows = append(rows, []string{f.Name, f.Runtime, f.Handler, strconv.Itoa(f.Timeout) + "s", strconv.Itoa(f.Memory) + " MB", strconv.Itoa(f.Revision), f.Updated.UTC().Format(time.DateTime)})
-		c.warnOf(f)
-	}
-	return c.table([]string{"NAME", "RUNTIME", "HANDLER", "TIMEOUT", "MEMORY", "REVISION", "UPDATED"}, rows)
+	return list[client.Function]{
+		fetch:  (*client.Client).Functions,
+		header: []string{"NAME", "RUNTIME", "HANDLER", "TIMEOUT", "MEMORY", "REVISION", "UPDATED"},
+		row: func(f client.Function) []string {
+			c.warnOf(f)
+			return []string{f.Name, f.Runtime, f.Handler, strconv.Itoa(f.Timeout) + "s", strconv.Itoa(f.Memory) + " MB", strconv.Itoa(f.Revision), f.Updated.UTC().Format(time.DateTime)}
+		},
+	}.print(ctx, c)
 }
 
 func (c *command) warnOf(f client.Function) {

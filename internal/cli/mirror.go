@@ -113,26 +113,17 @@ func (c *command) mirrorListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the mirrors and what the last looks at them found", Example: "  towline mirror list", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := c.client()
-			if err != nil {
-				return err
-			}
-			found, err := api.Mirrors(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if c.output == "json" {
-				return c.printJSON(found)
-			}
-			var rows [][]string
-			for _, m := range found {
-				looked := "never"
-				if !m.Looked.IsZero() {
-					looked = m.Looked.Local().Format(time.DateTime)
-				}
-				rows = append(rows, []string{m.Name, m.URL, m.Interval, looked, printable(m.Error)})
-			}
-			return c.table([]string{"MIRROR", "URL", "INTERVAL", "LOOKED", "ERROR"}, rows)
+			return list[client.Mirror]{
+				fetch:  (*client.Client).Mirrors,
+				header: []string{"MIRROR", "URL", "INTERVAL", "LOOKED", "ERROR"},
+				row: func(m client.Mirror) []string {
+					looked := "never"
+					if !m.Looked.IsZero() {
+						looked = m.Looked.Local().Format(time.DateTime)
+					}
+					return []string{m.Name, m.URL, m.Interval, looked, printable(m.Error)}
+				},
+			}.print(cmd.Context(), c)
 		},
 	}
 }

@@ -40,38 +40,29 @@ delivered is tried again for a day; then it is dead, kept, and can be sent again
 }
 
 func (c *command) listNotifications(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	found, err := api.Notifications(ctx)
-	if err != nil {
-		return err
-	}
-	if c.output == "json" {
-		return c.printJSON(found)
-	}
-	var rows [][]string
-	for _, n := range found {
-		about := strings.Join(n.Events, ",")
-		if n.Failed {
-			about += " failed"
-		}
-		if len(n.Pipelines) > 0 {
-			about += " of " + strings.Join(n.Pipelines, ",")
-		}
-		arrived := "never"
-		if n.Arrived != nil {
-			arrived = n.Arrived.UTC().Format(time.DateTime)
-		}
-		rows = append(rows, []string{n.Name, n.Kind, n.To, about, strconv.Itoa(n.Pending), strconv.Itoa(n.Dead), arrived})
-		for _, problem := range []string{n.Problem, n.Error} {
-			if problem != "" {
-				fmt.Fprintf(c.Err, "towline: warning: %s: %s\n", n.Name, problem)
+	return list[client.Notification]{
+		fetch:  (*client.Client).Notifications,
+		header: []string{"NAME", "KIND", "TO", "EVENTS", "PENDING", "DEAD", "LAST"},
+		row: func(n client.Notification) []string {
+			about := strings.Join(n.Events, ",")
+			if n.Failed {
+				about += " failed"
 			}
-		}
-	}
-	return c.table([]string{"NAME", "KIND", "TO", "EVENTS", "PENDING", "DEAD", "LAST"}, rows)
+			if len(n.Pipelines) > 0 {
+				about += " of " + strings.Join(n.Pipelines, ",")
+			}
+			arrived := "never"
+			if n.Arrived != nil {
+				arrived = n.Arrived.UTC().Format(time.DateTime)
+			}
+			for _, problem := range []string{n.Problem, n.Error} {
+				if problem != "" {
+					fmt.Fprintf(c.Err, "towline: warning: %s: %s\n", n.Name, problem)
+				}
+			}
+			return []string{n.Name, n.Kind, n.To, about, strconv.Itoa(n.Pending), strconv.Itoa(n.Dead), arrived}
+		},
+	}.print(ctx, c)
 }
 
 // testNotification exits with the code of what did not succeed when the test
@@ -107,22 +98,15 @@ func (c *command) notificationDeadCommand() *cobra.Command {
   towline notification dead team --limit 10`,
 		Args: between(0, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := c.client()
-			if err != nil {
-				return err
-			}
-			found, err := api.DeadNotifications(cmd.Context(), strings.Join(args, ""), limit)
-			if err != nil {
-				return err
-			}
-			if c.output == "json" {
-				return c.printJSON(found)
-			}
-			var rows [][]string
-			for _, n := range found {
-				rows = append(rows, []string{strconv.FormatInt(n.ID, 10), n.Notification, n.Title, strconv.Itoa(n.Attempts), n.Tried.UTC().Format(time.DateTime), n.Error})
-			}
-			return c.table([]string{"ID", "NOTIFICATION", "EVENT", "ATTEMPTS", "GIVEN UP", "ERROR"}, rows)
+			return list[client.DeadNotification]{
+				fetch: func(api *client.Client, ctx context.Context) ([]client.DeadNotification, error) {
+					return api.DeadNotifications(ctx, strings.Join(args, ""), limit)
+				},
+				header: []string{"ID", "NOTIFICATION", "EVENT", "ATTEMPTS", "GIVEN UP", "ERROR"},
+				row: func(n client.DeadNotification) []string {
+					return []string{strconv.FormatInt(n.ID, 10), n.Notification, n.Title, strconv.Itoa(n.Attempts), n.Tried.UTC().Format(time.DateTime), n.Error}
+				},
+			}.print(cmd.Context(), c)
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most, up to 1000")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/definition"
 )
 
@@ -102,26 +103,17 @@ func (c *command) validate(args []string) error {
 }
 
 func (c *command) listPipelines(cmd *cobra.Command) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	found, err := api.Pipelines(cmd.Context())
-	if err != nil {
-		return err
-	}
-	if c.output == "json" {
-		return c.printJSON(found)
-	}
-	var rows [][]string
-	for _, p := range found {
-		row := []string{p.Pipeline.Name, p.Repository, "-", "-", "-"}
-		if p.Last != nil {
-			row[2] = fmt.Sprintf("#%d %s", p.Last.Number, p.Last.Status)
-			row[3] = fmt.Sprintf("%s %s", p.Last.Revision.Short(), shorten(p.Last.Revision.Message, 40))
-			row[4] = p.Last.Started.Local().Format(time.DateTime)
-		}
-		rows = append(rows, row)
-	}
-	return c.table([]string{"PIPELINE", "REPOSITORY", "LAST", "REVISION", "STARTED"}, rows)
+	return list[client.Pipeline]{
+		fetch:  (*client.Client).Pipelines,
+		header: []string{"PIPELINE", "REPOSITORY", "LAST", "REVISION", "STARTED"},
+		row: func(p client.Pipeline) []string {
+			row := []string{p.Pipeline.Name, p.Repository, "-", "-", "-"}
+			if p.Last != nil {
+				row[2] = fmt.Sprintf("#%d %s", p.Last.Number, p.Last.Status)
+				row[3] = fmt.Sprintf("%s %s", p.Last.Revision.Short(), shorten(p.Last.Revision.Message, 40))
+				row[4] = p.Last.Started.Local().Format(time.DateTime)
+			}
+			return row
+		},
+	}.print(cmd.Context(), c)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/towline/towline/internal/client"
 )
 
 func (c *command) repositoryCommand() *cobra.Command {
@@ -40,22 +42,13 @@ anything, and a password, which is the server's token.`,
 			Example: "  towline repository list",
 			Args:    exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				api, err := c.client()
-				if err != nil {
-					return err
-				}
-				found, err := api.Repositories(cmd.Context())
-				if err != nil {
-					return err
-				}
-				if c.output == "json" {
-					return c.printJSON(found)
-				}
-				var rows [][]string
-				for _, r := range found {
-					rows = append(rows, []string{r.Name, r.URL})
-				}
-				return c.table([]string{"REPOSITORY", "URL"}, rows)
+				return list[client.Repository]{
+					fetch:  (*client.Client).Repositories,
+					header: []string{"REPOSITORY", "URL"},
+					row: func(r client.Repository) []string {
+						return []string{r.Name, r.URL}
+					},
+				}.print(cmd.Context(), c)
 			},
 		},
 	)

@@ -154,20 +154,11 @@ func oneLine(text string) string {
 }
 
 func (c *command) listSecrets(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	found, err := api.Secrets(ctx)
-	if err != nil {
-		return err
-	}
-	if c.output == "json" {
-		return c.printJSON(found)
-	}
-	var rows [][]string
-	for _, s := range found {
-		rows = append(rows, []string{s.Name, fmt.Sprint(s.Version), s.Updated.Local().Format(time.DateTime), strings.Join(s.Users, ", ")})
-	}
-	return c.table([]string{"SECRET", "VERSION", "UPDATED", "FOR"}, rows)
+	return list[client.Secret]{
+		fetch:  (*client.Client).Secrets,
+		header: []string{"SECRET", "VERSION", "UPDATED", "FOR"},
+		row: func(s client.Secret) []string {
+			return []string{s.Name, fmt.Sprint(s.Version), s.Updated.Local().Format(time.DateTime), strings.Join(s.Users, ", ")}
+		},
+	}.print(ctx, c)
 }
