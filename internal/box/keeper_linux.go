@@ -138,8 +138,8 @@ func (k *Keeper) unbox(why string) {
 // await returns when the runner has ended. Child is its process ID when this
 // process has started it just now, else 0.
 func (k *Keeper) await(ctx context.Context, dir string, child int) (stopped bool, err error) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
+	ended := watchEnd(child)
+	defer ended.close()
 	for {
 		lives, err := Lives(dir)
 		if err != nil {
@@ -149,16 +149,16 @@ func (k *Keeper) await(ctx context.Context, dir string, child int) (stopped bool
 			k.reap(dir, child)
 			return false, nil
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			cause := context.Cause(ctx)
-			if errors.Is(cause, pipeline.ErrShutdown) {
-				return false, cause
-			}
-			err := k.stop(dir, child)
-			return err == nil, errors.Join(cause, err)
+		ended.wait(ctx)
+		if ctx.Err() == nil {
+			continue
 		}
+		cause := context.Cause(ctx)
+		if errors.Is(cause, pipeline.ErrShutdown) {
+			return false, cause
+		}
+		err = k.stop(dir, child)
+		return err == nil, errors.Join(cause, err)
 	}
 }
 

@@ -18,11 +18,11 @@ const (
 	wordsFile  = "runner.err"  // what the runner says when it cannot run
 )
 
-// ReadRecord reads what WriteRecord has written into a directory; ok is false
-// when there is nothing.
+// ReadRecord reads what WriteRecord or PassRecord has written into a directory; ok
+// is false when there is nothing, as also where a crash has left an empty file.
 func ReadRecord(dir, name string, into any) (ok bool, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 		return false, nil
 	}
 	if err == nil {
@@ -34,27 +34,37 @@ func ReadRecord(dir, name string, into any) (ok bool, err error) {
 	return true, nil
 }
 
-// WriteRecord writes a file that is there whole or not at all, also after a
+// WriteRecord writes a file that is there whole or not at all, and stays after a
 // crash of the machine. Only its owner may read it.
 func WriteRecord(dir, name string, what any) error {
+	return write(filepath.Join(dir, name), what, (*os.File).Sync)
+}
+
+// PassRecord writes a file as WriteRecord does, for who reads it soon: a crash of
+// the machine may take it away, for which it need not wait for the disk.
+func PassRecord(dir, name string, what any) error {
+	return write(filepath.Join(dir, name), what, func(*os.File) error { return nil })
+}
+
+func write(path string, what any, sync func(*os.File) error) error {
 	text, err := json.Marshal(what)
 	if err == nil {
-		err = write(filepath.Join(dir, name), text)
+		err = replace(path, text, sync)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }
 
-func write(path string, text []byte) error {
+func replace(path string, text []byte, sync func(*os.File) error) error {
 	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(text)
 	if err == nil {
-		err = file.Sync()
+		err = sync(file)
 	}
 	if closing := file.Close(); err == nil {
 		err = closing

@@ -68,7 +68,8 @@ func (m Mount) mount() error {
 	return nil
 }
 
-// Unmount undoes mounts, so that what was mounted can be removed. What is not
+// Unmount undoes mounts, with all that lie below them, so that what was mounted
+// can be removed. Each waits for all processors. What is not
 // mounted or not there is not an error.
 func Unmount(places ...string) error {
 	var errs []error

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 const batched = `version: 0.2
@@ -225,8 +226,8 @@ phases:
 `
 	o := newOrder(t, map[string]string{"buildspec.yml": spec}, pipeline.Build{Batch: &pipeline.Batch{}})
 	server, _ := o.server(t)
-	eventually(t, "a began", o.logs(t, "[a] a began"))
-	eventually(t, "b began", o.logs(t, "[b] b began"))
+	waittest.Until(t, "a began", o.logs(t, "[a] a began"))
+	waittest.Until(t, "b began", o.logs(t, "[b] b began"))
 	kill(t, server.Process.Pid)
 	_ = server.Wait()
 	var err error
@@ -236,7 +237,7 @@ phases:
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a ended while no server lives", o.logs(t, "[a] a ended"))
+	waittest.Until(t, "a ended while no server lives", o.logs(t, "[a] a ended"))
 	server, out := o.server(t)
 	if err := server.Wait(); err != nil {
 		t.Fatal(err, logOf(t, o))

@@ -13,12 +13,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/towline/towline/internal/build/buildtest"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // variants are the ways in which a root runs builds; an ordinary user's is that
@@ -40,16 +40,6 @@ func (o order) server(t *testing.T, prefix ...string) (cmd *exec.Cmd, out *bytes
 		t.Fatal(err)
 	}
 	return cmd, out
-}
-
-// eventually waits for a condition on a busy machine.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("this did not come:", what)
-		}
-	}
 }
 
 func (o order) logs(t *testing.T, line string) func() bool {
@@ -109,10 +99,10 @@ func TestABuildOutlivesItsServer(t *testing.T) {
 			})
 			o.Plain = plain
 			server, _ := o.server(t)
-			eventually(t, "line 5", o.logs(t, "line 5"))
+			waittest.Until(t, "line 5", o.logs(t, "line 5"))
 			kill(t, server.Process.Pid)
 			_ = server.Wait()
-			eventually(t, "line 30 while no server lives", o.logs(t, "line 30"))
+			waittest.Until(t, "line 30 while no server lives", o.logs(t, "line 30"))
 			server, out := o.server(t)
 			if err := os.WriteFile(filepath.Join(o.Job.Dir, "src", "go"), nil, 0o644); err != nil {
 				t.Fatal(err)
@@ -160,7 +150,7 @@ func TestALostBuildIsRunOnceMoreFromACleanDirectory(t *testing.T) {
 			o.Plain = plain
 			o.Job.Configuration = bytes.Replace(o.Job.Configuration, []byte("see below"), []byte(o.Job.Dir), 1)
 			server, out := o.server(t)
-			eventually(t, "the build is waiting", o.logs(t, "waiting"))
+			waittest.Until(t, "the build is waiting", o.logs(t, "waiting"))
 			port, err := os.ReadFile(filepath.Join(o.Job.Dir, "src", "port"))
 			if err != nil {
 				t.Fatal(err)
@@ -168,7 +158,7 @@ func TestALostBuildIsRunOnceMoreFromACleanDirectory(t *testing.T) {
 			first := o.runnerOf(t)
 			kill(t, first)
 			again := "host backend: the process that ran this build has died (killed, or the machine was restarted); the build begins again"
-			eventually(t, again, o.logs(t, again))
+			waittest.Until(t, again, o.logs(t, again))
 			if conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strings.TrimSpace(string(port)))); err == nil {
 				_ = conn.Close()
 				t.Error("the first run's database still listens")
@@ -205,7 +195,7 @@ func TestABuildThatIsLostTwiceIsAFault(t *testing.T) {
 				done <- err
 			}()
 			for n := range 2 {
-				eventually(t, "the build is waiting", func() bool { return strings.Count(logOf(t, o), "\nwaiting\n") == n+1 })
+				waittest.Until(t, "the build is waiting", func() bool { return strings.Count(logOf(t, o), "\nwaiting\n") == n+1 })
 				kill(t, o.runnerOf(t))
 			}
 			if err := <-done; err == nil || !strings.Contains(err.Error(), "2 times without a result") {

@@ -14,6 +14,7 @@ import (
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/secret"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // vault are secrets by kind and name, and the git credential of the repository
@@ -174,10 +175,10 @@ phases:
 		}
 		done <- result
 	}()
-	eventually(t, "the build knows its secret", o.logs(t, "it knows ***"))
+	waittest.Until(t, "the build knows its secret", o.logs(t, "it knows ***"))
 	kill(t, o.runnerOf(t))
 	again := func() bool { return strings.Count(logOf(t, o), "\nit knows ***\n") == 2 }
-	eventually(t, "it knows it again", again)
+	waittest.Until(t, "it knows it again", again)
 	caches, err := filepath.Glob(filepath.Join(o.Cache, "pipelines", "*"))
 	if err != nil || len(caches) != 1 {
 		t.Fatal(caches, err)

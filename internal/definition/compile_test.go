@@ -86,6 +86,10 @@ func TestActions(t *testing.T) {
 			`{"type": {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"}, "configuration": {"CustomData": "ok?", "ExternalEntityLink": "http://x"}, "timeoutInMinutes": 30}`,
 		},
 		"an approval of nothing in particular": {"approve: {}", `{"type": {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"}}`},
+		"limits of a build": {
+			"build: {limits: {memory: 1.5Gi, disk: 10Gi, processes: 200}}",
+			`{"type": {"category": "Build", "owner": "Towline", "provider": "Buildspec", "version": "1"}, "inputs": ["source"], "outputs": ["a"], "configuration": {"limits": {"memory": "1.5Gi", "disk": "10Gi", "processes": 200}}}`,
+		},
 		"a namespace and a timeout": {
 			"build: {}, namespace: Unit, timeout: 2h, aws: {region: eu}",
 			`{"type": {"category": "Build", "owner": "Towline", "provider": "Buildspec", "version": "1"}, "inputs": ["source"], "outputs": ["a"], "configuration": {}, "namespace": "Unit", "timeoutInMinutes": 120, "foreign": {"region": "eu"}}`,
@@ -204,6 +208,9 @@ func TestProblemsOfWhatThePipelineModelHas(t *testing.T) {
 		"a schedule with seconds":        {head + "on: {schedule: {cron: %}}\n" + build, "'* * * * * ?'", "it has 6 fields, and a schedule has five"},
 		"a time zone":                    {head + "on: {schedule: {cron: 0 0 * * *, timeZone: %}}\n" + build, "Mars", `towline.yaml:2:44: there is no time zone "Mars"`},
 		"a timeout in seconds":           {head + act, "build: {}, timeout: 90s", `towline.yaml:2:60: "90s" is not a time that an action may take; write whole minutes`},
+		"limits of a Pod":                {head + act, "build: {compute: pod, limits: {memory: 2Gi}}", "limits are those of builds on the host, and this one runs in a pod; take it away"},
+		"a limit that is no size":        {head + act, "build: {limits: {disk: 2GB}}", `"2GB" is no size: write a number and Ki, Mi, Gi or Ti, such as 2Gi`},
+		"processes below none":           {head + act, "build: {limits: {processes: -1}}", "a build cannot have -1 processes"},
 		"no timeout":                     {head + act, "build: {}, timeout: 0", `"0" is not a time that an action may take`},
 		"a timeout that is a list":       {head + act, "build: {}, timeout: []", "timeout must be a string or a whole number, not a list"},
 		"a namespace":                    {head + act, "build: {}, namespace: a.b", `towline.yaml:2:62: "a.b" is not a namespace`},

@@ -83,9 +83,8 @@ func mount(in instructions, place string) (places, error) {
 
 // The limits of a function beside its memory and its time.
 const (
-	mostProcesses = 1024 // as Lambda's
-	mostFiles     = 4096 // that one process may have open
-	mostTemp      = 512 << 20
+	mostFiles = 4096 // that one process may have open
+	mostTemp  = 512 << 20
 	// What lies in /dev/shm, in bytes and files. It is memory that nobody need
 	// have mapped, so it is not watched but bounded.
 	mostShared      = 64 << 20
@@ -99,8 +98,11 @@ const (
 func limit(in instructions) error {
 	data := uint64(in.Invocation.Function.Memory)<<21 + beyondMemory
 	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: mostFiles, unix.RLIMIT_FSIZE: mostTemp, unix.RLIMIT_DATA: data}
-	if in.User >= 0 && in.Boxed {
-		limits[unix.RLIMIT_NPROC] = mostProcesses // of a user that nobody else is
+	switch {
+	case in.User >= 0 && in.Boxed:
+		limits[unix.RLIMIT_NPROC] = uint64(in.Processes) // of a user that nobody else is
+	case in.User >= 0:
+		limits[unix.RLIMIT_NPROC] = uint64(process.Room(in.User, in.Processes))
 	}
 	return process.Bound(limits)
 }

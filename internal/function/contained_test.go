@@ -120,6 +120,11 @@ func TestAFunctionThatUsesTooMuchIsEnded(t *testing.T) {
 			t.Error("a fork bomb went well")
 		}
 	})
+	t.Run("processes without a user of one's own", func(t *testing.T) {
+		t.Parallel()
+		m := setup(t, func(c *function.Config) { c.Plain, c.Processes = true, 100 })
+		fails(t, m, m.script(t, "exec 2> /dev/null; (i=0; while [ $i -lt 1000 ]; do sleep 600 & i=$((i+1)); done); sleep 600\n"), `{}`, function.ErrorProcesses, "it may have 100")
+	})
 	t.Run("words", func(t *testing.T) {
 		t.Parallel()
 		f := m.python(t, "for n in range(80):\n    os.write(1, b'x' * (1 << 20) + b'\\n')\nreturn {}")
@@ -264,21 +269,20 @@ func TestTheRuntimeAPIAnswersItsFunctionAlone(t *testing.T) {
 
 // waitFor waits until the log of an invocation has a line, and returns the
 // first group of it.
-func waitFor(t *testing.T, in function.Invocation, line *regexp.Regexp) string {
+func waitFor(t *testing.T, in function.Invocation, line *regexp.Regexp) (group string) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+	waittest.Until(t, "the log has "+line.String(), func() bool {
 		text, err := os.ReadFile(in.LogFiles[0])
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
-		if found := line.FindSubmatch(text); found != nil {
-			return string(found[len(found)-1])
+		found := line.FindSubmatch(text)
+		if found != nil {
+			group = string(found[len(found)-1])
 		}
-	}
-	t.Fatalf("the log never had %s", line)
-	return ""
+		return found != nil
+	})
+	return group
 }
 
 func TestAnInvocationOutlivesTheServer(t *testing.T) {
@@ -426,24 +430,57 @@ func TestASecretDoesNotGetIntoTheLog(t *testing.T) {
 
 func TestOnlySoManyRunAtATime(t *testing.T) {
 	t.Parallel()
+	m := setup(t, func(c *function.Config) { c.Slots, c.Plain = 1, true })
+	turn := filepath.Join(t.TempDir(), "turns")
+	openTo(t, filepath.Dir(turn))
+	if err := errors.Join(os.Mkdir(turn, 0o700), os.Chmod(turn, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	// Of two at once, one finds the other's directory.
+	f := m.python(t, "os.mkdir(event['turn'])\ntime.sleep(0.1)\nos.rmdir(event['turn'])\nreturn {}")
+	ended := make(chan error, 4)
+	for range cap(ended) {
+		in := m.invocation(t, f, `{"turn": "`+turn+`/mine"}`)
+		go func() {
+			outcome, err := m.Invoke(t.Context(), in)
+			if outcome.Error != nil {
+				err = outcome.Error
+			}
+			ended <- err
+		}()
+	}
+	for range cap(ended) {
+		if err := <-ended; err != nil {
+			t.Error("with another at once:", err)
+		}
+	}
+}
+
+func TestAnInvocationThatWaitsForItsTurnCanBeStopped(t *testing.T) {
+	t.Parallel()
 	m := setup(t, func(c *function.Config) { c.Slots = 1 })
 	f := m.script(t, "echo begun\nsleep 600\n")
 	first, second := m.invocation(t, f, `{}`), m.invocation(t, f, `{}`)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		_, err := m.Invoke(ctx, first)
-		ended <- err
-	}()
+	ended := make(chan error, 2)
+	invoke := func(in function.Invocation) context.CancelFunc {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			_, err := m.Invoke(ctx, in)
+			ended <- err
+		}()
+		return cancel
+	}
+	stop := invoke(first)
 	waitFor(t, first, regexp.MustCompile(`begun`))
-	short, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer stop()
-	if _, err := m.Invoke(short, second); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error("a second one ran", err)
+	stopSecond := invoke(second)
+	waittest.Until(t, "the second waits", func() bool { return m.Begun(second.Dir) })
+	for _, stop := range []context.CancelFunc{stopSecond, stop} {
+		stop()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	}
 	if _, err := os.Stat(second.LogFiles[0]); !errors.Is(err, os.ErrNotExist) {
-		t.Error("a second one has begun", err)
+		t.Error("the second one has begun", err)
 	}
-	cancel()
-	<-ended
 }

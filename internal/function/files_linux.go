@@ -14,6 +14,7 @@ type instructions struct {
 	Shims      string     `json:"shims"` // directory of the runtimes' shims
 	Program    string     `json:"program"`
 	User       int        `json:"user"` // user and group ID of the function, -1 for the runner's own
+	Processes  int        `json:"processes"`
 	Boxed      bool       `json:"boxed"`
 	Endpoint   string     `json:"endpoint"`
 	Region     string     `json:"region"`

@@ -25,6 +25,9 @@ type Config struct {
 	UID int
 	// Slots is how many invocations run at a time, default 16. More wait.
 	Slots int
+	// Processes is how many processes and threads a function may have at once,
+	// default 1024, as Lambda's.
+	Processes int
 	// Plain leaves out the namespaces, as where the system forbids them. Where
 	// Towline is root, functions run as nobody then.
 	Plain bool

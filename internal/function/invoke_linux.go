@@ -45,6 +45,7 @@ func New(config Config) (*Runner, error) {
 		return nil, errors.New("configure functions: Program, Dir, Code and Endpoint are needed")
 	}
 	config.UID, config.Slots = cmp.Or(config.UID, firstUID), cmp.Or(config.Slots, 16)
+	config.Processes = cmp.Or(config.Processes, 1024)
 	config.Region, config.Account = cmp.Or(config.Region, "us-east-1"), cmp.Or(config.Account, "000000000000")
 	config.Log = cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	if config.Environ == nil {
@@ -199,13 +200,13 @@ func (r *Runner) start(ctx context.Context, in Invocation, lock *os.File) (int, 
 	defer slot.Close()
 	boxed := r.keeper.Boxed()
 	given := instructions{
-		Invocation: in, Code: code, Shims: filepath.Join(r.config.Dir, "shims"), User: r.user(number), Boxed: boxed,
+		Invocation: in, Code: code, Shims: filepath.Join(r.config.Dir, "shims"), User: r.user(number), Processes: r.config.Processes, Boxed: boxed,
 		Endpoint: r.config.Endpoint(), Region: r.config.Region, Account: r.config.Account, Environ: r.config.Environ,
 	}
 	if given.Program, err = r.program(in.Function, given.User); err != nil {
 		return 0, err
 	}
-	if err := box.WriteRecord(in.Dir, instructionsFile, given); err != nil {
+	if err := box.PassRecord(in.Dir, instructionsFile, given); err != nil {
 		return 0, err
 	}
 	pid, err := r.keeper.Start(in.Dir, boxed, lock, slot)

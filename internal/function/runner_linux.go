@@ -77,7 +77,7 @@ func carryOut(ctx context.Context, me box.Runner, dir string) error {
 	if err := errors.Join(err, out.close()); err != nil {
 		res.Fault = err.Error()
 	}
-	return box.WriteRecord(dir, resultFile, res)
+	return box.PassRecord(dir, resultFile, res)
 }
 
 // running is a function while it runs.
@@ -116,6 +116,7 @@ func (p *running) run(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer stop()
+	defer process.ReapOrphans()()
 	began := time.Now()
 	outcome, failed := p.start(address)
 	if !failed {
@@ -147,19 +148,23 @@ func (p *running) start(address string) (o Outcome, failed bool) {
 	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Dir, p.cmd.Env = p.places.code, p.environment(address)
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = p.out, p.out, pipesWithin
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if p.in.User >= 0 {
 		id := uint32(p.in.User)
 		p.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
 	}
 	// The signal of a parent's death is that of the thread which started it.
 	runtime.LockOSThread()
-	if err := p.cmd.Start(); err != nil {
+	p.watch = p.watcher()
+	start := p.cmd.Start
+	if p.in.User < 0 {
+		start = func() error { return process.StartWithin(p.cmd, p.in.Processes) }
+	}
+	if err := start(); err != nil {
 		return Outcome{Error: &Error{Type: ErrorEntry, Message: fmt.Sprintf("start %s: %v: a zip for runtime %s needs an executable file %s", filepath.Base(line[0]), errors.Unwrap(err), p.in.Invocation.Function.Runtime, filepath.Base(line[0]))}}, true
 	}
 	p.exited = make(chan struct{})
 	go func() { p.exit = p.cmd.Wait(); close(p.exited) }()
-	p.watch = p.watcher()
 	return Outcome{}, false
 }
 

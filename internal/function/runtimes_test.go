@@ -151,11 +151,11 @@ func TestNodeHandlers(t *testing.T) {
 	})
 }
 
-func TestJavaHandlers(t *testing.T) {
-	t.Parallel()
+// javaClasses is a directory with the classes of testdata/java.
+func javaClasses(t *testing.T) (classes string) {
+	t.Helper()
 	need(t, "javac", "default-jdk-headless")
-	m := setup(t)
-	classes := t.TempDir()
+	classes = t.TempDir()
 	sources, err := filepath.Glob("testdata/java/*/*.java")
 	if err != nil {
 		t.Fatal(err)
@@ -165,6 +165,13 @@ func TestJavaHandlers(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, "", "javac", append([]string{"--release", "17", "-d", classes}, append(sources, core...)...)...)
+	return classes
+}
+
+func TestJavaHandlers(t *testing.T) {
+	t.Parallel()
+	classes := javaClasses(t)
+	m := setup(t)
 	f := m.putDir(t, "java17", "example.Greeter", classes)
 	with := func(handler string) function.Function {
 		f := f

@@ -11,7 +11,7 @@ const mostTempFiles = 100_000
 // watcher watches what the function uses. Where it has a user whom nobody else
 // is, the kernel bounds its processes.
 func (p *running) watcher() *usage.Watcher {
-	limits := usage.Limits{Memory: int64(p.in.Invocation.Function.Memory) << 20, Processes: mostProcesses, Disk: mostTemp, Files: mostTempFiles}
+	limits := usage.Limits{Memory: int64(p.in.Invocation.Function.Memory) << 20, Processes: p.in.Processes, Disk: mostTemp, Files: mostTempFiles}
 	if p.in.User >= 0 && p.in.Boxed {
 		limits.Processes = 0
 	}

@@ -10,56 +10,56 @@ import (
 	"github.com/towline/towline/internal/box/process"
 )
 
-// counter returns a look at how many processes and threads there are. It reads
-// one number of the whole machine, since a fork bomb leaves no time for more. Is
-// it too many more than before, it stops all process groups of this process's
-// children at one stroke, counts, and lets them go on if they are not the
-// reason.
+// tooMany says that there are more threads than there may be; most is 0 for any
+// number.
+func tooMany(all []process.Process, most int) *Excess {
+	threads := 0
+	for _, p := range all {
+		threads += p.Threads
+	}
+	if most <= 0 || threads <= most {
+		return nil
+	}
+	return &Excess{Kind: Processes, Used: int64(threads), Limit: int64(most)}
+}
+
+// counter returns a look for fork bombs, which leave no time to look at each
+// process. It reads one number of the whole machine. Has that become too many
+// more, it stops all process groups of this process's children at one stroke,
+// counts, and lets them go on if they are not the reason.
 func counter(most int) func() *Excess {
-	before := -1 // on this machine without ours
+	least := threads() // on this machine, without ours
 	return func() *Excess {
 		now := threads()
-		if most <= 0 || now < 0 {
-			return nil
-		}
-		if before < 0 {
-			before = now
-		}
-		if now-before <= most {
+		least = min(least, now)
+		if most <= 0 || now-least <= most {
 			return nil
 		}
 		groups := childGroups()
 		signal(groups, unix.SIGSTOP)
 		all, err := process.All()
-		if err != nil {
-			signal(groups, unix.SIGCONT)
-			return nil //nolint:nilerr // There is a next look.
-		}
-		ours := 0
-		for _, p := range process.Descendants(all) {
-			ours += p.Threads
-		}
-		if ours > most {
-			return &Excess{Kind: Processes, Used: int64(ours), Limit: int64(most)}
+		mine := process.Descendants(all)
+		if e := tooMany(mine, most); err == nil && e != nil {
+			return e
 		}
 		signal(groups, unix.SIGCONT)
-		before = now - ours
+		least = now
+		for _, p := range mine {
+			least -= p.Threads
+		}
 		return nil
 	}
 }
 
-// threads is how many threads this machine has, -1 when it does not tell.
+// threads is how many threads this machine has, 0 when it does not tell.
 func threads() int {
 	text, err := os.ReadFile("/proc/loadavg") // 0.20 0.18 0.12 1/80 11206
 	if err != nil {
-		return -1
+		return 0
 	}
 	_, rest, _ := bytes.Cut(text, []byte{'/'})
 	number, _, _ := bytes.Cut(rest, []byte{' '})
-	n, err := strconv.Atoi(string(number))
-	if err != nil {
-		return -1
-	}
+	n, _ := strconv.Atoi(string(number))
 	return n
 }
 

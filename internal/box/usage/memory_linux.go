@@ -11,10 +11,10 @@ import (
 	"github.com/towline/towline/internal/box/process"
 )
 
-// lookAtMemory looks at what the processes have in memory.
-func (w *Watcher) lookAtMemory() *Excess {
+// look looks at the processes.
+func (w *Watcher) look() *Excess {
 	now := time.Now()
-	if w.limits.Memory <= 0 || !w.looks.due(now) {
+	if w.limits.Memory <= 0 && w.limits.Processes <= 0 || !w.looks.due(now) {
 		return nil
 	}
 	defer w.looks.looked(now)
@@ -22,7 +22,11 @@ func (w *Watcher) lookAtMemory() *Excess {
 	if err != nil {
 		return nil //nolint:nilerr // There is a next look.
 	}
-	return w.held(process.Descendants(all))
+	mine := process.Descendants(all)
+	if e := tooMany(mine, w.limits.Processes); e != nil {
+		return e
+	}
+	return w.held(mine)
 }
 
 // held holds the memory of processes against the limit. What costs more to ask
@@ -30,6 +34,9 @@ func (w *Watcher) lookAtMemory() *Excess {
 // files too that it has mapped, which the kernel can read again; its own memory
 // counts what it shares with others for each of them.
 func (w *Watcher) held(all []process.Process) *Excess {
+	if w.limits.Memory <= 0 {
+		return nil
+	}
 	if sum, _ := total(all, func(p process.Process) int64 { return p.Resident }); sum <= w.limits.Memory && !w.count {
 		return nil
 	}

@@ -75,15 +75,16 @@ func (e *Excess) Error() string {
 type Watcher struct {
 	limits Limits
 	disk   *disk
+	bomb   func() *Excess
 	count  bool
 	memory atomic.Int64
 	looks  pace
 }
 
-// New returns a Watcher. Where count is set it also counts the memory below the
+// New returns a Watcher, before what it watches begins. Where count is set it also counts the memory below the
 // limit, for Memory.
 func New(limits Limits, places []Place, count bool) *Watcher {
-	return &Watcher{limits: limits, disk: newDisk(limits, places), count: count || swaps(), looks: pace{every: lookEvery}}
+	return &Watcher{limits: limits, disk: newDisk(limits, places), bomb: counter(limits.Processes), count: count || swaps(), looks: pace{every: lookEvery}}
 }
 
 // Memory is the most that was in use at a time, in bytes.
@@ -100,7 +101,7 @@ func (w *Watcher) Watch(ctx context.Context) *Excess {
 	var watching sync.WaitGroup
 	// A fork bomb leaves no time for long looks, and a large tree no time for
 	// short ones.
-	for _, look := range []func() *Excess{w.lookAtMemory, w.disk.look, counter(w.limits.Processes)} {
+	for _, look := range []func() *Excess{w.look, w.disk.look, w.bomb} {
 		watching.Go(func() {
 			if e := repeat(ctx, look); e != nil {
 				first.CompareAndSwap(nil, e)

@@ -74,6 +74,31 @@ func TestWhatProcessesShareCountsOnce(t *testing.T) {
 	}
 }
 
+// holdNameless has a child of this process hold a file open that has no name.
+func holdNameless(t *testing.T, dir string, bytes int) {
+	t.Helper()
+	file, err := os.Create(filepath.Join(dir, "nameless"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	if _, err := file.Write(make([]byte, bytes)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sleep", "600")
+	cmd.ExtraFiles = []*os.File{file}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
 func TestFilesCountOnceAndWithoutHoles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -93,27 +118,7 @@ func TestFilesCountOnceAndWithoutHoles(t *testing.T) {
 	if err := os.Symlink("/", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	nameless, err := os.Create(filepath.Join(dir, "nameless"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = nameless.Close() })
-	if _, err := nameless.Write(make([]byte, 1<<20)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(nameless.Name()); err != nil {
-		t.Fatal(err)
-	}
-	// The file is open in a child of this process, as it would be in a build.
-	cmd := exec.CommandContext(t.Context(), "sleep", "600")
-	cmd.ExtraFiles = []*os.File{nameless}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
+	holdNameless(t, dir, 1<<20)
 	d := newDisk(Limits{Disk: 1 << 30}, []Place{{Name: "it", Path: dir}, {Name: "none", Path: filepath.Join(dir, "none")}})
 	if e := d.walk(d.systems()); e != nil || d.used < 2<<20 || d.used > 3<<20 {
 		t.Errorf("%v, %s are used", e, Size(d.used))

@@ -182,14 +182,11 @@ func introduce(uid int, file string) error {
 	return nil
 }
 
-// leave undoes the mounts of enter, so that what was mounted can be removed.
+// leave undoes the mounts of enter, so that what was mounted can be removed: that
+// of the box with all that lie below it, and those that may hide its directory.
 func leave(in instructions, p places) error {
 	if !in.Boxed {
 		return nil
 	}
-	mounts := []string{p.temp, "/var/tmp", "/dev/shm", "/etc/passwd", p.program, p.source, p.inputs, p.cache, in.Dir, in.Templates, in.LogFile}
-	if in.Archives != "" {
-		mounts = append(mounts, in.Archives)
-	}
-	return box.Unmount(append(mounts, mountPoint)...)
+	return box.Unmount(p.temp, "/var/tmp", mountPoint)
 }

@@ -24,7 +24,7 @@ type Config struct {
 	// caches, processes and threads. A build can ask for less. Where builds run as
 	// users of their own, Processes counts all of the user, also those of other
 	// builds of the pipeline. Default three quarters of the machine's memory,
-	// 64 GiB and 4096.
+	// 64 GiB and 4096; less than zero is no limit.
 	Memory, Disk int64
 	Processes    int
 	// Spare is how many bytes of the disk are left to the server: when fewer are,

@@ -189,7 +189,7 @@ func (h *Backend) start(ctx context.Context, b build.Build, limits limits, lock 
 			return 0, err
 		}
 	}
-	if err := box.WriteRecord(b.Dir, instructionsFile, in); err != nil {
+	if err := box.PassRecord(b.Dir, instructionsFile, in); err != nil {
 		return 0, err
 	}
 	hidden, err := handOver(ctx, b)

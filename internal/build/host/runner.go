@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -73,7 +74,7 @@ func runBuild(ctx context.Context, me box.Runner, dir string) error {
 	if err := errors.Join(err, files.clean(), log.Close()); err != nil {
 		res.Fault = err.Error()
 	}
-	return box.WriteRecord(dir, resultFile, res)
+	return box.PassRecord(dir, resultFile, res)
 }
 
 // runner runs one build.
@@ -149,6 +150,9 @@ func (r *runner) build(ctx context.Context) (build.Ended, error) {
 		Build: r.in.Build, Source: r.places.source, Control: r.places.control, LogFile: r.in.LogFile,
 		User: r.in.User, Users: r.in.Users, Program: r.places.program,
 		Env: env, Values: r.hidden.Values, Kubeconfig: r.hidden.Kubeconfig, Output: r.out,
+	}
+	if r.in.User < 0 {
+		walk.Start = func(cmd *exec.Cmd) error { return process.StartWithin(cmd, r.in.Limits.Processes) }
 	}
 	if r.in.Archives != "" {
 		walk.Archives = cache.Dir{Path: r.in.Archives}

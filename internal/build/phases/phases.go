@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -41,6 +42,8 @@ type Walk struct {
 	// tools that they find on their search path; "" leaves these out.
 	Program string
 	Env     map[string]string
+	// Start starts a shell, nil for exec.Cmd.Start.
+	Start func(*exec.Cmd) error
 	// Values are in Env already, where they belong. The log hides them, and git
 	// gets its credential.
 	Values build.Values
@@ -111,7 +114,7 @@ func (p *walker) prepare() error {
 	p.own = account{uid: p.User, gid: p.User, home: p.Env["HOME"], name: p.Env["USER"]}
 	p.shell = &shell{
 		program: p.Build.Shell, dir: p.Source, control: p.Control, state: filepath.Join(p.Control, "state"),
-		env: p.Env, account: p.own, output: p.Output.write,
+		env: p.Env, account: p.own, output: p.Output.write, start: p.Start,
 	}
 	if p.shell.program == "" {
 		p.shell.program = "sh"

@@ -51,6 +51,7 @@ type shell struct {
 	env     map[string]string
 	account account
 	output  *os.File
+	start   func(*exec.Cmd) error
 
 	files int // number of command files so far
 	live  *liveShell
@@ -65,8 +66,8 @@ type liveShell struct {
 	exited   chan struct{} // closed when the process has ended
 }
 
-// start starts the process.
-func (s *shell) start() error {
+// begin starts the process.
+func (s *shell) begin() error {
 	program, err := exec.LookPath(s.program)
 	if err != nil {
 		return fmt.Errorf("there is no shell %q on this machine; install it, or name another one as env.shell", s.program)
@@ -89,7 +90,11 @@ func (s *shell) start() error {
 	}
 	cmd.ExtraFiles = []*os.File{requestsRead, statusWrite}
 	cmd.SysProcAttr = s.account.group()
-	if err := cmd.Start(); err != nil {
+	start := s.start
+	if start == nil {
+		start = (*exec.Cmd).Start
+	}
+	if err := start(cmd); err != nil {
 		return errors.Join(fmt.Errorf("start the shell: %w", err), requestsWrite.Close(), statusRead.Close())
 	}
 	l := &liveShell{cmd: cmd, requests: requestsWrite, statuses: statusRead, answers: bufio.NewReader(statusRead), exited: make(chan struct{})}
@@ -103,9 +108,11 @@ func (s *shell) start() error {
 	return nil
 }
 
-// Group are the attributes of a process group of its own, under the build's user; -1 is this process's own.
+// Group are the attributes of a process group of its own, under the build's user;
+// -1 is this process's own. It is a session too: the kernel shares the processors
+// among sessions, so that a fork bomb leaves some to who ends it.
 func Group(user int) *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Setpgid: true}
+	a := &syscall.SysProcAttr{Setsid: true}
 	if user >= 0 {
 		a.Credential = &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}
 	}
@@ -128,7 +135,7 @@ func (s *shell) ask(ctx context.Context, command string, answers int) ([]string,
 
 func (s *shell) request(ctx context.Context, verb, command string, answers int) (int, []string, error) {
 	if s.live == nil {
-		if err := s.start(); err != nil {
+		if err := s.begin(); err != nil {
 			return 0, nil, err
 		}
 	}
