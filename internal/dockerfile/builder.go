@@ -14,14 +14,16 @@ type Builder struct {
 	ways   []Way
 	logger *slog.Logger
 
-	probing sync.Mutex
-	chosen  Way // nil until one has passed its probe
+	probing chan struct{} // held by who chooses
+
+	mu     sync.Mutex
+	chosen Way // nil while none has passed its probe
 }
 
 // NewBuilder returns a builder that tries the ways in this order when the first
 // build asks for one. It keeps to the first that works.
 func NewBuilder(logger *slog.Logger, ways ...Way) *Builder {
-	return &Builder{ways: ways, logger: logger}
+	return &Builder{ways: ways, logger: logger, probing: make(chan struct{}, 1)}
 }
 
 // Build carries out a Dockerfile. It returns a *RefusedError when the Dockerfile
@@ -39,6 +41,9 @@ func (b *Builder) Build(ctx context.Context, build Build) (Result, error) {
 	build.Say("built by %s", way.Name())
 	result, err := way.Build(ctx, build)
 	if err != nil {
+		if _, refused := errors.AsType[*RefusedError](err); !refused && ctx.Err() == nil {
+			b.forget()
+		}
 		return Result{}, masked.error(err)
 	}
 	result.Way = way.Name()
@@ -49,10 +54,14 @@ func (b *Builder) Build(ctx context.Context, build Build) (Result, error) {
 // way that failed its probe is tried again by the next build that finds none, so
 // that a mended machine needs no new start of the server.
 func (b *Builder) choose(ctx context.Context, build Build) (Way, error) {
-	b.probing.Lock()
-	defer b.probing.Unlock()
-	if b.chosen != nil {
-		return b.chosen, nil
+	select {
+	case b.probing <- struct{}{}:
+		defer func() { <-b.probing }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if way := b.known(); way != nil {
+		return way, nil
 	}
 	var none NoWayError
 	for _, way := range b.ways {
@@ -62,7 +71,9 @@ func (b *Builder) choose(ctx context.Context, build Build) (Way, error) {
 		err := probe(ctx, way, build)
 		if err == nil {
 			b.logger.Info("Dockerfiles are built by " + way.Name())
+			b.mu.Lock()
 			b.chosen = way
+			b.mu.Unlock()
 			return way, nil
 		}
 		if ctx.Err() != nil {
@@ -71,6 +82,20 @@ func (b *Builder) choose(ctx context.Context, build Build) (Way, error) {
 		none.Failures = append(none.Failures, Failure{way.Name(), err})
 	}
 	return nil, &none
+}
+
+func (b *Builder) known() Way {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.chosen
+}
+
+// forget has the next build try the ways out again: the one that was gone may
+// not work any more.
+func (b *Builder) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.chosen = nil
 }
 
 // Failure is why a way cannot be gone.

@@ -66,6 +66,27 @@ func TestTheFirstWayThatWorksIsGone(t *testing.T) {
 	}
 }
 
+func TestAWayThatWorksNoMoreIsLeft(t *testing.T) {
+	t.Parallel()
+	gone := false
+	one := &way{name: "one", build: func(dockerfile.Build) error {
+		if gone {
+			return errors.New("no such socket")
+		}
+		return nil
+	}}
+	two := &way{name: "two", build: func(dockerfile.Build) error { return nil }}
+	builder := dockerfile.NewBuilder(slog.New(slog.DiscardHandler), one, two)
+	b, said := someBuild(t)
+	for i, want := range []string{"one", "", "two"} {
+		result, err := builder.Build(t.Context(), b)
+		if result.Way != want || (err == nil) != (want != "") {
+			t.Errorf("build %d: got %+v, %v; want way %q\n%s", i, result, err, want, said)
+		}
+		gone = true
+	}
+}
+
 func TestWithoutAWayEachProbeIsNamed(t *testing.T) {
 	t.Parallel()
 	mended := false

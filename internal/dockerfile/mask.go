@@ -59,6 +59,9 @@ func (m *masked) flush() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.out = m.stream.Flush(m.out)
+	if len(m.out) > 0 && m.out[len(m.out)-1] != '\n' {
+		m.out = append(m.out, '\n')
+	}
 	_ = m.pass(len(m.out)) // a log that is lost is reported by its owner
 }
 

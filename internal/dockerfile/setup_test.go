@@ -2,7 +2,6 @@ package dockerfile_test
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -19,14 +18,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/towline/towline/internal/dockerfile"
+	"github.com/towline/towline/internal/dockerfile/basetest"
 	"github.com/towline/towline/internal/dockerfile/buildah"
 	"github.com/towline/towline/internal/dockerfile/buildkit"
 	"github.com/towline/towline/internal/dockerfile/daemon"
@@ -115,32 +112,7 @@ func ways(t *testing.T, tests map[string]func(t *testing.T, p place)) {
 // busybox is an image with a shell and little else.
 func busybox(t testing.TB) v1.Image {
 	t.Helper()
-	text, err := os.ReadFile("/bin/busybox")
-	if err != nil {
-		t.Fatalf("%v; install the Debian package busybox-static", err)
-	}
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	for _, dir := range []string{"bin/", "tmp/", "etc/"} {
-		must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}))
-	}
-	must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755, Size: int64(len(text))}))
-	_, err = w.Write(text)
-	must(t, err)
-	for _, tool := range strings.Fields("sh cat echo sleep ls touch date grep mkdir dd true false env id") {
-		must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + tool, Linkname: "busybox"}))
-	}
-	must(t, w.Close())
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive.Bytes())), nil }, tarball.WithMediaType(types.OCILayer))
-	must(t, err)
-	image, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), layer)
-	must(t, err)
-	cfg, err := image.ConfigFile()
-	must(t, err)
-	cfg = cfg.DeepCopy()
-	cfg.OS, cfg.Architecture = "linux", "amd64"
-	cfg.Config.Env = []string{"PATH=/bin"}
-	image, err = mutate.ConfigFile(image, cfg)
+	image, err := basetest.Busybox()
 	must(t, err)
 	return image
 }

@@ -81,6 +81,9 @@ func (p *walker) run(ctx context.Context) error {
 	if err := p.runtimes(ctx); err != nil {
 		return p.interrupted(ctx, "install", err)
 	}
+	if err := p.containers(ctx); err != nil {
+		return p.interrupted(ctx, "install", err)
+	}
 	if err := p.restoreCache(ctx); err != nil {
 		return p.interrupted(ctx, "install", err)
 	}

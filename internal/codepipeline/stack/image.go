@@ -48,26 +48,53 @@ func (x *exporter) image(path string, s pipeline.Stage, a pipeline.Action) pipel
 	if strings.Contains(string(a.Configuration), "#{") {
 		x.leftover(path+".configuration", "CodePipeline fills in no variables in a buildspec")
 	}
+	before, build := append(login, `printf '%s\n' `+shellWords(dockerfile(i))+` > /tmp/Dockerfile`), `docker build --file /tmp/Dockerfile --tag "$REPOSITORY:$TAG" .`
+	if i.Dockerfile != "" {
+		before, build = login, x.dockerBuild(path, i)
+	}
+	prepared := object{}
+	if len(before) > 0 {
+		prepared = object{{"pre_build", object{{"commands", before}}}}
+	}
 	p.buildspec = x.node(object{
 		{"version", "0.2"},
 		{"env", object{{"exported-variables", []string{"ImageURI", "ImageDigest", "ImageTag"}}}},
-		{"phases", object{
-			{"pre_build", object{{"commands", append(login, `printf '%s\n' `+shellWords(dockerfile(i))+` > /tmp/Dockerfile`)}}},
-			{"build", object{{"commands", []string{
-				// A retry has the same execution, and a tag is for one image.
-				`export TAG="$EXECUTION-$CODEBUILD_BUILD_NUMBER"`,
-				`docker build --file /tmp/Dockerfile --tag "$REPOSITORY:$TAG" .`,
-				`docker push "$REPOSITORY:$TAG"`,
-				`export ImageTag="$TAG" ImageURI="$(docker inspect --format '{{index .RepoDigests 0}}' "$REPOSITORY:$TAG")"`,
-				`export ImageDigest="${ImageURI#*@}"`,
-			}}}},
-		}},
+		{"phases", append(prepared, pair{"build", object{{"commands", []string{
+			// A retry has the same execution, and a tag is for one image.
+			`export TAG="$EXECUTION-$CODEBUILD_BUILD_NUMBER"`,
+			build,
+			`docker push "$REPOSITORY:$TAG"`,
+			`export ImageTag="$TAG" ImageURI="$(docker inspect --format '{{index .RepoDigests 0}}' "$REPOSITORY:$TAG")"`,
+			`export ImageDigest="${ImageURI#*@}"`,
+		}}}})},
 	})
 	a.Outputs = x.wanted(a.Outputs)
 	if i.Artifact != "" && slices.Contains(a.Inputs, i.Artifact) {
 		a.Inputs = append([]string{i.Artifact}, slices.DeleteFunc(slices.Clone(a.Inputs), func(n string) bool { return n == i.Artifact })...)
 	}
 	return x.started(a, x.make(p), map[string]string{"EXECUTION": "#{codepipeline.PipelineExecutionId}"})
+}
+
+// dockerBuild is the command that builds the repository's own Dockerfile.
+func (x *exporter) dockerBuild(path string, i pipeline.Image) string {
+	if len(i.Secrets) > 0 {
+		x.leftover(path+".secrets", "let the buildspec fetch them and give them to docker build by --secret")
+	}
+	if len(i.Bases) > 0 {
+		x.leftover(path+".bases", "Docker takes no base from an OCI layout: name an image in a registry")
+	}
+	words := []string{"--file", i.Dockerfile}
+	if i.Target != "" {
+		words = append(words, "--target", i.Target)
+	}
+	for _, name := range slices.Sorted(maps.Keys(i.Args)) {
+		words = append(words, "--build-arg", name+"="+i.Args[name])
+	}
+	context := i.Context
+	if context == "" {
+		context = "."
+	}
+	return "docker build " + shellWords(words) + ` --tag "$REPOSITORY:$TAG" ` + shellWords([]string{context})
 }
 
 // dockerfile says what Towline's image is.

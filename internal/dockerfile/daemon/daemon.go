@@ -72,15 +72,31 @@ func (d *Daemon) Use(ctx context.Context, progress func(string)) (dial func(cont
 		d.stop.Stop()
 		d.stop = nil
 	}
-	runs := d.running != nil && d.running.ended() == ""
+	p := d.running
 	d.mu.Unlock()
-	if !runs {
+	if p == nil || !d.answers(ctx, p) {
 		if err := d.start(ctx, progress); err != nil {
 			d.release()
 			return nil, nil, err
 		}
 	}
 	return d.dial, sync.OnceFunc(d.release), nil
+}
+
+// answers tells whether a process that was started listens still. One that does
+// not is ended: it may have died so lately that nobody has noticed.
+func (d *Daemon) answers(ctx context.Context, p *process) bool {
+	if p.ended() != "" {
+		return false
+	}
+	conn, err := d.dial(ctx)
+	if err == nil {
+		return conn.Close() == nil
+	}
+	if ctx.Err() == nil {
+		p.stop()
+	}
+	return false
 }
 
 func (d *Daemon) release() {

@@ -1,0 +1,69 @@
+package dockerfile_test
+
+import (
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/towline/towline/internal/dockerfile"
+	"github.com/towline/towline/internal/dockerfile/buildah"
+	"github.com/towline/towline/internal/dockerfile/buildkit"
+	"github.com/towline/towline/internal/dockerfile/daemon"
+	"github.com/towline/towline/internal/waittest"
+)
+
+// weight is what the files below a directory take, in bytes.
+func weight(t testing.TB, dir string) int64 {
+	t.Helper()
+	var total int64
+	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil //nolint:nilerr // What vanishes meanwhile takes no space.
+		}
+		if info, err := entry.Info(); err == nil {
+			total += info.Size()
+		}
+		return nil
+	})
+	return total
+}
+
+// Each build makes a layer of 30 MB that is kept, where 50 MB may be.
+func TestWhatIsKeptIsBounded(t *testing.T) {
+	t.Parallel()
+	const limit = 50 << 20
+	host := startRegistry(t, "")
+	fill := func(p place) {
+		for i := range 4 {
+			b, said := p.build(map[string]string{"Dockerfile": "FROM BASE\nCOPY n /n\nRUN dd if=/dev/urandom of=/fill bs=1M count=30 2>/dev/null\n", "n": strings.Repeat("x", i)})
+			p.made(b, said)
+			must(p.t, os.RemoveAll(b.Output))
+		}
+	}
+	t.Run("by BuildKit", func(t *testing.T) {
+		t.Parallel()
+		dir := filepath.Join(t.TempDir(), "buildkit")
+		d := daemon.New(daemon.Config{
+			Dir: dir, Program: program(t), Find: daemon.Finder{}.Find, CacheLimit: limit, Insecure: []string{host}, Idle: waittest.Patience, Logger: slog.New(slog.DiscardHandler),
+		})
+		t.Cleanup(d.Close)
+		fill(place{t, dockerfile.NewBuilder(slog.New(slog.DiscardHandler), &buildkit.Own{Daemon: d}), host, ""})
+		// BuildKit itself removes what is too much, a while after a build. Its
+		// databases come on top.
+		waittest.Until(t, "the end of what is too much", func() bool { return weight(t, dir) < 2*limit })
+	})
+	t.Run("by buildah", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		p := place{t, dockerfile.NewBuilder(slog.New(slog.DiscardHandler), &buildah.Buildah{Dir: dir, Program: program(t), CacheLimit: limit, Insecure: []string{host}}), host, ""}
+		fill(p)
+		b, said := p.build(map[string]string{"Dockerfile": "FROM BASE\nRUN true\n"})
+		p.made(b, said)
+		if got := weight(t, dir); got > limit {
+			t.Errorf("%d bytes are kept", got)
+		}
+	})
+}
