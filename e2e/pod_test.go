@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,7 +22,7 @@ import (
 // shellImage serves an image with a shell and what the builds below call.
 func shellImage(t *testing.T, r *imagetest.Registry) string {
 	t.Helper()
-	paths, err := imagetest.Programs("sh", "cat", "seq", "sleep", "grep", "cp", "test", "chmod")
+	paths, err := imagetest.Programs("sh", "cat", "seq", "sleep", "grep", "cp", "test", "chmod", "head", "wc", "mv")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,8 +184,10 @@ func TestADirectoryIsBuiltInAPodWithoutAServer(t *testing.T) {
 	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h := here{t: t, dir: t.TempDir(), args: []string{"--config", settings, "--memory", "128Mi", "--artifacts", out, "--agent-image", strings.TrimSpace(string(agent))}}
-	h.env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CACHE_HOME=")
+	h := here{t: t, dir: t.TempDir(), args: []string{"--config", settings, "--memory", "128Mi", "--artifacts", out}}
+	h.env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CACHE_HOME=", "TOWLINE_AGENT_IMAGE=")
+	sent := h
+	h.env = append(slices.Clip(h.env), "TOWLINE_AGENT_IMAGE="+strings.TrimSpace(string(agent)))
 
 	log, talk, code := h.run("version: 0.2\nphases: {build: {commands: ['echo $IMAGE_SAYS $WHO', 'echo it > made']}}\nartifacts: {files: [made]}\n", "--env", "WHO=Ada")
 	if code != 0 || !strings.Contains(log, "\nhello Ada\n") || !strings.Contains(log, "128Mi memory") || !strings.Contains(talk, "Succeeded") {
@@ -195,6 +198,10 @@ func TestADirectoryIsBuiltInAPodWithoutAServer(t *testing.T) {
 	}
 	if log, talk, code := h.run("version: 0.2\nphases: {build: {commands: ['exit 4']}}\n"); code != 3 || !strings.Contains(talk, "exit code 4") && !strings.Contains(talk, "exit status 4") {
 		t.Errorf("a build that fails: exit code %d\n%s%s", code, log, talk)
+	}
+	// Without an image of it, the program itself is sent.
+	if log, talk, code := sent.run("version: 0.2\nphases: {build: {commands: ['echo has come']}}\n"); code != 0 || !strings.Contains(log, "\nhas come\n") {
+		t.Errorf("without an image: exit code %d\n%s%s", code, log, talk)
 	}
 	noPods(t, namespace)
 

@@ -191,13 +191,16 @@ func (c *command) build(cmd *cobra.Command, b local.Build, f *podFlags) error {
 		return fmt.Errorf("find a place for the build's caches: %w; set HOME", err)
 	}
 	b.Cache = filepath.Join(cache, "towline", "build")
-	if b.Backend, err = f.backends(b.Cache); err != nil {
-		return err
-	}
-	if b.Config.Pod != nil && b.Config.Compute == pipeline.ComputePod {
+	if b.Config.Compute == pipeline.ComputePod {
+		if err := f.provide(); err != nil {
+			return err
+		}
 		if b.Config.Pod.Cluster, err = (contexts{kubeconfig(f.kubeconfig), b.Config.Pod.Cluster}).named(); err != nil {
 			return err
 		}
+	}
+	if b.Backend, err = f.backends(b.Cache); err != nil {
+		return err
 	}
 	b.Kubeconfigs = contexts{kubeconfig(f.kubeconfig), f.context}
 	log := c.logOut()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/towline/towline/internal/agent"
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/cache"
 	"github.com/towline/towline/internal/build/local"
@@ -28,6 +29,7 @@ type podFlags struct {
 	kubeconfig    string
 	context       string
 	agent         string // reference of the agent's image
+	program       *pod.Program
 	serviceImages string
 }
 
@@ -49,7 +51,7 @@ func (f *podFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.pod.Privileged, "privileged", false, "as a Pod: let the build do anything on its node")
 	flags.StringVar(&f.pod.Cache, "cache-volume", "", "as a Pod: size of a volume kept for the tools' caches of this directory's builds, such as 10Gi")
 	flags.StringVar(&f.serviceImages, "service-images", "", "as a Pod: what the references of databases' images begin with, default docker.io/library/")
-	flags.StringVar(&f.agent, "agent-image", os.Getenv("TOWLINE_AGENT_IMAGE"), "as a Pod: image of the agent, as towline agent push has printed it (TOWLINE_AGENT_IMAGE)")
+	flags.StringVar(&f.agent, "agent-image", os.Getenv("TOWLINE_AGENT_IMAGE"), "as a Pod: image of the agent, as towline agent push has printed it; default this program is sent to each Pod (TOWLINE_AGENT_IMAGE)")
 }
 
 // overrule puts what the flags say of the Pod into the configuration. It checks
@@ -90,18 +92,28 @@ func (f *podFlags) overrule(flags *pflag.FlagSet, config *pipeline.Build) error 
 		p.Privileged = f.pod.Privileged
 	}
 	config.Pod = &p
-	return f.complete(*config)
+	return complete(*config)
 }
 
 // complete says what a build as a Pod lacks.
-func (f *podFlags) complete(config pipeline.Build) error {
+func complete(config pipeline.Build) error {
 	if config.Pod.Image == "" && config.Batch == nil {
 		return errors.New("the Pod has no image: name one with a shell and the tools that the buildspec calls, such as --image golang:1.26")
 	}
-	if f.agent == "" {
-		return errors.New("the Pod needs Towline's own image: push it once to a registry that the cluster pulls from, with `towline agent push REFERENCE`, " +
-			"and name what that prints with --agent-image or in TOWLINE_AGENT_IMAGE")
+	return nil
+}
+
+// provide sees to it that the Pod gets Towline: by its image, or by this very
+// program when none is named.
+func (f *podFlags) provide() error {
+	if f.agent != "" {
+		return nil
 	}
+	path, architecture, err := agent.Program()
+	if err != nil {
+		return fmt.Errorf("send this program to the Pod: %w; or push its image with `towline agent push` and name that with --agent-image", err)
+	}
+	f.program = &pod.Program{Path: path, Architecture: architecture}
 	return nil
 }
 
@@ -167,7 +179,7 @@ func (f *podFlags) backend(cacheDir string, caches cache.Store) (*pod.Backend, e
 		return nil, err
 	}
 	return pod.New(pod.Config{
-		Connect: connectNamed, AgentImage: func(context.Context) (string, error) { return f.agent, nil },
+		Connect: connectNamed, AgentImage: func(context.Context) (string, error) { return f.agent, nil }, Program: f.program,
 		Owner: owner, ServiceImages: f.serviceImages, Caches: caches,
 	})
 }

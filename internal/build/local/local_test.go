@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 		os.Exit(host.RunnerMain(context.Background(), os.Args[2]))
 	case len(os.Args) == 4 && os.Args[1] == callerCommand:
 		b, err := over(os.Args[2], os.Args[3])
+		if spec, _ := os.ReadFile(filepath.Join(b.Dir, "buildspec.yml")); strings.Contains(string(spec), "batch:") {
+			b.Config.Batch = &pipeline.Batch{}
+		}
 		if err == nil {
 			_, err = b.Run(context.Background())
 		}
@@ -205,32 +208,40 @@ func TestABuildIsStopped(t *testing.T) {
 	}
 }
 
-// TestABuildOfAKilledProcessIsStopped kills who builds; the build goes on, until
-// the next one comes.
+// TestABuildOfAKilledProcessIsStopped kills who builds; the builds go on, until
+// the next call comes.
 func TestABuildOfAKilledProcessIsStopped(t *testing.T) {
 	t.Parallel()
-	b, _ := setup(t, map[string]string{"buildspec.yml": slow})
-	caller := exec.CommandContext(t.Context(), os.Args[0], callerCommand, b.Dir, b.Cache)
-	if err := caller.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waittest.Until(t, "the build begins", func() bool {
-		logs, _ := filepath.Glob(filepath.Join(b.Cache, "build-*", "log"))
-		for _, log := range logs {
-			if text, _ := os.ReadFile(log); strings.Contains(string(text), "begun\n") {
-				return true
+	for name, spec := range map[string]string{
+		"alone":      slow,
+		"of a batch": slow + "batch: {build-list: [{identifier: a}]}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _ := setup(t, map[string]string{"buildspec.yml": spec})
+			caller := exec.CommandContext(t.Context(), os.Args[0], callerCommand, b.Dir, b.Cache)
+			if err := caller.Start(); err != nil {
+				t.Fatal(err)
 			}
-		}
-		return false
-	})
-	_ = caller.Process.Kill()
-	_ = caller.Wait()
-	write(t, b.Dir, map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: ['true']}}\n"})
-	if result, err := b.Run(t.Context()); err != nil || result.Outcome != pipeline.Succeeded {
-		t.Errorf("%+v, %v", result, err)
-	}
-	left(t, b)
-	if left := buildtest.Leftovers(t, b.Cache); len(left) > 0 {
-		t.Errorf("left are %q", left)
+			waittest.Until(t, "the build begins", func() bool {
+				logs, _ := filepath.Glob(filepath.Join(b.Cache, "build-*", "log"))
+				for _, log := range logs {
+					if text, _ := os.ReadFile(log); strings.Contains(string(text), "begun\n") {
+						return true
+					}
+				}
+				return false
+			})
+			_ = caller.Process.Kill()
+			_ = caller.Wait()
+			write(t, b.Dir, map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: ['true']}}\n"})
+			if result, err := b.Run(t.Context()); err != nil || result.Outcome != pipeline.Succeeded {
+				t.Errorf("%+v, %v", result, err)
+			}
+			left(t, b)
+			if left := buildtest.Leftovers(t, b.Cache); len(left) > 0 {
+				t.Errorf("left are %q", left)
+			}
+		})
 	}
 }

@@ -56,6 +56,9 @@ func (r *run) watched(ctx context.Context, l *link, p plan) (result, error) {
 
 // through goes through the stages of a run.
 func (r *run) through(ctx context.Context, w *watcher, l *link, p plan) (result, error) {
+	if err := r.sendProgram(ctx, w); err != nil {
+		return result{}, err
+	}
 	select {
 	case <-w.ready:
 	case <-ctx.Done():

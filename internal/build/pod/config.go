@@ -10,14 +10,17 @@ import (
 	"github.com/towline/towline/internal/kube"
 )
 
-// Config says how builds run as Pods. Connect, AgentImage and Owner are
-// required.
+// Config says how builds run as Pods. Connect, Owner and one of AgentImage and
+// Program are required.
 type Config struct {
 	// Connect returns a cluster by its name; "" is the server's own.
 	Connect func(ctx context.Context, name string) (*kube.Cluster, error)
 	// AgentImage is the reference, by digest, of the image that carries
 	// Towline, as the cluster's nodes pull it. It is asked before each Pod.
 	AgentImage func(ctx context.Context) (string, error)
+	// Program is sent to each Pod through the API server instead, where no
+	// registry has the image.
+	Program *Program
 	// Owner names this server in the labels of its Pods, as a label's value:
 	// what another server has made in the same cluster is left alone.
 	Owner string

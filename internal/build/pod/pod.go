@@ -7,8 +7,8 @@
 // A server that was killed finds the Pod again by its name.
 //
 // It knows neither pipelines nor artifacts. Its credentials need to get, list,
-// watch, create and delete pods, to get and create pods/portforward, to list
-// events, to get pods/log, and to get and create persistentvolumeclaims where
+// watch, create and delete pods, to get and create pods/portforward (and
+// pods/attach, to send a Program), to list events, to get pods/log, and to get and create persistentvolumeclaims where
 // builds keep caches; docs/builds/pod.md has the Role.
 package pod
 
@@ -37,8 +37,8 @@ var _ build.Backend = (*Backend)(nil)
 
 // New checks the configuration and fills in its defaults.
 func New(config Config) (*Backend, error) {
-	if config.Connect == nil || config.AgentImage == nil || config.Owner == "" {
-		return nil, errors.New("configure the pod backend: Connect, AgentImage and Owner are needed")
+	if config.Connect == nil || config.AgentImage == nil && config.Program == nil || config.Owner == "" {
+		return nil, errors.New("configure the pod backend: Connect, Owner and AgentImage or Program are needed")
 	}
 	config.Namespace = cmp.Or(config.Namespace, defaultNamespace)
 	config.ServiceImages = cmp.Or(config.ServiceImages, defaultServiceImages)

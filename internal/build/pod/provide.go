@@ -93,7 +93,13 @@ func (r *run) known(p *plan, pod *corev1.Pod) error {
 // make makes the Pod, and what it needs.
 func (r *run) make(ctx context.Context, p *plan) error {
 	var err error
-	if p.agent, err = r.config.AgentImage(ctx); err != nil {
+	if r.config.Program == nil {
+		p.agent, err = r.config.AgentImage(ctx)
+	} else {
+		p.arch = r.config.Program.Architecture
+		p.program, err = r.config.programSize()
+	}
+	if err != nil {
 		return err
 	}
 	pod, err := p.spec()

@@ -53,7 +53,9 @@ type plan struct {
 	record    record
 	owner     string
 	image     string // of the build
-	agent     string // of Towline
+	agent     string // of Towline, empty when the program is sent
+	program   int64  // bytes of the program that is sent
+	arch      string // that the program is for
 	services  []service
 	cacheName string // of the claim for the caches, empty for none
 }
@@ -89,6 +91,9 @@ func (p plan) spec() (*corev1.Pod, error) {
 			Volumes:         p.volumes(),
 		},
 	}
+	if p.agent == "" {
+		pod.Spec.InitContainers[0] = p.receiver()
+	}
 	for _, s := range p.services {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, s.container())
 	}
@@ -108,6 +113,9 @@ var labelForm = regexp.MustCompile(`^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9]
 
 func (p plan) nodeSelector() map[string]string {
 	selector := map[string]string{corev1.LabelOSStable: "linux"}
+	if p.arch != "" {
+		selector[corev1.LabelArchStable] = p.arch
+	}
 	maps.Copy(selector, p.wanted.NodeSelector)
 	return selector
 }

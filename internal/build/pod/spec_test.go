@@ -114,6 +114,23 @@ func TestSpecOfASecondRunAvoidsTheNodeOfTheFirst(t *testing.T) {
 	}
 }
 
+func TestSpecTakesTheProgramWhereNoImageHasIt(t *testing.T) {
+	t.Parallel()
+	p := newPlan(t, pipeline.Pod{}, build.Service{Name: "db", Engine: "postgres"})
+	p.agent, p.program, p.arch = "", 1234, "arm64"
+	pod := specOf(t, p)
+	first := pod.Spec.InitContainers[0]
+	if first.Image != p.image || !first.Stdin || !first.StdinOnce || first.Command[4] != "1234" || len(pod.Spec.InitContainers) != 2 {
+		t.Errorf("got %+v", first)
+	}
+	if s := first.SecurityContext; *s.AllowPrivilegeEscalation || len(s.Capabilities.Add) > 0 {
+		t.Errorf("it may do %+v", s)
+	}
+	if pod.Spec.NodeSelector["kubernetes.io/arch"] != "arm64" {
+		t.Errorf("it runs on %v", pod.Spec.NodeSelector)
+	}
+}
+
 func TestSpecNamesWhatIsNoQuantity(t *testing.T) {
 	t.Parallel()
 	for want, wanted := range map[string]pipeline.Pod{
@@ -172,11 +189,14 @@ func TestOverTellsWhyAPodIsLost(t *testing.T) {
 		pod  corev1.Pod
 		want string // empty: it goes on
 	}{
-		"a Pod that runs":             {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodRunning}}, ""},
-		"a Pod that waits":            {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodPending}}, ""},
-		"memory":                      {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended("OOMKilled", 137)}}, "OOMKilled); give the action more with pod.memory"},
-		"a killed runner":             {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended("Error", 137)}}, "has ended (Error, exit code 137)"},
-		"an eviction":                 {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: memory."}}, "Evicted: The node was low"},
+		"a Pod that runs":  {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodRunning}}, ""},
+		"a Pod that waits": {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodPending}}, ""},
+		"memory":           {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended("OOMKilled", 137)}}, "OOMKilled); give the action more with pod.memory"},
+		"a killed runner":  {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: ended("Error", 137)}}, "has ended (Error, exit code 137)"},
+		"an eviction":      {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: memory."}}, "Evicted: The node was low"},
+		"a first container that fails": {corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, InitContainerStatuses: []corev1.ContainerStatus{
+			{Name: toolsContainer, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 127}}}}}},
+			"which brings Towline, has ended (Error, exit code 127)"},
 		"a Pod that is being deleted": {corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &now}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}, "is being deleted"},
 		"a node that is drained": {corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{
 			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI", Message: "Eviction API: evicting"}}}}, "EvictionByEvictionAPI"},
@@ -199,7 +219,7 @@ func TestAPodThatNeverStartsIsGivenUp(t *testing.T) {
 		Phase: corev1.PodPending, InitContainerStatuses: []corev1.ContainerStatus{{Name: toolsContainer, State: waiting}},
 		ContainerStatuses: []corev1.ContainerStatus{{Name: buildContainer, State: waiting}},
 	}}
-	w := &watcher{run: &run{config: Config{Starting: time.Minute}}, ready: make(chan struct{})}
+	w := &watcher{run: &run{config: Config{Starting: time.Minute}}, receives: make(chan struct{}), ready: make(chan struct{})}
 	if err := w.judge(t.Context(), pod, &kube.Patience{}, made.Add(time.Minute)); err != nil {
 		t.Error(err)
 	}

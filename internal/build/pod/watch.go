@@ -21,15 +21,17 @@ type watcher struct {
 	run    *run
 	follow *kube.Follower[*corev1.Pod]
 	seen   chan struct{} // something has changed
-	ready  chan struct{} // closed when the runner may answer
-	last   *corev1.Pod
-	said   string
+	// receives is closed when the first container may be sent the program.
+	receives chan struct{}
+	ready    chan struct{} // closed when the runner may answer
+	last     *corev1.Pod
+	said     string
 }
 
 // watch looks at the Pod until ctx ends, and ends ctx when the Pod is lost or
 // will never start, with that as the cause.
 func (r *run) watch(ctx context.Context, end context.CancelCauseFunc) *watcher {
-	w := &watcher{run: r, seen: make(chan struct{}, 1), ready: make(chan struct{})}
+	w := &watcher{run: r, seen: make(chan struct{}, 1), receives: make(chan struct{}), ready: make(chan struct{})}
 	w.follow = r.cluster.FollowPods(ctx, kube.Scope{Namespace: r.record.Namespace, Name: r.record.Pod, Changed: func() {
 		select {
 		case w.seen <- struct{}{}:
@@ -88,14 +90,16 @@ func (w *watcher) look(ctx context.Context, patience *kube.Patience, now time.Ti
 // when it will never begin.
 func (w *watcher) judge(ctx context.Context, pod *corev1.Pod, patience *kube.Patience, now time.Time) error {
 	if why, gone := over(pod); gone {
+		if failed(pod) {
+			why += lost(w.run.lastWords(ctx, kube.Trouble{Reason: kube.Crashing, Container: toolsContainer}))
+		}
 		return why
 	}
+	if receives(pod) {
+		once(w.receives)
+	}
 	if begun(pod) {
-		select {
-		case <-w.ready:
-		default:
-			close(w.ready)
-		}
+		once(w.ready)
 	}
 	if pod.Status.Phase != corev1.PodPending {
 		return nil
@@ -170,6 +174,10 @@ func over(pod *corev1.Pod) (why lost, gone bool) {
 			return lost(fmt.Sprintf("the runner in its Pod %s has ended (%s, exit code %d)", pod.Name, ended.Reason, ended.ExitCode)), true
 		}
 	}
+	if failed(pod) {
+		ended := pod.Status.InitContainerStatuses[0].State.Terminated
+		return lost(fmt.Sprintf("the first container of its Pod %s, which brings Towline, has ended (%s, exit code %d)", pod.Name, ended.Reason, ended.ExitCode)), true
+	}
 	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 		return lost(strings.TrimSuffix(fmt.Sprintf("its Pod %s has ended: %s: %s", pod.Name, pod.Status.Reason, pod.Status.Message), ": ")), true
 	}
@@ -177,6 +185,29 @@ func over(pod *corev1.Pod) (why lost, gone bool) {
 		return lost(fmt.Sprintf("its Pod %s is being deleted", pod.Name)), true
 	}
 	return "", false
+}
+
+// once closes a channel that only the caller closes.
+func once(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
+}
+
+// receives tells whether the first container runs.
+func receives(pod *corev1.Pod) bool {
+	return len(pod.Status.InitContainerStatuses) > 0 && pod.Status.InitContainerStatuses[0].State.Running != nil
+}
+
+// failed tells whether the first container has not done its work.
+func failed(pod *corev1.Pod) bool {
+	if pod.Status.Reason != "" || len(pod.Status.InitContainerStatuses) == 0 {
+		return false
+	}
+	ended := pod.Status.InitContainerStatuses[0].State.Terminated
+	return ended != nil && ended.ExitCode != 0
 }
 
 // begun tells whether the runner may answer: the containers before it have done
