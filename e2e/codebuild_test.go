@@ -222,7 +222,10 @@ artifacts: {files: made.txt}
 	if summary(broken, "app") != app || summary(broken, "test") == test {
 		t.Error("not just what had failed was run again")
 	}
-	if ids := aws.must("ids", "codebuild", "list-build-batches-for-project", "--project-name", "shop"); strings.Join(strings.Fields(ids), "") != fmt.Sprintf("[%q,%q]", broken, id) {
+	if out, talk, code := s.run("project", "start", "shop", "--batch"); code != 0 || !strings.Contains(out, "SUCCEEDED") || !strings.Contains(talk, "build test: SUCCEEDED") {
+		t.Errorf("towline project start --batch: %d\n%s%s", code, out, talk)
+	}
+	if ids := aws.must("ids[1:]", "codebuild", "list-build-batches-for-project", "--project-name", "shop"); strings.Join(strings.Fields(ids), "") != fmt.Sprintf("[%q,%q]", broken, id) {
 		t.Errorf("batches %s", ids)
 	}
 }

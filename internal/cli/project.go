@@ -177,13 +177,26 @@ func (c *command) projectBuildsCommand() *cobra.Command {
 			}
 			var rows [][]string
 			for _, b := range found {
-				rows = append(rows, []string{b.ID, "#" + strconv.Itoa(b.Number), stateOf(b), b.Started.Local().Format(time.DateTime), lasted(b), printable(b.Initiator)})
+				rows = append(rows, []string{b.ID, numberOf(b), stateOf(b), b.Started.Local().Format(time.DateTime), lasted(b), printable(b.Initiator)})
 			}
 			return c.table([]string{"BUILD", "NUMBER", "STATUS", "STARTED", "TOOK", "BY"}, rows)
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many, at most 200")
 	return cmd
+}
+
+// numberOf is the number of a build in its project, and what part of a batch it
+// is.
+func numberOf(b client.Build) string {
+	number := "#" + strconv.Itoa(b.Number)
+	switch {
+	case b.Batch:
+		return "batch " + number
+	case b.Part != "":
+		return number + " " + b.Part
+	}
+	return number
 }
 
 // stateOf is how a build stands, in a word or two.

@@ -21,6 +21,7 @@ func (c *command) projectStartCommand() *cobra.Command {
 		Short: "Start a build of a project and follow its log",
 		Example: `  towline project start web
   towline project start web --version release/1.4 --env TARGET=staging
+  towline project start web --batch
   towline project start web --detach -o json`,
 		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,6 +38,7 @@ func (c *command) projectStartCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&req.Version, "version", "", "branch, tag or commit of the source, default what the project names")
 	cmd.Flags().StringToStringVar(&req.Env, "env", nil, "environment variable of this build, NAME=VALUE; may be repeated")
+	cmd.Flags().BoolVar(&req.Batch, "batch", false, "run the builds of the buildspec's batch; the log says which they are")
 	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "start it and return at once")
 	return cmd
 }

@@ -44,6 +44,9 @@ type Build struct {
 	Tests     *pipeline.TestReport `json:"tests,omitempty"`
 	RetryOf   string               `json:"retryOf,omitempty"`
 	Execution string               `json:"execution,omitempty" doc:"that it is part of"`
+	Batch     bool                 `json:"batch,omitempty" doc:"it is a batch, which is numbered by itself"`
+	PartOf    string               `json:"partOf,omitempty" doc:"id of the batch that it belongs to"`
+	Part      string               `json:"part,omitempty" doc:"its identifier in the batch"`
 }
 
 // The statuses of a Build that are told apart here.
@@ -68,6 +71,7 @@ type BuildPhase struct {
 type BuildRequest struct {
 	Version string            `json:"version,omitempty" doc:"branch, tag or commit of the source, default what the project names"`
 	Env     map[string]string `json:"env,omitempty" doc:"environment variables of this build"`
+	Batch   bool              `json:"batch,omitempty" doc:"true runs the builds of the buildspec's batch"`
 }
 
 // Projects lists the projects by name.

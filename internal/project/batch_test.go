@@ -1,6 +1,7 @@
 package project_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
 )
 
@@ -256,4 +258,56 @@ func (y *yard) running(batch project.Build, n int) (all []project.Build) {
 	}
 	y.t.Fatalf("%d of %d builds run\n%s", len(all), n, y.log(batch))
 	return nil
+}
+
+// TestTheBatchOfAnActionIsBuildsOfItsProject gives the job twice, as after a
+// crash before the outcome was recorded.
+func TestTheBatchOfAnActionIsBuildsOfItsProject(t *testing.T) {
+	t.Parallel()
+	y := setup(t)
+	y.sources.files["web"] = map[string]string{"buildspec.yml": strings.Replace(graph, "-gt 3", "-gt 2", 1)}
+	source, err := y.sources.Fetch(t.Context(), project.Fetch{Source: project.Source{Location: "web"}, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source.Artifact.Name = "source"
+	d := definition("web")
+	d.Source, d.Artifacts = project.Source{Type: project.SourcePipeline}, project.Artifacts{Type: project.ArtifactsPipeline}
+	y.create(d)
+	dir, logFile := filepath.Join(y.config.Dir, "work", "shop-1"), filepath.Join(y.config.Dir, "unit.log")
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	log, err := y.config.OpenLog(logFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	job := pipeline.Job{
+		Pipeline: "shop", Execution: "shop-1", Number: 1, Stage: "Test", Attempt: 1, Action: pipeline.Action{Name: "unit", Outputs: []string{"all", "base"}},
+		Configuration: json.RawMessage(`{"ProjectName": "web", "BatchEnabled": "true"}`), Inputs: []pipeline.Artifact{source.Artifact},
+		Dir: dir, Log: log, LogFile: logFile, Progress: func(string) {},
+	}
+	for range 2 {
+		result, err := project.PipelineAction{Builder: y.Builder}.Run(t.Context(), job)
+		if err != nil || result.Outcome != pipeline.Succeeded || len(result.Artifacts) != 2 || result.Artifacts[1].Name != "base" || result.Variables["last_WORD"] != "three" {
+			text, _ := os.ReadFile(logFile)
+			t.Fatalf("ran %+v %v\n%s", result, err, text)
+		}
+	}
+	batches := y.list(project.Filter{Kind: project.Batches, Limit: 9})
+	if len(batches) != 1 {
+		t.Fatalf("%d batches", len(batches))
+	}
+	batch := batches[0].Build
+	if diff := cmp.Diff([]string{"base SUCCEEDED 0", "side FAILED 0", "last SUCCEEDED 0"}, y.groups(batch)); diff != "" || batch.Phase != "SUCCEEDED" {
+		t.Errorf("%s: builds (-want +got):\n%s", short(batch), diff)
+	}
+	base := y.build(batch.Groups[0].Build)
+	if text := y.log(base); y.LogFile(base) != logFile || strings.Count(text, "[base] base is "+base.ID+" and says one\n") != 1 {
+		t.Errorf("the log of the action:\n%s", text)
+	}
+	if _, err := y.RetryBatch(t.Context(), batch.ID, false, project.StartRequest{}); !errors.Is(err, project.ErrInvalid) {
+		t.Errorf("a retry: %v", err)
+	}
 }

@@ -72,6 +72,7 @@ func showBuild(b project.Build) client.Build {
 	shown := client.Build{
 		ID: b.ID, Project: b.Project, Number: b.Number, Status: string(b.Status), Phase: b.Phase, Phases: []client.BuildPhase{}, Version: b.Version, Resolved: b.Resolved,
 		Initiator: b.Initiator, Started: b.Started, Ended: b.Ended, Message: b.Message, Artifacts: b.Artifacts, Exported: b.Exported, Tests: b.Tests, RetryOf: b.RetryOf,
+		Batch: b.Batch != nil, PartOf: b.PartOf, Part: b.Identifier,
 	}
 	for _, p := range b.Phases {
 		shown.Phases = append(shown.Phases, client.BuildPhase{Name: p.Name, Status: string(p.Status), Started: p.Started, Ended: p.Ended, Message: p.Message})
@@ -166,7 +167,7 @@ func (s *Server) startBuild(ctx context.Context, in *struct {
 		variables = append(variables, project.Variable{Name: name, Value: in.Body.Env[name]})
 	}
 	b, err := s.Builder.Start(ctx, project.StartRequest{
-		Project: in.Name, Version: in.Body.Version, Initiator: somebody, Change: func(d *project.Definition) { d.Environment.Override(variables) },
+		Project: in.Name, Version: in.Body.Version, Batch: in.Body.Batch, Initiator: somebody, Change: func(d *project.Definition) { d.Environment.Override(variables) },
 	})
 	return s.shownBuild("start build", b, err)
 }
