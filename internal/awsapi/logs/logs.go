@@ -16,7 +16,7 @@ import (
 	"github.com/towline/towline/internal/client"
 )
 
-//go:generate sh -c "python3 ../wire/model.py logs DescribeLogGroups DescribeLogStreams GetLogEvents FilterLogEvents > model.new && mv model.new model.json"
+//go:generate sh -c "python3 ../wire/model.py logs DescribeLogGroups DescribeLogStreams GetLogEvents FilterLogEvents StartLiveTail > model.new && mv model.new model.json"
 
 //go:embed model.json
 var modelFile []byte
@@ -59,7 +59,10 @@ type Config struct {
 	Now   func() time.Time
 }
 
-type service struct{ Config }
+type service struct {
+	Config
+	sessions chan struct{} // holds one for each client that follows logs
+}
 
 // New makes the API for a wire.Handler.
 func New(config Config) (wire.API, error) {
@@ -67,15 +70,22 @@ func New(config Config) (wire.API, error) {
 	if err != nil {
 		return wire.API{}, err
 	}
-	s := &service{config}
+	s := &service{Config: config, sessions: make(chan struct{}, mostSessions)}
 	operations := map[string]wire.Operation{}
 	for name := range model.Operations {
-		operations[name] = wire.Lacks(client.Viewer, "the logs of builds are written by builds, and can be read with DescribeLogGroups, DescribeLogStreams, GetLogEvents and FilterLogEvents.")
+		operations[name] = wire.Lacks(client.Viewer, "the logs of builds are written by builds, and can be read with DescribeLogGroups, DescribeLogStreams, GetLogEvents, FilterLogEvents and StartLiveTail.")
 	}
 	operations["DescribeLogGroups"] = does(s.describeGroups)
 	operations["DescribeLogStreams"] = does(s.describeStreams)
 	operations["GetLogEvents"] = does(s.getEvents)
 	operations["FilterLogEvents"] = does(s.filterEvents)
+	operations["StartLiveTail"] = wire.Operation{Needs: client.Viewer, Stream: func(ctx context.Context, c wire.Call, request map[string]any) (wire.Stream, error) {
+		var in tailInput
+		if err := read(request, &in); err != nil {
+			return nil, err
+		}
+		return s.startLiveTail(ctx, c, in)
+	}}
 	return wire.API{Name: "logs", Target: "Logs_20140328", Version: "2014-03-28", Model: model, Operations: operations}, nil
 }
 
@@ -84,12 +94,8 @@ func New(config Config) (wire.API, error) {
 func does[In, Out any](method func(ctx context.Context, c wire.Call, in In) (*Out, error)) wire.Operation {
 	return wire.Operation{Needs: client.Viewer, Run: func(ctx context.Context, c wire.Call, request map[string]any) (any, error) {
 		var in In
-		text, err := json.Marshal(request)
-		if err == nil {
-			err = json.Unmarshal(text, &in)
-		}
-		if err != nil {
-			return nil, wire.Faultf("SerializationException", "A value of the request does not fit its member.")
+		if err := read(request, &in); err != nil {
+			return nil, err
 		}
 		out, err := method(ctx, c, in)
 		if err != nil {
@@ -97,6 +103,18 @@ func does[In, Out any](method func(ctx context.Context, c wire.Call, in In) (*Ou
 		}
 		return out, nil
 	}}
+}
+
+// read takes a request by the JSON tags of its type.
+func read(request map[string]any, into any) error {
+	text, err := json.Marshal(request)
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		return wire.Faultf("SerializationException", "A value of the request does not fit its member.")
+	}
+	return nil
 }
 
 // missing says in AWS's words what is not there, and leaves other errors as

@@ -57,7 +57,7 @@ func written(t *testing.T, name string, begins time.Time, lines int, rest string
 }
 
 func serviceOf(streams ...Stream) *service {
-	return &service{Config{Archive: shelf(streams), Pages: []byte(strings.Repeat("k", 32)), Now: func() time.Time { return monday.Add(time.Hour) }}}
+	return &service{Config: Config{Archive: shelf(streams), Pages: []byte(strings.Repeat("k", 32)), Now: func() time.Time { return monday.Add(time.Hour) }}}
 }
 
 func codeOf(err error) string {

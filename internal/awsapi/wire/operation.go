@@ -50,7 +50,10 @@ type Operation struct {
 	// the operation out looks at the scope of Call.Key then.
 	Sessions bool
 	Run      func(ctx context.Context, c Call, request map[string]any) (any, error)
-	Why      string
+	// Stream is there in place of Run for an operation whose answer is a stream of
+	// events. What it refuses is answered as by Run.
+	Stream func(ctx context.Context, c Call, request map[string]any) (Stream, error)
+	Why    string
 }
 
 // Does makes a row of a method whose request is an In.

@@ -67,9 +67,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
 	c, answer, err := h.answer(w, r)
 	log := h.Logger.With("service", c.Service, "operation", c.Operation, "access_key", c.Key.ID, "request", id)
+	if err == nil && answer.stream != nil {
+		log.Debug("stream to AWS client")
+		if err := h.stream(w, r, answer.stream); err != nil && r.Context().Err() == nil {
+			log.Error("stream to AWS client", "error", err)
+		}
+		return
+	}
 	if err == nil {
 		log.Debug("answer AWS client")
-		_, _ = w.Write(answer) //nolint:gosec // it is JSON by its header, which no browser shows as a page
+		_, _ = w.Write(answer.text) //nolint:gosec // it is JSON by its header, which no browser shows as a page
 		return
 	}
 	var fault *Fault
@@ -113,42 +120,52 @@ func (h *Handler) api(r *http.Request) (api API, operation string) {
 
 // answer does what AWS does, in its order: who asks, what, may they, is it well
 // formed. What it returns of the call is as much as is known.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (Call, []byte, error) {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (Call, reply, error) {
 	if r.Method != http.MethodPost || r.URL.Path != "/" || r.URL.RawQuery != "" {
-		return Call{}, nil, Faultf("UnknownOperationException", "AWS clients are answered at POST / alone, without a query.")
+		return Call{}, reply{}, Faultf("UnknownOperationException", "AWS clients are answered at POST / alone, without a query.")
 	}
 	api, name := h.api(r)
 	c, body, err := h.authenticate(w, r, api.Name)
 	if err != nil {
-		return c, nil, err
+		return c, reply{}, err
 	}
 	op, there := api.Operations[name]
 	if !there {
-		return c, nil, Faultf("UnknownOperationException", "X-Amz-Target names no operation of %s (API version %s).", api.Name, api.Version)
+		return c, reply{}, Faultf("UnknownOperationException", "X-Amz-Target names no operation of %s (API version %s).", api.Name, api.Version)
 	}
 	c.Operation = name
 	if err := c.mayAsk(op); err != nil {
-		return c, nil, err
+		return c, reply{}, err
 	}
-	if op.Run == nil {
-		return c, nil, absent(name, op.Why)
+	if op.Run == nil && op.Stream == nil {
+		return c, reply{}, absent(name, op.Why)
 	}
 	request, err := Parse(body)
 	if err == nil {
 		err = api.Model.Check(api.Model.Operations[name].Input, request)
 	}
 	if err != nil {
-		return c, nil, err
+		return c, reply{}, err
+	}
+	if op.Stream != nil {
+		stream, err := op.Stream(r.Context(), c, request)
+		return c, reply{stream: stream}, err
 	}
 	result, err := op.Run(r.Context(), c, request)
 	if err != nil {
-		return c, nil, err
+		return c, reply{}, err
 	}
 	if op.Needs != client.Viewer {
 		h.Logger.Info("AWS client's request done", "service", api.Name, "operation", name, "access_key", c.Key.ID)
 	}
 	answer, err := Encode(result)
-	return c, answer, err
+	return c, reply{text: answer}, err
+}
+
+// reply is what a request is answered with: a text, or a stream.
+type reply struct {
+	text   []byte
+	stream Stream
 }
 
 // authenticate lets a request in whose signature is good, and returns its body,
