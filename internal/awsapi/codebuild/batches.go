@@ -256,6 +256,6 @@ func (s *service) listBuildBatches(ctx context.Context, c wire.Call, in listBatc
 
 func (s *service) listBuildBatchesForProject(ctx context.Context, c wire.Call, in listBatchesInput) (*idsOutput, error) {
 	name := projectName(in.ProjectName)
-	return s.builds(ctx, asked{wire.List(c.Operation, name, in.SortOrder, in.Filter.Status), in.NextToken, size(in.Size)},
-		project.Filter{Project: name, Kind: project.Batches, Status: in.Filter.Status, Ascending: in.SortOrder == ascending})
+	return s.builds(ctx, asked{wire.List(c.Operation, name, in.SortOrder, in.Filter.Status), in.NextToken, size(in.Size), in.SortOrder},
+		project.Filter{Project: name, Kind: project.Batches, Status: in.Filter.Status})
 }

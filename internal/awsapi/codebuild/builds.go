@@ -244,12 +244,13 @@ func (s *service) listBuilds(ctx context.Context, c wire.Call, in listBuildsInpu
 
 func (s *service) listBuildsForProject(ctx context.Context, c wire.Call, in listBuildsInput) (*idsOutput, error) {
 	name := projectName(in.ProjectName)
-	return s.builds(ctx, asked{wire.List(c.Operation, name, in.SortOrder), in.NextToken, pageSize},
-		project.Filter{Project: name, Kind: project.Alone, Ascending: in.SortOrder == ascending})
+	return s.builds(ctx, asked{wire.List(c.Operation, name, in.SortOrder), in.NextToken, pageSize, in.SortOrder},
+		project.Filter{Project: name, Kind: project.Alone})
 }
 
 // builds lists the ids of builds or batches, of a project when it has a name.
 func (s *service) builds(ctx context.Context, a asked, filter project.Filter) (*idsOutput, error) {
+	filter.Ascending = a.order == ascending
 	page, next, err := inStore(s, a, func(after int64, limit int) ([]project.Listed, error) {
 		filter.After, filter.Limit = after, limit
 		return s.Builds.Builds(ctx, filter)

@@ -69,7 +69,7 @@ func (s *service) describeTestCases(ctx context.Context, c wire.Call, in testCas
 		}
 		all = append(all, entry[pipeline.TestCase]{fmt.Sprintf("%09d", i), t})
 	}
-	page, next, err := inMemory(s, asked{wire.List(c.Operation, in.ReportARN, in.Filter.Status, in.Filter.Keyword), in.NextToken, size(in.Size)}, all, false, keyOf)
+	page, next, err := inMemory(s, asked{wire.List(c.Operation, in.ReportARN, in.Filter.Status, in.Filter.Keyword), in.NextToken, size(in.Size), ascending}, all, keyOf)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (s *service) describeCodeCoverages(ctx context.Context, c wire.Call, in cov
 		all = append(all, entry[pipeline.CoveredFile]{key, f})
 	}
 	list := wire.List(c.Operation, in.ReportARN, in.SortOrder, in.SortBy, fmt.Sprint(least, most))
-	page, next, err := inMemory(s, asked{list, in.NextToken, size(in.Size)}, all, in.SortOrder == descending, keyOf)
+	page, next, err := inMemory(s, asked{list, in.NextToken, size(in.Size), in.SortOrder}, all, keyOf)
 	if err != nil {
 		return nil, err
 	}

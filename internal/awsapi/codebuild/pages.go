@@ -40,17 +40,18 @@ type asked struct {
 	list  string // what the token belongs to
 	token string
 	size  int
+	order string // ascending or descending, "" for what is usual
 }
 
 // inMemory is a page of a list that is there whole, sorted by a key that no two
 // of its entries share.
-func inMemory[T any](s *service, a asked, all []T, down bool, key func(T) string) (page []T, next string, err error) {
+func inMemory[T any](s *service, a asked, all []T, key func(T) string) (page []T, next string, err error) {
 	after, err := s.place(a.list, a.token)
 	if err != nil {
 		return nil, "", err
 	}
 	sign := 1
-	if down {
+	if a.order == descending {
 		sign = -1
 	}
 	slices.SortStableFunc(all, func(x, y T) int { return sign * strings.Compare(key(x), key(y)) })

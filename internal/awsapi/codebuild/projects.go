@@ -175,7 +175,7 @@ func (s *service) listProjects(ctx context.Context, c wire.Call, in listProjects
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := inMemory(s, asked{wire.List(c.Operation, in.SortBy, in.SortOrder), in.NextToken, pageSize}, all, in.SortOrder == descending, func(p project.Project) string {
+	page, next, err := inMemory(s, asked{wire.List(c.Operation, in.SortBy, in.SortOrder), in.NextToken, pageSize, in.SortOrder}, all, func(p project.Project) string {
 		return byTime(in.SortBy, p.Definition.Name, p.Created, p.Updated)
 	})
 	if err != nil {

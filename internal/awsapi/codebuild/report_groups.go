@@ -130,7 +130,7 @@ func (s *service) listReportGroups(ctx context.Context, c wire.Call, in listGrou
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := inMemory(s, asked{wire.List(c.Operation, in.SortOrder, in.SortBy), in.NextToken, size(in.Size)}, all, in.SortOrder == descending, func(g project.ReportGroup) string {
+	page, next, err := inMemory(s, asked{wire.List(c.Operation, in.SortOrder, in.SortBy), in.NextToken, size(in.Size), in.SortOrder}, all, func(g project.ReportGroup) string {
 		return byTime(in.SortBy, g.Name, g.Created, g.Updated)
 	})
 	if err != nil {

@@ -68,7 +68,7 @@ func (s *service) listReportsForGroup(ctx context.Context, c wire.Call, in repor
 
 // reports lists the reports of a group, or of all.
 func (s *service) reports(ctx context.Context, c wire.Call, group string, in reportsInput) (*reportsOutput, error) {
-	page, next, err := inStore(s, asked{wire.List(c.Operation, group, in.SortOrder, in.Filter.Status), in.NextToken, size(in.Size)}, func(after int64, limit int) ([]project.ListedReport, error) {
+	page, next, err := inStore(s, asked{wire.List(c.Operation, group, in.SortOrder, in.Filter.Status), in.NextToken, size(in.Size), in.SortOrder}, func(after int64, limit int) ([]project.ListedReport, error) {
 		return s.Reports.Reports(ctx, project.ReportFilter{Group: group, Status: in.Filter.Status, Ascending: in.SortOrder == ascending, After: after, Limit: limit})
 	}, func(r project.ListedReport) int64 { return r.Place })
 	if err != nil {
