@@ -66,9 +66,10 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serving":  serving,
-			"git-init": gitInit,
-			"cluster":  onCluster,
+			"serving":     serving,
+			"git-init":    gitInit,
+			"cluster":     onCluster,
+			"base-layout": baseLayout,
 			"eventually": func(ts *testscript.TestScript, _ bool, args []string) {
 				eventuallyExec(ts, args)
 			},
