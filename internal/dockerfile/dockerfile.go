@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/towline/towline/internal/redact"
 )
 
 // Build is one Dockerfile to be built.
@@ -28,6 +30,10 @@ type Build struct {
 	Args   map[string]string
 	// Secrets are values by the IDs that RUN --mount=type=secret names.
 	Secrets map[string][]byte
+	// Hidden are the secrets as a way must hide them where it changes what
+	// commands print before it goes to the log: tags lines, or cuts them. A
+	// Builder sets it; nil hides nothing.
+	Hidden *redact.Secrets
 	// Layouts are OCI layout directories, absolute paths, that FROM and COPY
 	// --from find under these names instead of in a registry.
 	Layouts map[string]Layout

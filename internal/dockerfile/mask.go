@@ -28,6 +28,7 @@ func mask(b *Build) (*masked, error) {
 		}
 	}
 	m.stream = redact.NewStream(m.secrets)
+	b.Hidden = m.secrets
 	b.Log = m
 	if show := b.Progress; show != nil {
 		b.Progress = func(line string) { show(m.secrets.String(line)) }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/towline/towline/internal/dockerfile"
 	"github.com/towline/towline/internal/dockerfile/enclosure"
+	"github.com/towline/towline/internal/redact"
 )
 
 // Buildah is the buildah of this machine.
@@ -180,7 +181,7 @@ func (w *work) run(ctx context.Context, log io.Writer, args ...string) error {
 	dir := w.buildah.Dir
 	full := append(slices.Clone(w.buildah.Program[1:]), w.program, "--root", filepath.Join(dir, "root"), "--runroot", w.file("run"))
 	cmd := exec.Command(w.buildah.Program[0], append(full, args...)...) //nolint:noctx // The enclosure ends it with the context.
-	out := &lines{to: log}
+	out := &lines{to: log, masking: redact.NewStream(w.what.Hidden)}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = w.dir, out, out
 	cmd.Env = append(enclosure.Environ(), "HOME="+filepath.Join(dir, "home"), "TMPDIR="+filepath.Join(dir, "tmp"),
 		"CONTAINERS_REGISTRIES_CONF="+w.file("registries.conf"), "REGISTRY_AUTH_FILE="+w.file("auth.json"), "BUILDAH_ISOLATION=oci")
@@ -223,16 +224,22 @@ func (w *work) explain(last string, state *os.ProcessState) error {
 // lines passes whole lines on and keeps the last one. It belongs to one
 // goroutine: os/exec gives both outputs, when they are the same, one.
 type lines struct {
-	to   io.Writer
-	held []byte
-	last string
+	to      io.Writer
+	masking *redact.Stream // before there are lines, of which a secret may have several
+	held    []byte
+	last    string
 }
 
 func (l *lines) Write(p []byte) (int, error) {
-	l.held = append(l.held, p...)
+	l.held = l.masking.Append(l.held, p)
+	return len(p), l.pass()
+}
+
+// pass passes on the lines that are whole.
+func (l *lines) pass() error {
 	end := bytes.LastIndexByte(l.held, '\n') + 1
 	if end == 0 {
-		return len(p), nil
+		return nil
 	}
 	for line := range bytes.Lines(l.held[:end]) {
 		if text := bytes.TrimSpace(line); len(text) > 0 {
@@ -241,11 +248,13 @@ func (l *lines) Write(p []byte) (int, error) {
 	}
 	_, err := l.to.Write(l.held[:end])
 	l.held = append(l.held[:0], l.held[end:]...)
-	return len(p), err
+	return err
 }
 
 func (l *lines) flush() {
+	l.held = l.masking.Flush(l.held)
 	if len(l.held) > 0 {
-		_, _ = l.Write([]byte("\n")) // a log that is lost is reported by its owner
+		l.held = append(l.held, '\n')
+		_ = l.pass() // a log that is lost is reported by its owner
 	}
 }

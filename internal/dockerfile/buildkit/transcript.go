@@ -11,6 +11,7 @@ import (
 	digest "github.com/opencontainers/go-digest"
 
 	"github.com/towline/towline/internal/dockerfile"
+	"github.com/towline/towline/internal/redact"
 )
 
 // transcript writes what BuildKit tells of its steps as lines. Steps run side by
@@ -29,7 +30,10 @@ type step struct {
 	quiet          bool   // not worth a line unless it says something
 	started, ended bool
 	begin          time.Time
-	held           []byte // of a line that is not complete
+	// What it says is masked before it becomes lines: a secret may go over the
+	// end of one, and over the tag of the next.
+	masking *redact.Stream
+	held    []byte // of a line that is not complete
 }
 
 func newTranscript(b dockerfile.Build) *transcript {
@@ -56,7 +60,7 @@ func (t *transcript) add(u *client.SolveStatus) {
 func (t *transcript) vertex(v *client.Vertex) {
 	s := t.steps[v.Digest]
 	if s == nil {
-		s = &step{name: strings.Join(strings.Fields(v.Name), " ")}
+		s = &step{name: strings.Join(strings.Fields(v.Name), " "), masking: redact.NewStream(t.build.Hidden)}
 		if end := strings.Index(s.name, "] "); end > 0 && s.name[0] == '[' {
 			s.tag = s.name[:end+2]
 		}
@@ -97,7 +101,11 @@ const lineLimit = 16 << 10
 
 // print writes what a step says, line by line.
 func (t *transcript) print(s *step, text []byte) {
-	s.held = append(s.held, text...)
+	s.held = s.masking.Append(s.held, text)
+	t.lines(s)
+}
+
+func (t *transcript) lines(s *step) {
 	for {
 		end := bytes.IndexByte(s.held, '\n')
 		if end < 0 && len(s.held) < lineLimit {
@@ -121,6 +129,8 @@ func (t *transcript) line(s *step, text []byte) {
 
 // endLine writes the line that a step did not end.
 func (t *transcript) endLine(s *step) {
+	s.held = s.masking.Flush(s.held)
+	t.lines(s)
 	if len(s.held) > 0 {
 		t.line(s, s.held)
 		s.held = nil
