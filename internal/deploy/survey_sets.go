@@ -30,7 +30,7 @@ func (r *run) observeSets(ctx context.Context, s *plan.Situation, live []unstruc
 	for i := range live {
 		d := &live[i]
 		ref, ours := kube.RefOf(d), d.GetLabels()[plan.PartOfLabel] == plan.ApplySetID(s.App, s.Namespace)
-		isSet := ours && (d.GetLabels()[plan.SetLabel] != "" || plan.ReplicasOf(d) == 0 && !written[ref.ID()])
+		isSet := ours && (d.GetLabels()[plan.SetLabel] != "" || !written[ref.ID()] && gaveWay(s, d, kept))
 		if !desired[ref.ID()] && !isSet && !selectedByServices(s, services, d) {
 			continue
 		}
@@ -52,6 +52,13 @@ func (r *run) observeSets(ctx context.Context, s *plan.Situation, live []unstruc
 		s.Sets = append(s.Sets, plan.Set{Live: d, Kept: !ours || kept[ref.ID()], Hash: hash})
 	}
 	return nil
+}
+
+// gaveWay tells whether a Deployment without the mark of a set is one that the
+// application has left: it has no pods any more, or it served the revision to
+// go back to until a process that has ended since moved its requests.
+func gaveWay(s *plan.Situation, d *unstructured.Unstructured, kept map[string]bool) bool {
+	return plan.ReplicasOf(d) == 0 || s.Strategy != plan.Rolling && kept[kube.RefOf(d).ID()]
 }
 
 // idsOf are the identities of objects, by kube.Ref.ID.
