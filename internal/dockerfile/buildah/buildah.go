@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/towline/towline/internal/dockerfile"
@@ -36,8 +35,7 @@ type Buildah struct {
 	// Insecure are the registries, host:port, that are spoken to without TLS.
 	Insecure []string
 
-	// Many may build at once, while what is kept is not removed.
-	kept sync.RWMutex
+	kept turns
 }
 
 var _ dockerfile.Way = (*Buildah)(nil)
@@ -64,8 +62,10 @@ func (b *Buildah) Build(ctx context.Context, what dockerfile.Build) (result dock
 	if err := b.bound(ctx, work); err != nil {
 		return result, err
 	}
-	b.kept.RLock()
-	defer b.kept.RUnlock()
+	if err := b.kept.enter(ctx); err != nil {
+		return result, err
+	}
+	defer b.kept.leave()
 	if err := work.takeLayouts(ctx); err != nil {
 		return result, err
 	}
@@ -152,11 +152,10 @@ func (w *work) close(ctx context.Context) error {
 	return os.RemoveAll(w.dir)
 }
 
-// bound removes what is kept when it has grown beyond the limit. There is no way
-// to remove the oldest alone that old versions of buildah know.
+// bound removes what is kept when it has grown beyond the limit, unless somebody
+// builds: a later build does it then. There is no way to remove the oldest alone
+// that old versions of buildah know.
 func (b *Buildah) bound(ctx context.Context, w *work) error {
-	b.kept.Lock()
-	defer b.kept.Unlock()
 	var total int64
 	err := filepath.WalkDir(filepath.Join(b.Dir, "root"), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || ctx.Err() != nil || entry.IsDir() {
@@ -170,6 +169,11 @@ func (b *Buildah) bound(ctx context.Context, w *work) error {
 	if err != nil || total <= b.CacheLimit {
 		return err
 	}
+	done, alone := b.kept.alone()
+	if !alone {
+		return nil
+	}
+	defer done()
 	return w.run(ctx, io.Discard, "rmi", "--all", "--force")
 }
 
