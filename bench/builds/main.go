@@ -98,7 +98,7 @@ func (b *bench) start(ctx context.Context) error {
 	return program.Until(ctx, func() (bool, error) {
 		endpoint, token, err := config.ReadEndpoint(b.data)
 		if err != nil {
-			return false, nil // It is not there yet.
+			return false, nil //nolint:nilerr // It is not there yet.
 		}
 		b.api = client.New(endpoint.URL, token)
 		_, err = b.api.Version(ctx)

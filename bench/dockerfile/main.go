@@ -76,7 +76,7 @@ func run(ctx context.Context, out string, rounds int) (err error) {
 	if p.store, err = artifact.Open(ctx, filepath.Join(dir, "artifacts")); err != nil {
 		return err
 	}
-	defer p.store.Close()
+	defer func() { err = errors.Join(err, p.store.Close()) }()
 	stop, err := p.serve()
 	if err != nil {
 		return err

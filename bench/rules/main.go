@@ -88,7 +88,7 @@ func (n *node) turn(ctx context.Context, form string, long time.Duration, worker
 	}
 	clients.Wait()
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // The last change was cut short.
+		return nil // The last change was cut short.
 	}
 	return err
 }

@@ -115,7 +115,7 @@ func (s Server) checkDockerfiles() error {
 	default:
 		u, err := url.Parse(s.DockerfileBuilder)
 		if err != nil || (u.Scheme != "unix" || u.Path == "") && (u.Scheme != "tcp" || u.Port() == "") {
-			return fmt.Errorf("Dockerfiles cannot be built by %q: write auto, buildkit, docker, buildah, none, unix:///PATH or tcp://HOST:PORT", s.DockerfileBuilder)
+			return fmt.Errorf("the builder of Dockerfiles cannot be %q: write auto, buildkit, docker, buildah, none, unix:///PATH or tcp://HOST:PORT", s.DockerfileBuilder)
 		}
 	}
 	return nil

@@ -21,9 +21,6 @@ import (
 // runnerCommand makes the test binary the runner of an invocation.
 const runnerCommand = "function-runner"
 
-// patience is how long something may take that is bound to happen.
-const patience = 2 * time.Minute
-
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == runnerCommand {
 		os.Exit(function.RunnerMain(context.Background(), os.Args[2]))

@@ -155,20 +155,11 @@ func (l *session) new(ctx context.Context, first bool) (events []tailedEvent, sa
 			if !l.chosen(stream.Name) {
 				continue
 			}
-			err := stream.each(ctx, l.offsets[key], func(one line) error {
-				l.offsets[key] = one.next
-				if l.pattern.matches(one.text) {
-					at := millis(one.at)
-					events = append(events, tailedEvent{stream.Name, group, one.text, at, at})
-				}
-				if len(events) > 2*mostTailed {
-					events, sampled = slices.Clone(events[mostTailed:]), true
-				}
-				return nil
-			})
-			if err != nil {
+			more := false
+			if events, more, err = l.read(ctx, group, stream, events); err != nil {
 				return nil, false, err
 			}
+			sampled = sampled || more
 		}
 	}
 	slices.SortStableFunc(events, func(a, b tailedEvent) int { return cmp.Compare(a.Timestamp, b.Timestamp) })
@@ -176,6 +167,24 @@ func (l *session) new(ctx context.Context, first bool) (events []tailedEvent, sa
 		events, sampled = events[more:], true
 	}
 	return events, sampled, nil
+}
+
+// read appends what has come to a stream since it was read last. Sampled says
+// that the first of the events were left out.
+func (l *session) read(ctx context.Context, group string, from Stream, events []tailedEvent) (all []tailedEvent, sampled bool, err error) {
+	key := group + " " + from.Name
+	err = from.each(ctx, l.offsets[key], func(one line) error {
+		l.offsets[key] = one.next
+		if l.pattern.matches(one.text) {
+			at := millis(one.at)
+			events = append(events, tailedEvent{from.Name, group, one.text, at, at})
+		}
+		if len(events) > 2*mostTailed {
+			events, sampled = slices.Clone(events[mostTailed:]), true
+		}
+		return nil
+	})
+	return events, sampled, err
 }
 
 // chosen tells whether a stream is one of those that the client asked for.

@@ -76,7 +76,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		log.Debug("answer AWS client")
-		_, _ = w.Write(answer.text) //nolint:gosec // it is JSON by its header, which no browser shows as a page
+		_, _ = w.Write(answer.text) // It is JSON by its header, which no browser shows as a page
 		return
 	}
 	var fault *Fault

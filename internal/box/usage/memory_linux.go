@@ -20,7 +20,7 @@ func (w *Watcher) look() *Excess {
 	defer w.looks.looked(now)
 	all, err := process.All()
 	if err != nil {
-		return nil //nolint:nilerr // There is a next look.
+		return nil // There is a next look.
 	}
 	mine := process.Descendants(all)
 	if e := tooMany(mine, w.limits.Processes); e != nil {

@@ -37,7 +37,7 @@ func newOwner(cache, path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }() // its name; it has another one then
 	_, err = file.WriteString("local-" + strings.ToLower(rand.Text()))
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err

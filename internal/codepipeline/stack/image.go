@@ -48,7 +48,7 @@ func (x *exporter) image(path string, s pipeline.Stage, a pipeline.Action) pipel
 	if strings.Contains(string(a.Configuration), "#{") {
 		x.leftover(path+".configuration", "CodePipeline fills in no variables in a buildspec")
 	}
-	before, build := append(login, `printf '%s\n' `+shellWords(dockerfile(i))+` > /tmp/Dockerfile`), `docker build --file /tmp/Dockerfile --tag "$REPOSITORY:$TAG" .`
+	before, build := append(slices.Clip(login), `printf '%s\n' `+shellWords(dockerfile(i))+` > /tmp/Dockerfile`), `docker build --file /tmp/Dockerfile --tag "$REPOSITORY:$TAG" .`
 	if i.Dockerfile != "" {
 		before, build = login, x.dockerBuild(path, i)
 	}
