@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/towline/towline/internal/artifact"
+	"github.com/towline/towline/internal/box"
 	"github.com/towline/towline/internal/buildspec"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -117,7 +118,7 @@ func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(forma
 // first time.
 func (a Action) plan(ctx context.Context, job pipeline.Job, config pipeline.Build, of part) (plan, error) {
 	var kept plan
-	if ok, err := ReadRecord(job.Dir, planFile, &kept); ok || err != nil {
+	if ok, err := box.ReadRecord(job.Dir, planFile, &kept); ok || err != nil {
 		return kept, err
 	}
 	if err := a.unpack(ctx, job); err != nil {
@@ -137,7 +138,7 @@ func (a Action) plan(ctx context.Context, job pipeline.Job, config pipeline.Buil
 	if p.Part = of.label; of.apart {
 		p.Build.Label = ""
 	}
-	return p, WriteRecord(job.Dir, planFile, p)
+	return p, box.WriteRecord(job.Dir, planFile, p)
 }
 
 func (a Action) now() time.Time {

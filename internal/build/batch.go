@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/towline/towline/internal/box"
 	"github.com/towline/towline/internal/buildspec"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -96,7 +97,7 @@ func recorded(number int, t buildspec.Task) pipeline.Part {
 // was given the first time.
 func (a Action) tasks(ctx context.Context, job pipeline.Job, config pipeline.Build) (buildspec.Batch, error) {
 	var b buildspec.Batch
-	if ok, err := ReadRecord(job.Dir, batchFile, &b); ok || err != nil {
+	if ok, err := box.ReadRecord(job.Dir, batchFile, &b); ok || err != nil {
 		return b, err
 	}
 	if err := a.unpack(ctx, job); err != nil {
@@ -110,7 +111,7 @@ func (a Action) tasks(ctx context.Context, job pipeline.Job, config pipeline.Bui
 		return b, refuse("the buildspec has no batch; add one, or run it as one build")
 	}
 	tell(job.Log, config, spec.Warnings)
-	return *spec.Batch, WriteRecord(job.Dir, batchFile, spec.Batch)
+	return *spec.Batch, box.WriteRecord(job.Dir, batchFile, spec.Batch)
 }
 
 // partOf is one build of a batch that is to run.

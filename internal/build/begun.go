@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/towline/towline/internal/box"
 )
 
 // Begun are the builds of a job, by its directory, that may have been begun: its
@@ -23,7 +25,7 @@ func Begun(dir string) ([]Build, error) {
 	var all []Build
 	for _, d := range dirs {
 		var p plan
-		ok, err := ReadRecord(d, planFile, &p)
+		ok, err := box.ReadRecord(d, planFile, &p)
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/towline/towline/internal/box"
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -65,7 +66,7 @@ func lock(dir string) (file *os.File, ok bool, err error) {
 }
 
 func (p place) remove() error {
-	err := build.RemoveAll(p.dir)
+	err := box.RemoveAll(p.dir)
 	return errors.Join(err, p.lock.Close())
 }
 
@@ -119,7 +120,7 @@ func (b Build) end(ctx context.Context, dir string) error {
 
 // beside is what an error says besides that it was stopped for a cause.
 func beside(err, cause error) error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what was joined here is taken apart
+	joined, ok := err.(interface{ Unwrap() []error }) // Only what was joined here is taken apart.
 	switch {
 	case errors.Is(err, cause) && !ok:
 		return nil

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/towline/towline/internal/box"
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/pod/runner"
 )
@@ -117,9 +118,9 @@ func (r result) err() error {
 }
 
 func (f buildFiles) read(name string, into any) (bool, error) {
-	return build.ReadRecord(f.dir, name, into)
+	return box.ReadRecord(f.dir, name, into)
 }
 
 func (f buildFiles) write(name string, what any) error {
-	return build.WriteRecord(f.dir, name, what)
+	return box.WriteRecord(f.dir, name, what)
 }
