@@ -16,6 +16,7 @@ import (
 	"github.com/towline/towline/internal/build/buildtest"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
+	"github.com/towline/towline/internal/waittest"
 )
 
 func TestABuildOutlivesAnAPIServerThatIsAway(t *testing.T) {
@@ -25,7 +26,7 @@ func TestABuildOutlivesAnAPIServerThatIsAway(t *testing.T) {
 	b.config.Connect = func(context.Context, string) (*kube.Cluster, error) { return proxy.Cluster, nil }
 	of := buildtest.New(t, "for i in $(seq 1 500); do echo line $i; sleep 0.01; done")
 	ended := begin(t, b.backend(t), of)
-	eventually(t, "line 50", logHas(t, of, "line 50", 1))
+	waittest.Until(t, "line 50", logHas(t, of, "line 50", 1))
 	proxy.Arm(kubetest.Faults{Rules: []kubetest.Rule{{Fault: kubetest.Away, Verb: "list", Resource: "pods", For: 3 * time.Second}}})
 	if _, err := proxy.Cluster.Pods(t.Context(), b.namespace, "nothing"); err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func TestAPodThatDoesNotAnswerIsLost(t *testing.T) {
 		return restore(ctx)
 	}
 	ended := begin(t, b.backend(t), of)
-	eventually(t, "the build is waiting", logHas(t, of, "waiting", 1))
+	waittest.Until(t, "the build is waiting", logHas(t, of, "waiting", 1))
 	stopRunner(t, of)
 	if _, err := ended(); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"github.com/towline/towline/internal/build/buildtest"
 	"github.com/towline/towline/internal/localkube"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // TestAnEvictedBuildBeginsAgain asks the API server to evict the Pod, as kubectl
@@ -18,9 +19,9 @@ func TestAnEvictedBuildBeginsAgain(t *testing.T) {
 	of := buildtest.New(t, "echo waiting; while [ ! -e go ]; do sleep 0.05; done; echo done")
 	of.Override = map[string]string{"TOWLINE_TEST_BUILD": of.Dir}
 	ended := begin(t, b.backend(t), of)
-	eventually(t, "the build is waiting", logHas(t, of, "waiting", 1))
+	waittest.Until(t, "the build is waiting", logHas(t, of, "waiting", 1))
 	b.evict(t)
-	eventually(t, "the build is waiting once more", logHas(t, of, "waiting", 2))
+	waittest.Until(t, "the build is waiting once more", logHas(t, of, "waiting", 2))
 	buildtest.Touch(t, of, "go")
 	if _, err := ended(); err != nil {
 		t.Fatal(err)

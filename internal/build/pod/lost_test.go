@@ -18,17 +18,8 @@ import (
 	"github.com/towline/towline/internal/build/pod"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
-
-// eventually waits for a condition on a busy machine.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("this did not come:", what)
-		}
-	}
-}
 
 func logHas(t *testing.T, of build.Build, line string, times int) func() bool {
 	return func() bool {
@@ -87,7 +78,7 @@ func TestALostPodIsRunOnceMoreFromACleanSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := begin(t, b.backend(t), of)
-	eventually(t, "the build is waiting", logHas(t, of, "waiting", 1))
+	waittest.Until(t, "the build is waiting", logHas(t, of, "waiting", 1))
 	b.lose(t)
 	if _, err := ended(); err != nil {
 		t.Fatal(err)
@@ -114,7 +105,7 @@ func TestABuildThatIsLostTwiceIsAFault(t *testing.T) {
 	of := buildtest.New(t, "echo waiting; sleep 1000")
 	ended := begin(t, b.backend(t), of)
 	for n := range 2 {
-		eventually(t, "the build is waiting", logHas(t, of, "waiting", n+1))
+		waittest.Until(t, "the build is waiting", logHas(t, of, "waiting", n+1))
 		b.lose(t)
 	}
 	if _, err := ended(); err == nil || !strings.Contains(err.Error(), "it was lost 2 times") || !strings.Contains(err.Error(), "deleted") {
@@ -226,7 +217,7 @@ func TestSweepDeletesWhatNobodyCarriesOn(t *testing.T) {
 	}
 	go func() { _, err := strange.Run(away, foreign); done <- err }()
 	for _, of := range []build.Build{mine, alive, foreign} {
-		eventually(t, "the build is waiting", logHas(t, of, "waiting", 1))
+		waittest.Until(t, "the build is waiting", logHas(t, of, "waiting", 1))
 	}
 	leave(pipeline.ErrShutdown)
 	for range 3 {
@@ -238,7 +229,7 @@ func TestSweepDeletesWhatNobodyCarriesOn(t *testing.T) {
 	if err != nil || n != 1 {
 		t.Errorf("swept %d: %v", n, err)
 	}
-	eventually(t, "the Pod of a build that nobody carries on is gone", func() bool {
+	waittest.Until(t, "the Pod of a build that nobody carries on is gone", func() bool {
 		pods, err := b.cluster.Pods(t.Context(), b.namespace, "towline.dev/build")
 		var keys []string
 		for _, p := range pods {
@@ -259,7 +250,7 @@ func TestAPodHasAPullSecretOfItsOwn(t *testing.T) {
 	of := buildtest.New(t, "echo waiting; while [ ! -e go ]; do sleep 0.05; done")
 	of.Override = map[string]string{"TOWLINE_TEST_BUILD": of.Dir}
 	ended := begin(t, b.backend(t), of)
-	eventually(t, "the build is waiting", logHas(t, of, "waiting", 1))
+	waittest.Until(t, "the build is waiting", logHas(t, of, "waiting", 1))
 	secrets, err := b.cluster.Secrets(t.Context(), b.namespace, "towline.dev/build")
 	pods, err2 := b.cluster.Pods(t.Context(), b.namespace, "towline.dev/build")
 	if err := errors.Join(err, err2); err != nil || len(secrets) != 1 || len(pods) != 1 {
@@ -277,7 +268,7 @@ func TestAPodHasAPullSecretOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.none(t)
-	eventually(t, "the secret is gone", func() bool {
+	waittest.Until(t, "the secret is gone", func() bool {
 		left, err := b.cluster.Secrets(t.Context(), b.namespace, "towline.dev/build")
 		return err == nil && len(left) == 0
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/towline/towline/internal/build/buildtest"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/localkube"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // superviseCommand makes the test binary the supervisor of a cluster.
@@ -96,10 +97,10 @@ func TestABuildGoesOnWithoutItsNode(t *testing.T) {
 			of := buildtest.New(t, "echo waiting; while [ ! -e go ]; do sleep 0.1; done; echo done")
 			of.Override = map[string]string{"TOWLINE_TEST_BUILD": of.Dir}
 			ended := begin(t, b.backend(t), of)
-			eventually(t, "the build is waiting", logHas(t, of, "waiting", 1))
+			waittest.Until(t, "the build is waiting", logHas(t, of, "waiting", 1))
 			first := b.node(t)
 			c.take(t, first)
-			eventually(t, "the build is waiting once more", logHas(t, of, "waiting", 2))
+			waittest.Until(t, "the build is waiting once more", logHas(t, of, "waiting", 2))
 			if second := b.node(t); second == first {
 				t.Errorf("it runs on %s again", first)
 			}
@@ -111,7 +112,7 @@ func TestABuildGoesOnWithoutItsNode(t *testing.T) {
 				t.Errorf("the log has no %q:\n%s", c.want, log)
 			}
 			c.give(t, first)
-			eventually(t, "what went on there is ended once the node is heard of again", func() bool {
+			waittest.Until(t, "what went on there is ended once the node is heard of again", func() bool {
 				return len(buildtest.Leftovers(t, "TOWLINE_TEST_BUILD="+of.Dir)) == 0
 			})
 		})

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/build/buildtest"
@@ -14,6 +13,7 @@ import (
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 func TestMain(m *testing.M) {
@@ -76,17 +76,20 @@ func (b *bench) backend(tb testing.TB) *pod.Backend {
 func (b *bench) none(tb testing.TB) {
 	tb.Helper()
 	ctx := context.WithoutCancel(tb.Context()) // it may be a clean-up
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	left := []string{}
+	none := waittest.Poll(ctx, func() bool {
 		pods, err := b.cluster.Pods(ctx, b.namespace, "towline.dev/build")
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if len(pods) == 0 {
-			return
+		left = left[:0]
+		for _, p := range pods {
+			left = append(left, p.Name)
 		}
-		if time.Now().After(deadline) {
-			tb.Fatalf("Pods are left: %s and %d more", pods[0].Name, len(pods)-1)
-		}
+		return len(left) == 0
+	})
+	if !none {
+		tb.Fatal("Pods are left: ", left)
 	}
 }
 

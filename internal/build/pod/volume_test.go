@@ -16,6 +16,7 @@ import (
 	"github.com/towline/towline/internal/buildspec"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/waittest"
 )
 
 // TestTheCacheVolumeIsKeptFromBuildToBuild gives the claim of a pipeline a volume
@@ -57,7 +58,7 @@ func (b *bench) bind(t *testing.T, dir string) {
 	t.Helper()
 	claims := schema.GroupVersionKind{Version: "v1", Kind: "PersistentVolumeClaim"}
 	var claim string
-	eventually(t, "the claim is made", func() bool {
+	waittest.Until(t, "the claim is made", func() bool {
 		found, err := b.cluster.List(t.Context(), claims, b.namespace, "")
 		if err != nil {
 			t.Fatal(err)
