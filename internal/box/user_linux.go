@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// Reachable checks that a user may enter the directories of what it runs, such
-// as a build: without a box it goes to them through all that lie above.
+// Reachable checks that a user may enter the directories of what it runs:
+// without a box it goes to them through all that lie above.
 func Reachable(uid int, what string, dirs ...string) error {
 	for _, dir := range dirs {
 		for dir = filepath.Dir(dir); ; dir = filepath.Dir(dir) {

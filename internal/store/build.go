@@ -93,8 +93,8 @@ func SetBuild(ctx context.Context, q Querier, b Build) error {
 	return nil
 }
 
-// RemoveBuild forgets a build that has ended, and its reports. The error is ErrNotFound when
-// there is none of that id, or it has not ended.
+// RemoveBuild forgets a build that has ended, and its reports. The error is
+// ErrNotFound when there is none of that id, or it has not ended.
 func (db *DB) RemoveBuild(ctx context.Context, id string) error {
 	return db.Update(ctx, func(q Querier) error {
 		rows, err := q.Exec(ctx, `DELETE FROM builds WHERE id = $1 AND ended = 1`, id)

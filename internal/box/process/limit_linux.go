@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limit bounds what each process of a build may use. Core files of crashing
-// tests would fill the disk; the number of open files is what servers allow.
+// Limit bounds what each process may use. Core files of programs
+// that crash would fill the disk; the number of open files is what servers allow.
 func Limit() {
 	_ = syscall.Setrlimit(unix.RLIMIT_CORE, &syscall.Rlimit{})
 	var files syscall.Rlimit

@@ -1,6 +1,6 @@
 // Package process knows the processes of this machine, or of the namespace
-// that this process is the first of: it finds and ends those that a build or a
-// function has started, reaps its orphans and bounds what it may use. Its noun
+// that this process is the first of: it finds and ends those that what runs has
+// started, reaps its orphans and bounds what it may use. Its noun
 // is the process, as /proc shows it. Runners call it; it knows nothing of what
 // they run but that all that it started must end.
 package process

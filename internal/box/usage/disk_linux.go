@@ -31,7 +31,7 @@ type disk struct {
 }
 
 func newDisk(limits Limits, places []Place) *disk {
-	// What lies there already is not walked through at once: most builds are short.
+	// What lies there already is not walked through at once: most runs are short.
 	d := &disk{limits: limits, places: places, walks: pace{every: lookEvery}, walked: time.Now()}
 	for _, s := range d.systems() {
 		d.free += s.free

@@ -81,8 +81,8 @@ type Watcher struct {
 	looks  pace
 }
 
-// New returns a Watcher, before what it watches begins. Where count is set it also counts the memory below the
-// limit, for Memory.
+// New returns a Watcher, before what it watches begins. Where count is set it
+// also counts the memory below the limit, for Memory.
 func New(limits Limits, places []Place, count bool) *Watcher {
 	return &Watcher{limits: limits, disk: newDisk(limits, places), bomb: counter(limits.Processes), count: count || swaps(), looks: pace{every: lookEvery}}
 }
