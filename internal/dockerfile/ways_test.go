@@ -39,6 +39,7 @@ func TestWays(t *testing.T) {
 		"takes no file from outside of the source":        staysInside,
 		"refuses a secret that is not given":              refusesSecret,
 		"leaves out what .dockerignore names":             ignores,
+		"takes a Dockerfile of any name as it is":         anyName,
 		"tells of a registry that does not answer":        unreachable,
 		"pulls a private base with the credential for it": pullsPrivate,
 	})
@@ -280,6 +281,18 @@ func ignores(t *testing.T, p place) {
 	got := files(t, p.made(b, said))
 	if _, has := got["src/a.key"]; has || got["src/a"] != "1" {
 		t.Errorf("files %v", got)
+	}
+}
+
+func anyName(t *testing.T, p place) {
+	b, said := p.build(map[string]string{
+		"Dockerfile.in":              "FROM BASE\n#include \"/etc/hostname\"\nCOPY . /src\nRUN echo \"__LINE__ is kept\" > /file\n",
+		"Dockerfile.in.dockerignore": "*.key\n", "a": "1", "a.key": "2",
+	})
+	b.File = filepath.Join(b.Dir, "Dockerfile.in")
+	got := files(t, p.made(b, said))
+	if _, has := got["src/a.key"]; has || got["src/a"] != "1" || got["file"] != "__LINE__ is kept\n" {
+		t.Errorf("files %q, %q, with a key: %v", got["src/a"], got["file"], has)
 	}
 }
 

@@ -23,7 +23,10 @@ func (w *work) buildArgs() ([]string, error) {
 	b := w.what
 	args := []string{
 		"build", "--layers", "--format", "oci", "--timestamp", "0", "--network", "host", "--isolation", "oci", "--cgroup-manager", "cgroupfs",
-		"--signature-policy", w.file("policy.json"), "--authfile", w.file("auth.json"), "--file", b.File,
+		"--signature-policy", w.file("policy.json"), "--authfile", w.file("auth.json"), "--file", w.file(fileName),
+	}
+	if _, err := os.Stat(w.file(ignoreName)); err == nil {
+		args = append(args, "--ignorefile", w.file(ignoreName))
 	}
 	if b.Target != "" {
 		args = append(args, "--target", b.Target)
@@ -32,7 +35,7 @@ func (w *work) buildArgs() ([]string, error) {
 		args = append(args, "--no-cache")
 	}
 	given := maps.Clone(b.Args)
-	if text, err := os.ReadFile(b.File); err == nil && !b.Time.IsZero() && strings.Contains(string(text), "SOURCE_DATE_EPOCH") && given["SOURCE_DATE_EPOCH"] == "" {
+	if text, err := os.ReadFile(w.file(fileName)); err == nil && !b.Time.IsZero() && strings.Contains(string(text), "SOURCE_DATE_EPOCH") && given["SOURCE_DATE_EPOCH"] == "" {
 		args = append(args, "--build-arg", "SOURCE_DATE_EPOCH="+strconv.FormatInt(b.Time.Unix(), 10))
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -94,9 +97,9 @@ func (w *work) takeLayouts(ctx context.Context) error {
 // auth is what is known for the registries that the Dockerfile names, in the
 // form of Docker's settings.
 func (w *work) auth(ctx context.Context) ([]byte, error) {
-	text, err := os.ReadFile(w.what.File)
+	text, err := os.ReadFile(w.file(fileName))
 	if err != nil {
-		return nil, fmt.Errorf("read the Dockerfile: %w", err)
+		return nil, err
 	}
 	auths := map[string]map[string]string{}
 	for _, host := range hosts(string(text), w.what.Args) {

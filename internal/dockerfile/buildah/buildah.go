@@ -127,7 +127,10 @@ func (b *Buildah) prepare(ctx context.Context, program string, what dockerfile.B
 	for _, host := range b.Insecure {
 		registries += fmt.Sprintf("[[registry]]\nlocation = %q\ninsecure = true\n", host)
 	}
-	auth, err := w.auth(ctx)
+	var auth []byte
+	if err = w.takeFiles(); err == nil {
+		auth, err = w.auth(ctx)
+	}
 	if err == nil {
 		err = errors.Join(
 			os.WriteFile(w.file("policy.json"), []byte(`{"default":[{"type":"insecureAcceptAnything"}]}`), 0o600),
