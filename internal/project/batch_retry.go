@@ -3,6 +3,7 @@ package project
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/towline/towline/internal/store"
@@ -14,7 +15,7 @@ import (
 func (r *Builder) RetryBatch(ctx context.Context, id string, all bool, req StartRequest) (Build, error) {
 	request := store.ClientRequest{Operation: "RetryBuildBatch " + id, Token: req.Token, Digest: req.Digest}
 	var b Build
-	known := false
+	known, last := false, ""
 	err := r.Store.Update(ctx, func(q store.Querier) (err error) {
 		if request.Token != "" {
 			request.Answer, request.At = id, r.Now()
@@ -31,15 +32,21 @@ func (r *Builder) RetryBatch(ctx context.Context, id string, all bool, req Start
 		if err := b.renew(ctx, q, all); err != nil {
 			return err
 		}
+		last = r.workDir(b)
 		b.restart(r.Now())
 		return keep(ctx, q, b)
 	})
 	if err != nil {
 		return Build{}, noBuild(id, err)
 	}
-	if !known {
-		r.launch(b)
+	if known {
+		return b, nil
 	}
+	// It is still there when a server was killed at the batch's end.
+	if err := os.RemoveAll(last); err != nil {
+		r.Logger.Warn("remove the directory of a build", "build", b.ID, "error", err)
+	}
+	r.launch(b)
 	return b, nil
 }
 
@@ -82,5 +89,6 @@ func (b *Build) restart(now time.Time) {
 	b.Status, b.Phase, b.Phases, b.Message = InProgress, "", nil, ""
 	b.Started, b.Running, b.Ended, b.Stopping = now, time.Time{}, time.Time{}, false
 	b.Artifacts, b.Delivered, b.Exported, b.Tests = nil, nil, nil, nil
+	b.Rerun++
 	b.enter(PhaseSubmitted, now)
 }

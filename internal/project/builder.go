@@ -91,10 +91,14 @@ type Builder struct {
 	began time.Time // this server
 
 	mu      sync.Mutex
-	running map[string]context.CancelCauseFunc // by id: those that wait or run
+	running map[string]*handle // by id: those that wait or run
 	closed  bool
 	work    sync.WaitGroup
 }
+
+// handle ends a build. It tells one run of a batch from the next, which has its
+// id and may begin before the last one has let go.
+type handle struct{ cancel context.CancelCauseFunc }
 
 // mostUnended bounds how many builds wait and run on one server.
 const mostUnended = 2000
@@ -113,7 +117,7 @@ func New(config Config) *Builder {
 		config.Now = time.Now
 	}
 	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
-	return &Builder{Config: config, began: config.Now(), running: map[string]context.CancelCauseFunc{}}
+	return &Builder{Config: config, began: config.Now(), running: map[string]*handle{}}
 }
 
 // Resume takes up the builds that an earlier process left, those that ran before
@@ -149,8 +153,8 @@ func (r *Builder) Resume(ctx context.Context) error {
 func (r *Builder) Shutdown(within time.Duration) error {
 	r.mu.Lock()
 	r.closed = true
-	for _, cancel := range r.running {
-		cancel(pipeline.ErrShutdown)
+	for _, h := range r.running {
+		h.cancel(pipeline.ErrShutdown)
 	}
 	r.mu.Unlock()
 	done := make(chan struct{})
@@ -200,11 +204,14 @@ func (r *Builder) enlist(parent context.Context, b Build) (ctx context.Context, 
 	if b.Stopping {
 		cancel(errStopped)
 	}
-	r.running[b.ID] = cancel
+	own := &handle{cancel}
+	r.running[b.ID] = own
 	return ctx, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		delete(r.running, b.ID)
+		if r.running[b.ID] == own {
+			delete(r.running, b.ID)
+		}
 		cancel(nil)
 	}, true
 }
@@ -229,8 +236,15 @@ func (r *Builder) LogFile(b Build) string {
 	return filepath.Join(r.Dir, b.Action.LogFile)
 }
 
+// workDir is the directory of one run of a build. A batch that is run again has
+// another one: in the last might lie what its builds have come to, and it might
+// just be removed.
 func (r *Builder) workDir(b Build) string {
-	return filepath.Join(r.Dir, "projects", "work", b.UUID())
+	name := b.UUID()
+	if b.Rerun > 0 {
+		name = fmt.Sprintf("%s-%d", name, b.Rerun)
+	}
+	return filepath.Join(r.Dir, "projects", "work", name)
 }
 
 // UUID is the part of the build's id behind its project.

@@ -49,6 +49,7 @@ type Build struct {
 	// when it is not nil; Groups are these builds, once the buildspec was read.
 	Batch  *pipeline.Batch `json:"batch,omitempty"`
 	Groups []Group         `json:"groups,omitempty"`
+	Rerun  int             `json:"rerun,omitempty"` // how often the batch was run again
 	// PartOf is the id of the batch that the build belongs to, and Identifier
 	// its name there.
 	PartOf     string `json:"partOf,omitempty"`

@@ -26,8 +26,8 @@ func (r *Builder) Stop(ctx context.Context, id string) (b Build, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if cancel, ok := r.running[id]; ok {
-		cancel(errStopped)
+	if h, ok := r.running[id]; ok {
+		h.cancel(errStopped)
 	}
 	return b, nil
 }
