@@ -84,16 +84,18 @@ func (r *Builder) UpdateGroup(ctx context.Context, name string, export json.RawM
 // it. The error is an *Error of the kind ErrNotFound or ErrInvalid when it is
 // the caller's.
 func (r *Builder) DeleteGroup(ctx context.Context, name string, reports bool) error {
-	if !reports {
-		left, err := r.Store.FiledReports(ctx, ReportFilter{Group: name, Limit: 1})
-		if err != nil {
-			return err
+	err := r.Store.Update(ctx, func(q store.Querier) error {
+		if !reports {
+			left, err := store.GetFiledReports(ctx, q, ReportFilter{Group: name, Limit: 1})
+			if err != nil {
+				return err
+			}
+			if len(left) > 0 {
+				return refuse(ErrInvalid, "report group %s has reports: delete them first, or with it", name)
+			}
 		}
-		if len(left) > 0 {
-			return refuse(ErrInvalid, "report group %s has reports: delete them first, or with it", name)
-		}
-	}
-	err := r.Store.Update(ctx, func(q store.Querier) error { return store.RemoveReportGroup(ctx, q, name) })
+		return store.RemoveReportGroup(ctx, q, name)
+	})
 	return noGroup(name, err)
 }
 

@@ -173,16 +173,21 @@ func (db *DB) FiledReport(ctx context.Context, id string) (r FiledReport, err er
 
 // FiledReports lists reports, those that were filed last first.
 func (db *DB) FiledReports(ctx context.Context, f ReportFilter) (found []FiledReport, err error) {
+	err = db.View(ctx, func(q Querier) error {
+		found, err = GetFiledReports(ctx, q, f)
+		return err
+	})
+	return found, err
+}
+
+// GetFiledReports lists reports within a transaction of the caller's.
+func GetFiledReports(ctx context.Context, q Querier, f ReportFilter) ([]FiledReport, error) {
 	c := clause{}
 	c.is("family", f.Group)
 	c.is("build", f.Build)
 	c.is("status", f.Status)
 	query, args := c.page(f.Ascending, f.After, f.Limit)
-	err = db.View(ctx, func(q Querier) error {
-		found, err = getReports(ctx, q, query, args...)
-		return err
-	})
-	return found, err
+	return getReports(ctx, q, query, args...)
 }
 
 func getReports(ctx context.Context, q Querier, where string, args ...any) ([]FiledReport, error) {
