@@ -227,7 +227,12 @@ func (f *podFlags) backends(cache string) (build.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	here, err := host.New(host.Config{Runner: []string{program, "build-runner"}, CacheDir: filepath.Join(cache, "cache")})
+	// Who runs a build by hand bounds it as any other command: there is no server
+	// that it could bring down. What --config says of limits holds.
+	here, err := host.New(host.Config{
+		Runner: []string{program, "build-runner"}, CacheDir: filepath.Join(cache, "cache"),
+		Memory: -1, Disk: -1, Processes: -1, Spare: -1,
+	})
 	if err != nil {
 		return nil, err
 	}
