@@ -37,6 +37,9 @@ func (a *App) openDockerfiles() error {
 	own := &buildkit.Own{Daemon: a.buildKit}
 	docker := &buildkit.Docker{Socket: buildkit.DockerSocket()}
 	other := &buildah.Buildah{Dir: filepath.Join(dir, "buildah"), Program: program, CacheLimit: limit, Insecure: []string{host}}
+	if err := other.Sweep(); err != nil {
+		return err
+	}
 	switch set.DockerfileBuilder {
 	case config.DockerfilesNone:
 	case config.DockerfilesAny, "":

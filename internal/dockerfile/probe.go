@@ -22,7 +22,8 @@ const probeLimit = 30 * time.Minute
 func probe(ctx context.Context, way Way, like Build) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeLimit, fmt.Errorf("the probe did not end in %v", probeLimit))
 	defer cancel()
-	dir, err := os.MkdirTemp("", "towline-dockerfile-")
+	// The output's owner sweeps there after a kill.
+	dir, err := os.MkdirTemp(filepath.Dir(like.Output), "towline-dockerfile-")
 	if err != nil {
 		return err
 	}

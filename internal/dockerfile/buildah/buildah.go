@@ -114,11 +114,7 @@ func (b *Buildah) prepare(ctx context.Context, program string, what dockerfile.B
 	if err := errors.Join(os.MkdirAll(filepath.Join(b.Dir, "tmp"), 0o700), os.MkdirAll(filepath.Join(b.Dir, "home"), 0o700)); err != nil {
 		return nil, fmt.Errorf("make the directory of buildah: %w", err)
 	}
-	parent := os.TempDir()
-	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
-		parent = "/dev/shm"
-	}
-	dir, err := os.MkdirTemp(parent, "towline-buildah-")
+	dir, err := os.MkdirTemp(memory(), b.prefix())
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func options(b dockerfile.Build) (o client.SolveOpt, done func() error, err erro
 	for name, l := range b.Layouts {
 		id := "layout" + strconv.Itoa(n)
 		n++
-		if o.OCIStores[id], err = openLayout(l.Dir, opened); err != nil {
+		if o.OCIStores[id], err = openLayout(l.Dir, b.Output, opened); err != nil {
 			return o, nil, fmt.Errorf("open the OCI layout for %s: %w", name, err)
 		}
 		o.FrontendAttrs["context:"+strings.TrimSuffix(name, ":latest")] = "oci-layout://" + id + "@" + l.Digest
@@ -153,9 +153,10 @@ func attributes(b dockerfile.Build) map[string]string {
 }
 
 // openLayout opens an OCI layout to read it. The library makes a directory of
-// its own in each that it opens, so it is given one that only leads to the blobs.
-func openLayout(dir string, opened *closers) (content.Store, error) {
-	view, err := os.MkdirTemp("", "towline-layout-")
+// its own in each that it opens, so it is given one that only leads to the blobs:
+// beside the output, whose owner sweeps after a kill.
+func openLayout(dir, output string, opened *closers) (content.Store, error) {
+	view, err := os.MkdirTemp(filepath.Dir(output), "towline-layout-")
 	if err != nil {
 		return nil, err
 	}
