@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 )
@@ -34,6 +36,9 @@ func (b *Builder) Build(ctx context.Context, build Build) (Result, error) {
 		return Result{}, err
 	}
 	defer masked.flush()
+	if err := check(build); err != nil {
+		return Result{}, err
+	}
 	way, err := b.choose(ctx, build)
 	if err != nil {
 		return Result{}, err
@@ -48,6 +53,25 @@ func (b *Builder) Build(ctx context.Context, build Build) (Result, error) {
 	}
 	result.Way = way.Name()
 	return result, nil
+}
+
+// check refuses what no way can build, lest it be taken for the way's fault.
+func check(b Build) error {
+	if info, err := os.Stat(b.File); err != nil || !info.Mode().IsRegular() {
+		return Refuse("dockerfile: %s is not a file; name the Dockerfile itself", within(b.Dir, b.File))
+	}
+	if info, err := os.Stat(b.Context); err != nil || !info.IsDir() {
+		return Refuse("context: %s is not a directory; name the one that COPY copies from", within(b.Dir, b.Context))
+	}
+	return nil
+}
+
+// within is a path as the user writes it.
+func within(dir, path string) string {
+	if rel, err := filepath.Rel(dir, path); err == nil {
+		return rel
+	}
+	return filepath.Base(path)
 }
 
 // choose finds the way to go. Builds that come meanwhile wait for the answer. A

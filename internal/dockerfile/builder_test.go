@@ -185,3 +185,26 @@ func TestTheProbeIsAProgram(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWhatIsNoDockerfileIsTheUsersToMend(t *testing.T) {
+	t.Parallel()
+	w := &way{name: "one", build: func(dockerfile.Build) error { return nil }}
+	builder := dockerfile.NewBuilder(slog.New(slog.DiscardHandler), w)
+	for want, change := range map[string]func(b *dockerfile.Build){
+		"dockerfile: docker is not a file":          func(b *dockerfile.Build) { b.File = filepath.Join(b.Dir, "docker") },
+		"context: Dockerfile is not a directory":    func(b *dockerfile.Build) { b.Context = b.File },
+		"dockerfile: other/file is not a file":      func(b *dockerfile.Build) { b.File = filepath.Join(b.Dir, "other", "file") },
+		"context: other is not a directory; name t": func(b *dockerfile.Build) { b.Context = filepath.Join(b.Dir, "other") },
+	} {
+		b, _ := someBuild(t)
+		must(t, os.Mkdir(filepath.Join(b.Dir, "docker"), 0o755))
+		change(&b)
+		_, err := builder.Build(t.Context(), b)
+		if refused, ok := errors.AsType[*dockerfile.RefusedError](err); !ok || !strings.HasPrefix(refused.Message, want) {
+			t.Errorf("got %v; want a refusal that begins with %q", err, want)
+		}
+	}
+	if len(w.built) > 0 {
+		t.Errorf("built %q", w.built)
+	}
+}
