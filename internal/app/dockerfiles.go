@@ -38,7 +38,7 @@ func (a *App) openDockerfiles() error {
 	docker := &buildkit.Docker{Socket: buildkit.DockerSocket()}
 	other := &buildah.Buildah{Dir: filepath.Join(dir, "buildah"), Program: program, CacheLimit: limit, Insecure: []string{host}}
 	if err := other.Sweep(); err != nil {
-		return err
+		a.options.Logger.Warn("Dockerfile builds of a server that was killed have left files, secrets among them: remove them by hand", "error", err)
 	}
 	switch set.DockerfileBuilder {
 	case config.DockerfilesNone:
