@@ -23,7 +23,7 @@ func (r *Builder) RetryBatch(ctx context.Context, id string, all bool, req Start
 				return err
 			}
 		}
-		if b, err = load(ctx, q, id); err != nil {
+		if b, err = loadBatch(ctx, q, id); err != nil {
 			return err
 		}
 		if err := b.retriable(); err != nil {
@@ -37,7 +37,7 @@ func (r *Builder) RetryBatch(ctx context.Context, id string, all bool, req Start
 		return keep(ctx, q, b)
 	})
 	if err != nil {
-		return Build{}, noBuild(id, err)
+		return Build{}, err
 	}
 	if known {
 		return b, nil
@@ -50,11 +50,9 @@ func (r *Builder) RetryBatch(ctx context.Context, id string, all bool, req Start
 	return b, nil
 }
 
-// retriable refuses what is no batch that could be run again.
+// retriable refuses a batch that cannot be run again.
 func (b Build) retriable() error {
 	switch {
-	case b.Batch == nil:
-		return refuse(ErrInvalid, "%s is a build, and no batch of builds", b.ID)
 	case b.Action != nil:
 		return refuse(ErrInvalid, "batch %s is part of execution %s: retry its stage with: towline retry %s", b.ID, b.Action.Execution, b.Action.Execution)
 	case !b.Done():

@@ -1,6 +1,8 @@
 package project_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -8,9 +10,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/towline/towline/internal/project"
 	"github.com/towline/towline/internal/report"
+	"github.com/towline/towline/internal/store"
 	"github.com/towline/towline/internal/waittest"
 )
 
@@ -91,4 +95,60 @@ func TestABatchIsRunAgainWhileTheLastRunLetsGo(t *testing.T) {
 	if b = y.ended(b.ID); b.Status != project.Stopped {
 		t.Errorf("when it is stopped: %s\n%s", short(b), y.log(b))
 	}
+}
+
+// TestABatchIsNotDeletedThatIsRunAgainMeanwhile has a batch be run again after
+// its deletion was asked for, and before that has come to the database.
+func TestABatchIsNotDeletedThatIsRunAgainMeanwhile(t *testing.T) {
+	t.Parallel()
+	y := setup(t)
+	y.batchProject(single(`'test $CODEBUILD_BUILD_NUMBER -gt 1 || exit 1; echo only runs; exec sleep 1000'`))
+	b := y.ended(y.start(project.StartRequest{Project: "web", Batch: true}).ID)
+	part := b.Groups[0].Build
+	deleted := make(chan error)
+	if err := y.config.Store.Update(t.Context(), func(q store.Querier) error {
+		stats := y.config.Store.Handle().Stats
+		before := stats().WaitCount
+		go func() {
+			_, err := y.DeleteBatch(t.Context(), b.ID)
+			deleted <- err
+		}()
+		waittest.Until(t, "the deletion waits for the database", func() bool { return stats().WaitCount > before })
+		return runAgain(t.Context(), q, b.ID)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-deleted; !errors.Is(err, project.ErrInvalid) || !strings.Contains(err.Error(), "has not ended: stop it first") {
+		t.Errorf("deleted: %v", err)
+	}
+	if got := y.build(part); got.Status != project.Failed {
+		t.Errorf("its build: %s", short(got))
+	}
+	if y.log(y.build(part)) == "" {
+		t.Error("the log of its build is gone")
+	}
+	y.restart()
+	if got := y.running(b, 1); got[0].ID == part {
+		t.Errorf("what runs is %s", short(got[0]))
+	}
+}
+
+// runAgain does to a batch of one build what RetryBatch does, in a transaction
+// of the test's.
+func runAgain(ctx context.Context, q store.Querier, id string) error {
+	stored, err := store.GetBuild(ctx, q, id)
+	if err != nil {
+		return err
+	}
+	var b project.Build
+	if err := json.Unmarshal(stored.Record, &b); err != nil {
+		return err
+	}
+	b.Groups[0].Prior, b.Groups[0].Build = []string{b.Groups[0].Build}, ""
+	b.Status, b.Running, b.Rerun = project.InProgress, time.Time{}, 1
+	stored.Status, stored.Ended = string(b.Status), false
+	if stored.Record, err = json.Marshal(b); err != nil {
+		return err
+	}
+	return store.SetBuild(ctx, q, stored)
 }

@@ -159,21 +159,3 @@ func (b Build) result() pipeline.Result {
 	}
 	return result
 }
-
-// load loads a build within a transaction.
-func load(ctx context.Context, q store.Querier, id string) (Build, error) {
-	stored, err := store.GetBuild(ctx, q, id)
-	if err != nil {
-		return Build{}, err
-	}
-	return read(stored)
-}
-
-// keep keeps a build within a transaction.
-func keep(ctx context.Context, q store.Querier, b Build) error {
-	stored, err := b.stored()
-	if err != nil {
-		return err
-	}
-	return store.SetBuild(ctx, q, stored)
-}

@@ -1,7 +1,9 @@
 package project
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -163,4 +165,47 @@ func read(stored store.Build) (b Build, err error) {
 		return b, fmt.Errorf("read build %s: %w", stored.ID, err)
 	}
 	return b, nil
+}
+
+func readAll(stored []store.Build) ([]Build, error) {
+	all := make([]Build, 0, len(stored))
+	for _, one := range stored {
+		b, err := read(one)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b)
+	}
+	return all, nil
+}
+
+// load loads a build within a transaction.
+func load(ctx context.Context, q store.Querier, id string) (Build, error) {
+	stored, err := store.GetBuild(ctx, q, id)
+	if err != nil {
+		return Build{}, err
+	}
+	return read(stored)
+}
+
+// loadBatch loads a batch within a transaction. The error is an *Error of the
+// kind ErrNotFound or ErrInvalid when there is none of that id.
+func loadBatch(ctx context.Context, q store.Querier, id string) (Build, error) {
+	b, err := load(ctx, q, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return Build{}, refuse(ErrNotFound, "there is no batch of builds %.300q", id)
+	case err == nil && b.Batch == nil:
+		return Build{}, refuse(ErrInvalid, "%s is a build, and no batch of builds", id)
+	}
+	return b, err
+}
+
+// keep keeps a build within a transaction.
+func keep(ctx context.Context, q store.Querier, b Build) error {
+	stored, err := b.stored()
+	if err != nil {
+		return err
+	}
+	return store.SetBuild(ctx, q, stored)
 }

@@ -127,11 +127,8 @@ func earlier(ctx context.Context, q store.Querier, request store.ClientRequest, 
 	if kept.Digest != request.Digest {
 		return true, refuse(ErrInvalid, "the idempotency token has been used for another request")
 	}
-	stored, err := store.GetBuild(ctx, q, kept.Answer)
-	if err == nil {
-		*b, err = read(stored)
-	}
-	return true, err
+	*b, err = load(ctx, q, kept.Answer)
+	return true, noBuild(kept.Answer, err)
 }
 
 // add numbers a build and keeps it.

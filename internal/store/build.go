@@ -75,13 +75,8 @@ func AddBuild(ctx context.Context, q Querier, b Build) (sequence int64, err erro
 	return found[0], nil
 }
 
-// SaveBuild keeps what has become of a build. The error is ErrNotFound when
-// there is none of that id.
-func (db *DB) SaveBuild(ctx context.Context, b Build) error {
-	return db.Update(ctx, func(q Querier) error { return SetBuild(ctx, q, b) })
-}
-
-// SetBuild is SaveBuild within a transaction of the caller's.
+// SetBuild keeps what has become of a build within a transaction of the
+// caller's. The error is ErrNotFound when there is none of that id.
 func SetBuild(ctx context.Context, q Querier, b Build) error {
 	rows, err := q.Exec(ctx, `UPDATE builds SET status = $2, ended = $3, tested = $4, record = $5 WHERE id = $1`, b.ID, b.Status, b.Ended, b.Tested, string(b.Record))
 	if err != nil {
@@ -93,22 +88,21 @@ func SetBuild(ctx context.Context, q Querier, b Build) error {
 	return nil
 }
 
-// RemoveBuild forgets a build that has ended, and its reports. The error is
-// ErrNotFound when there is none of that id, or it has not ended.
-func (db *DB) RemoveBuild(ctx context.Context, id string) error {
-	return db.Update(ctx, func(q Querier) error {
-		rows, err := q.Exec(ctx, `DELETE FROM builds WHERE id = $1 AND ended = 1`, id)
-		if err != nil {
-			return fmt.Errorf("remove build %s: %w", id, err)
-		}
-		if rows == 0 {
-			return fmt.Errorf("build %s that has ended: %w", id, ErrNotFound)
-		}
-		if _, err := q.Exec(ctx, `DELETE FROM reports WHERE build = $1`, id); err != nil {
-			return fmt.Errorf("remove the reports of build %s: %w", id, err)
-		}
-		return nil
-	})
+// RemoveBuild forgets a build and its reports within a transaction of the
+// caller's, who has seen to it that nothing of the build runs. The error is
+// ErrNotFound when there is none of that id.
+func RemoveBuild(ctx context.Context, q Querier, id string) error {
+	rows, err := q.Exec(ctx, `DELETE FROM builds WHERE id = $1`, id)
+	if err != nil {
+		return fmt.Errorf("remove build %s: %w", id, err)
+	}
+	if rows == 0 {
+		return fmt.Errorf("build %s: %w", id, ErrNotFound)
+	}
+	if _, err := q.Exec(ctx, `DELETE FROM reports WHERE build = $1`, id); err != nil {
+		return fmt.Errorf("remove the reports of build %s: %w", id, err)
+	}
+	return nil
 }
 
 // Build loads one build. The error is ErrNotFound when there is none of that
@@ -145,6 +139,15 @@ func (db *DB) Unended(ctx context.Context) (found []Build, err error) {
 
 // Builds lists builds, those that were asked for last first.
 func (db *DB) Builds(ctx context.Context, f BuildFilter) (found []Build, err error) {
+	err = db.View(ctx, func(q Querier) error {
+		found, err = GetBuilds(ctx, q, f)
+		return err
+	})
+	return found, err
+}
+
+// GetBuilds is Builds within a transaction of the caller's.
+func GetBuilds(ctx context.Context, q Querier, f BuildFilter) ([]Build, error) {
 	c := clause{}
 	c.is("project", f.Project)
 	c.is("part_of", f.PartOf)
@@ -159,11 +162,7 @@ func (db *DB) Builds(ctx context.Context, f BuildFilter) (found []Build, err err
 		c.where = append(c.where, `tested = 1`)
 	}
 	query, args := c.page(f.Ascending, f.After, f.Limit)
-	err = db.View(ctx, func(q Querier) error {
-		found, err = getBuilds(ctx, q, query, args...)
-		return err
-	})
-	return found, err
+	return getBuilds(ctx, q, query, args...)
 }
 
 func getBuilds(ctx context.Context, q Querier, where string, args ...any) ([]Build, error) {

@@ -28,6 +28,16 @@ func build(t *testing.T, db *store.DB, project, id string) {
 	}
 }
 
+func setBuild(t *testing.T, db *store.DB, b store.Build) error {
+	t.Helper()
+	return db.Update(t.Context(), func(q store.Querier) error { return store.SetBuild(t.Context(), q, b) })
+}
+
+func removeBuild(t *testing.T, db *store.DB, id string) error {
+	t.Helper()
+	return db.Update(t.Context(), func(q store.Querier) error { return store.RemoveBuild(t.Context(), q, id) })
+}
+
 func addProject(t *testing.T, db *store.DB, name string) {
 	t.Helper()
 	if err := db.Update(t.Context(), func(q store.Querier) error {
@@ -108,7 +118,7 @@ func TestBuildsAreListedByPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Ended, b.Tested, b.Status, b.Record = true, true, "FAILED", []byte(`{"b": 1}`)
-	if err := db.SaveBuild(t.Context(), b); err != nil {
+	if err := setBuild(t, db, b); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -140,15 +150,12 @@ func TestBuildsAreListedByPages(t *testing.T) {
 	if err != nil || len(unended) != 5 || unended[0].ID != "web:1" || unended[4].ID != "shop:3" {
 		t.Errorf("unended %+v, %v", unended, err)
 	}
-	if err := db.RemoveBuild(t.Context(), "web:2"); err != nil {
-		t.Error(err)
-	}
-	for _, id := range []string{"web:2", "web:3"} {
-		if err := db.RemoveBuild(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("remove %s: %v", id, err)
+	for _, want := range []error{nil, store.ErrNotFound} {
+		if err := removeBuild(t, db, "web:2"); !errors.Is(err, want) {
+			t.Errorf("remove web:2: %v, want %v", err, want)
 		}
 	}
-	if err := db.SaveBuild(t.Context(), store.Build{ID: "web:2"}); !errors.Is(err, store.ErrNotFound) {
+	if err := setBuild(t, db, store.Build{ID: "web:2"}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("save what was removed: %v", err)
 	}
 }

@@ -54,12 +54,7 @@ func TestReportsAreKeptByGroup(t *testing.T) {
 	if got, err := db.FiledReport(t.Context(), "web-e2e:2"); err != nil || got.Build != "web:2" {
 		t.Errorf("one of them: %+v, %v", got, err)
 	}
-	b, err := db.Build(t.Context(), "web:2")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Ended = true
-	if err := errors.Join(db.SaveBuild(t.Context(), b), db.RemoveBuild(t.Context(), "web:2"), db.RemoveReport(t.Context(), "web-unit:3")); err != nil {
+	if err := errors.Join(removeBuild(t, db, "web:2"), db.RemoveReport(t.Context(), "web-unit:3")); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"web-unit:1"}, reportIDs(t, db, store.ReportFilter{Limit: 9})); diff != "" {
