@@ -2,7 +2,6 @@ package project
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -92,8 +91,7 @@ func (r *Builder) forAction(ctx context.Context, c pipeline.CodeBuild, job *pipe
 	if err := order(c.PrimarySource, job); err != nil {
 		return Build{}, err
 	}
-	sum := sha256.Sum256([]byte("build " + c.Project + " " + job.Key()))
-	id := c.Project + ":" + uuid([16]byte(sum[:16]))
+	id := idOf(c.Project, "build "+c.Project+" "+job.Key())
 	b, err := r.Build(ctx, id)
 	if err == nil || !errors.Is(err, ErrNotFound) {
 		return b, err

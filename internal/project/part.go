@@ -134,7 +134,7 @@ func (p parts) made(of pipeline.Part, job pipeline.Job) Build {
 	slices.SortFunc(variables, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
 	d.Environment.Override(variables)
 	b := Build{
-		ID: batch.Project + ":" + newUUID(), Project: batch.Project, Definition: d, Version: batch.Version, Resolved: batch.Resolved, Revision: job.Revision,
+		ID: newID(batch.Project), Project: batch.Project, Definition: d, Version: batch.Version, Resolved: batch.Resolved, Revision: job.Revision,
 		Initiator: batch.Initiator, Region: batch.Region, Inputs: job.Inputs, PartOf: batch.ID, Identifier: of.Identifier,
 	}
 	if batch.Action != nil {

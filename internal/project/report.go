@@ -2,7 +2,6 @@ package project
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,10 +88,9 @@ func (r *Builder) reports(ctx context.Context, b Build) ([]Report, error) {
 
 // report is one report of a build, in short.
 func (b Build) report(of pipeline.Report) Report {
-	sum := sha256.Sum256([]byte("report " + b.ID + " " + of.Name))
 	group := b.group(of.Name)
 	report := Report{
-		ID: group + ":" + uuid([16]byte(sum[:16])), Group: group, Name: of.Name, Kind: TestReports, Build: b.ID, Status: Succeeded, Created: b.Ended,
+		ID: idOf(group, "report "+b.ID+" "+of.Name), Group: group, Name: of.Name, Kind: TestReports, Build: b.ID, Status: Succeeded, Created: b.Ended,
 		Passed: of.Passed, Failed: of.Failed, Skipped: of.Skipped, Seconds: of.Seconds, Coverage: of.Coverage,
 		Truncated: len(of.Cases) < of.Passed+of.Failed+of.Skipped, Run: b.run(),
 	}

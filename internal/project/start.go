@@ -2,9 +2,7 @@ package project
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/towline/towline/internal/store"
@@ -88,7 +86,7 @@ func (r *Builder) Retry(ctx context.Context, id string, req StartRequest) (Build
 
 // again makes a new build one that does the old one once more.
 func (b Build) again(next Build) Build {
-	next.ID = b.Project + ":" + newUUID()
+	next.ID = newID(b.Project)
 	next.Project, next.Definition, next.RetryOf = b.Project, b.Definition, b.ID
 	if next.Version = b.Version; b.Resolved != "" {
 		next.Version = b.Resolved
@@ -98,7 +96,7 @@ func (b Build) again(next Build) Build {
 
 // begin keeps a new build and has it wait for its turn.
 func (r *Builder) begin(ctx context.Context, b Build, request store.ClientRequest) (Build, error) {
-	b.ID = b.Project + ":" + newUUID()
+	b.ID = newID(b.Project)
 	known := false
 	err := r.Store.Update(ctx, func(q store.Querier) (err error) {
 		if request.Token != "" {
@@ -155,16 +153,4 @@ func (r *Builder) add(ctx context.Context, q store.Querier, b *Build) error {
 		_, err = store.AddBuild(ctx, q, stored)
 	}
 	return err
-}
-
-// newUUID is a random UUID.
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return uuid(b)
-}
-
-func uuid(b [16]byte) string {
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
