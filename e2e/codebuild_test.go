@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/towline/towline/internal/waittest"
 )
@@ -245,10 +244,24 @@ func TestABuildOfAProjectOutlivesTheServer(t *testing.T) {
 	for range 3 {
 		ids = append(ids, aws.must("build.id", "codebuild", "start-build", "--project-name", "slow"))
 	}
+	// The logs are read as files: the aws command takes its time, and the builds
+	// are to be running when the server is killed.
+	ticks := func() (n int) {
+		for _, id := range ids {
+			name, build, _ := strings.Cut(id, ":")
+			log, err := os.ReadFile(filepath.Join(s.data, "projects", "logs", name, build+".log"))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			n += strings.Count(string(log), " tick ")
+		}
+		return n
+	}
 	for range 2 {
+		before := ticks()
 		s.kill(syscall.SIGKILL)
 		s.up()
-		time.Sleep(300 * time.Millisecond) // so that it comes to some of what it does at its start
+		waittest.Until(t, "the builds go on", func() bool { n := ticks(); return n > before || n == 60*len(ids) })
 	}
 	for _, id := range ids {
 		if status := aws.ended(id); status != "SUCCEEDED" {
