@@ -2,23 +2,18 @@ package codebuild
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/project"
 )
 
+// batchPrefix begins the id of a batch in its ARN.
+const batchPrefix = "build-batch/"
+
 // batchID is the id in the ARN of a batch, or what was given.
-func batchID(given string) string {
-	if strings.HasPrefix(given, "arn:") {
-		_, id, _ := strings.Cut(given, ":build-batch/")
-		return id
-	}
-	return given
-}
+func batchID(given string) string { return named(batchPrefix, given) }
 
 // batch is the batch of an id. The error is of the kind project.ErrNotFound when
 // there is none, also when the id is that of a build.
@@ -32,42 +27,6 @@ func (s *service) batch(ctx context.Context, given string) (project.Build, error
 
 func noBatch(given string) error {
 	return &project.Error{Kind: project.ErrNotFound, Message: fmt.Sprintf("there is no batch of builds %.300q", given)}
-}
-
-// batchDocument is a batch in CodeBuild's form.
-func (s *service) batchDocument(ctx context.Context, c wire.Call, b project.Build) (document, error) {
-	doc, err := ofBuild(c, b.Definition)
-	if err != nil {
-		return nil, err
-	}
-	doc["buildTimeoutInMinutes"] = doc["timeoutInMinutes"]
-	delete(doc, "timeoutInMinutes")
-	doc.set("buildBatchConfig", b.Definition.Batch)
-	logs := document{}
-	logs.set("cloudWatchLogs", map[string]string{"status": "ENABLED", "groupName": LogGroup(b.Project), "streamName": b.UUID()})
-	doc.set("logConfig", logs)
-	doc.set("id", b.ID)
-	doc.set("arn", c.ARN("build-batch/"+b.ID))
-	doc.set("buildBatchNumber", b.Number)
-	doc.set("projectName", b.Project)
-	doc.at("startTime", b.Started)
-	doc.at("endTime", b.Ended)
-	doc.set("currentPhase", b.Phase)
-	doc.set("buildBatchStatus", b.Status)
-	doc.set("complete", b.Done())
-	doc.set("initiator", b.Initiator)
-	doc.set("sourceVersion", b.Version)
-	doc.set("resolvedSourceVersion", b.Resolved)
-	var phases []document
-	for _, p := range b.Phases {
-		phases = append(phases, phaseDocument(p))
-	}
-	doc.set("phases", phases)
-	doc.set("artifacts", artifactsDocument(b.Definition.Artifacts, b.Delivered, ""))
-	all, err := s.Batches.Parts(ctx, b.ID)
-	doc.set("buildGroups", groups(c, b, all))
-	doc.set("reportArns", reportsOf(c, all))
-	return doc, err
 }
 
 // reportsOf are the reports of the builds of a batch.
@@ -109,7 +68,7 @@ func groups(c wire.Call, b project.Build, all []project.Build) []document {
 // buildSummary is a build of a batch in a few words.
 func buildSummary(c wire.Call, b project.Build) document {
 	doc := document{}
-	doc.set("arn", c.ARN("build/"+b.ID))
+	doc.set("arn", c.ARN(buildPrefix+b.ID))
 	doc.at("requestedOn", b.Started)
 	doc.set("buildStatus", b.Status)
 	resolved := func(a project.Artifacts) document {
@@ -211,7 +170,7 @@ func (s *service) deleteBuildBatch(ctx context.Context, c wire.Call, in retryInp
 	}
 	out := &deletedBatch{StatusCode: "SUCCEEDED", BuildsDeleted: []string{}, BuildsNotDeleted: []document{}}
 	for _, id := range ids {
-		out.BuildsDeleted = append(out.BuildsDeleted, c.ARN("build/"+id))
+		out.BuildsDeleted = append(out.BuildsDeleted, c.ARN(buildPrefix+id))
 	}
 	return out, nil
 }
@@ -222,23 +181,14 @@ type batchesOutput struct {
 }
 
 func (s *service) batchGetBuildBatches(ctx context.Context, c wire.Call, in idsInput) (*batchesOutput, error) {
-	out := &batchesOutput{BuildBatches: []document{}, BuildBatchesNotFound: []string{}}
-	for _, given := range in.IDs {
+	found, missing, err := documents(in.IDs, func(given string) (document, error) {
 		b, err := s.batch(ctx, given)
-		if errors.Is(err, project.ErrNotFound) {
-			out.BuildBatchesNotFound = append(out.BuildBatchesNotFound, given)
-			continue
-		}
 		if err != nil {
 			return nil, err
 		}
-		doc, err := s.batchDocument(ctx, c, b)
-		if err != nil {
-			return nil, err
-		}
-		out.BuildBatches = append(out.BuildBatches, doc)
-	}
-	return out, nil
+		return s.batchDocument(ctx, c, b)
+	})
+	return &batchesOutput{found, missing}, err
 }
 
 type listBatchesInput struct {

@@ -6,46 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/project"
 )
-
-// document is an object of an answer, member by member.
-type document map[string]json.RawMessage
-
-// documentOf is a value by its JSON tags.
-func documentOf(value any) (document, error) {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return nil, fmt.Errorf("encode answer: %w", err)
-	}
-	d := document{}
-	return d, json.Unmarshal(text, &d)
-}
-
-// set gives a member a value, unless it is empty.
-func (d document) set(name string, value any) {
-	text, err := json.Marshal(value)
-	if err == nil && string(text) != `""` && string(text) != "null" {
-		d[name] = text
-	}
-}
-
-// orElse gives a member a value that it has none.
-func (d document) orElse(name string, value any) {
-	if _, there := d[name]; !there {
-		d.set(name, value)
-	}
-}
-
-// at gives a member an instant, unless it is the zero one.
-func (d document) at(name string, t time.Time) {
-	if !t.IsZero() {
-		d[name] = fmt.Appendf(nil, "%d.%03d", t.Unix(), t.Nanosecond()/1e6)
-	}
-}
 
 // described is a definition with what CodeBuild fills in.
 func described(c wire.Call, d project.Definition) (document, error) {
@@ -74,7 +38,7 @@ func projectDocument(c wire.Call, p project.Project) (document, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc.set("arn", c.ARN("project/"+p.Definition.Name))
+	doc.set("arn", c.ARN(projectPrefix+p.Definition.Name))
 	doc.at("created", p.Created)
 	doc.at("lastModified", p.Updated)
 	doc.set("badge", map[string]bool{"badgeEnabled": p.Definition.Badge})
@@ -121,11 +85,16 @@ func (s *service) deleteProject(ctx context.Context, _ wire.Call, in nameInput) 
 	return &nothing{}, nil
 }
 
+// projectPrefix begins the name of a project in its ARN.
+const projectPrefix = "project/"
+
 // projectName is the name in the ARN of a project, or what was given.
-func projectName(given string) string {
+func projectName(given string) string { return named(projectPrefix, given) }
+
+// named is what an ARN names behind a prefix, or what was given.
+func named(prefix, given string) string {
 	if strings.HasPrefix(given, "arn:") {
-		_, name, _ := strings.Cut(given, ":project/")
-		return name
+		_, given, _ = strings.Cut(given, ":"+prefix)
 	}
 	return given
 }
@@ -140,23 +109,14 @@ type projectsOutput struct {
 }
 
 func (s *service) batchGetProjects(ctx context.Context, c wire.Call, in namesInput) (*projectsOutput, error) {
-	out := &projectsOutput{Projects: []document{}, ProjectsNotFound: []string{}}
-	for _, given := range in.Names {
+	found, missing, err := documents(in.Names, func(given string) (document, error) {
 		p, err := s.Projects.Project(ctx, projectName(given))
-		if errors.Is(err, project.ErrNotFound) {
-			out.ProjectsNotFound = append(out.ProjectsNotFound, given)
-			continue
-		}
 		if err != nil {
 			return nil, err
 		}
-		doc, err := projectDocument(c, p)
-		if err != nil {
-			return nil, err
-		}
-		out.Projects = append(out.Projects, doc)
-	}
-	return out, nil
+		return projectDocument(c, p)
+	})
+	return &projectsOutput{found, missing}, err
 }
 
 type listProjectsInput struct {

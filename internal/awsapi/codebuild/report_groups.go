@@ -23,6 +23,15 @@ func groupName(c wire.Call, arn string) (string, error) {
 	return name, nil
 }
 
+// group is the group that an ARN names.
+func (s *service) group(ctx context.Context, c wire.Call, arn string) (project.ReportGroup, error) {
+	name, err := groupName(c, arn)
+	if err != nil {
+		return project.ReportGroup{}, err
+	}
+	return s.Groups.Group(ctx, name)
+}
+
 type groupInput struct {
 	ARN    string             `json:"arn"`
 	Name   string             `json:"name"`
@@ -94,23 +103,11 @@ type groupDocuments struct {
 }
 
 func (s *service) batchGetReportGroups(ctx context.Context, c wire.Call, in groupARNsInput) (*groupDocuments, error) {
-	out := &groupDocuments{ReportGroups: []document{}, ReportGroupsNotFound: []string{}}
-	for _, arn := range in.ARNs {
-		name, err := groupName(c, arn)
-		var g project.ReportGroup
-		if err == nil {
-			g, err = s.Groups.Group(ctx, name)
-		}
-		switch {
-		case errors.Is(err, project.ErrNotFound):
-			out.ReportGroupsNotFound = append(out.ReportGroupsNotFound, arn)
-		case err != nil:
-			return nil, err
-		default:
-			out.ReportGroups = append(out.ReportGroups, groupDocument(c, g))
-		}
-	}
-	return out, nil
+	found, missing, err := documents(in.ARNs, func(arn string) (document, error) {
+		g, err := s.group(ctx, c, arn)
+		return groupDocument(c, g), err
+	})
+	return &groupDocuments{found, missing}, err
 }
 
 type listGroupsInput struct {

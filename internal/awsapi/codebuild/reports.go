@@ -56,14 +56,11 @@ func (s *service) listReports(ctx context.Context, c wire.Call, in reportsInput)
 }
 
 func (s *service) listReportsForGroup(ctx context.Context, c wire.Call, in reportsInput) (*reportsOutput, error) {
-	name, err := groupName(c, in.GroupARN)
+	group, err := s.group(ctx, c, in.GroupARN)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Groups.Group(ctx, name); err != nil {
-		return nil, err
-	}
-	return s.reports(ctx, c, name, in)
+	return s.reports(ctx, c, group.Name, in)
 }
 
 // reports lists the reports of a group, or of all.
@@ -91,23 +88,15 @@ type reportDocuments struct {
 }
 
 func (s *service) batchGetReports(ctx context.Context, c wire.Call, in reportARNsInput) (*reportDocuments, error) {
-	out := &reportDocuments{Reports: []document{}, ReportsNotFound: []string{}}
-	for _, arn := range in.ARNs {
+	found, missing, err := documents(in.ARNs, func(arn string) (document, error) {
 		id, err := reportID(c, arn)
-		var r project.Report
-		if err == nil {
-			r, err = s.Reports.Report(ctx, id)
-		}
-		switch {
-		case errors.Is(err, project.ErrNotFound):
-			out.ReportsNotFound = append(out.ReportsNotFound, arn)
-		case err != nil:
+		if err != nil {
 			return nil, err
-		default:
-			out.Reports = append(out.Reports, reportDocument(c, r))
 		}
-	}
-	return out, nil
+		r, err := s.Reports.Report(ctx, id)
+		return reportDocument(c, r), err
+	})
+	return &reportDocuments{found, missing}, err
 }
 
 func reportDocument(c wire.Call, r project.Report) document {
@@ -116,7 +105,7 @@ func reportDocument(c wire.Call, r project.Report) document {
 	doc.set("type", r.Kind)
 	doc.set("name", r.ID)
 	doc.set("reportGroupArn", c.ARN(groupPrefix+r.Group))
-	doc.set("executionId", c.ARN("build/"+r.Build))
+	doc.set("executionId", c.ARN(buildPrefix+r.Build))
 	doc.set("status", r.Status)
 	doc.set("exportConfig", map[string]string{"exportConfigType": "NO_EXPORT"})
 	doc.set("truncated", r.Truncated)

@@ -27,15 +27,11 @@ type trendDatum struct{ ReportArn, Data string }
 // getReportGroupTrend compares the newest reports of a group by one of their
 // numbers.
 func (s *service) getReportGroupTrend(ctx context.Context, c wire.Call, in trendInput) (*trendOutput, error) {
-	name, err := groupName(c, in.GroupARN)
+	group, err := s.group(ctx, c, in.GroupARN)
 	if err != nil {
 		return nil, err
 	}
-	group, err := s.Groups.Group(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	all, err := s.Reports.Reports(ctx, project.ReportFilter{Group: name, Limit: size(in.Reports)})
+	all, err := s.Reports.Reports(ctx, project.ReportFilter{Group: group.Name, Limit: size(in.Reports)})
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +47,7 @@ func (s *service) getReportGroupTrend(ctx context.Context, c wire.Call, in trend
 	}
 	if len(values) == 0 {
 		if len(all) > 0 {
-			return nil, wire.Faultf("InvalidInputException", "The reports of group %s are of the type %s and have no %s.", name, group.Kind, in.Field)
+			return nil, wire.Faultf("InvalidInputException", "The reports of group %s are of the type %s and have no %s.", group.Name, group.Kind, in.Field)
 		}
 		return out, nil
 	}
