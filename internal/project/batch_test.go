@@ -244,20 +244,17 @@ func (y *yard) stop(id string) {
 // identifiers.
 func (y *yard) running(batch project.Build, n int) (all []project.Build) {
 	y.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	y.until(fmt.Sprintf("%d builds of batch %s run", n, batch.ID), func() bool {
 		all = nil
 		for _, b := range y.list(project.Filter{PartOf: batch.ID, Ascending: true, Limit: 9}) {
 			if strings.Contains(y.log(b.Build), b.Identifier+" runs\n") {
 				all = append(all, b.Build)
 			}
 		}
-		if len(all) == n {
-			slices.SortFunc(all, func(a, b project.Build) int { return strings.Compare(a.Identifier, b.Identifier) })
-			return all
-		}
-	}
-	y.t.Fatalf("%d of %d builds run\n%s", len(all), n, y.log(batch))
-	return nil
+		return len(all) == n
+	})
+	slices.SortFunc(all, func(a, b project.Build) int { return strings.Compare(a.Identifier, b.Identifier) })
+	return all
 }
 
 // TestTheBatchOfAnActionIsBuildsOfItsProject gives the job twice, as after a

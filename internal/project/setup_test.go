@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,9 +37,6 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m)
 }
-
-// patience bounds the wait for a build.
-const patience = waittest.Patience
 
 // yard is a Builder that runs real builds on this machine, and what it needs.
 type yard struct {
@@ -183,13 +181,35 @@ func (y *yard) list(f project.Filter) []project.Listed {
 // ended waits for the end of a build.
 func (y *yard) ended(id string) (b project.Build) {
 	y.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if b = y.build(id); b.Done() {
-			return b
-		}
-	}
-	y.t.Fatalf("build %s does not end: %+v\n%s", id, b, y.log(b))
+	y.until(id+" ends", func() bool { b = y.build(id); return b.Done() })
 	return b
+}
+
+// doneAgain waits for the build that does another one again by itself.
+func (y *yard) doneAgain(first project.Build) (b project.Build) {
+	y.t.Helper()
+	y.until(first.ID+" is done again", func() bool {
+		all := y.list(project.Filter{Project: first.Project, Limit: 9})
+		i := slices.IndexFunc(all, func(b project.Listed) bool { return b.RetryOf == first.ID })
+		if i >= 0 {
+			b = all[i].Build
+		}
+		return i >= 0
+	})
+	return b
+}
+
+// until waits until something holds, and shows all builds and their logs if it
+// never does.
+func (y *yard) until(what string, holds func() bool) {
+	y.t.Helper()
+	if waittest.Poll(context.WithoutCancel(y.t.Context()), holds) {
+		return
+	}
+	for _, b := range y.list(project.Filter{Limit: 99}) {
+		y.t.Logf("%s\n%s", short(b.Build), y.log(b.Build))
+	}
+	y.t.Fatalf("never: %s", what)
 }
 
 func (y *yard) log(b project.Build) string {
@@ -200,7 +220,7 @@ func (y *yard) log(b project.Build) string {
 // says waits until the log of a build has a text.
 func (y *yard) says(b project.Build, text string) {
 	y.t.Helper()
-	waittest.Until(y.t, "the log says "+text, func() bool { return strings.Contains(y.log(b), text) })
+	y.until("the log says "+text, func() bool { return strings.Contains(y.log(b), text) })
 }
 
 // names are the phases of a build with their statuses.
