@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,26 +35,16 @@ func (c *command) projectListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the projects and their newest builds", Example: "  towline project list", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := c.client()
-			if err != nil {
-				return err
-			}
-			found, err := api.Projects(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if c.output == "json" {
-				return c.printJSON(found)
-			}
-			var rows [][]string
-			for _, p := range found {
-				last, at := "none yet", ""
-				if p.Last != nil {
-					last, at = fmt.Sprintf("#%d %s", p.Last.Number, p.Last.Status), p.Last.Started.Local().Format(time.DateTime)
-				}
-				rows = append(rows, []string{p.Name, last, at})
-			}
-			return c.table([]string{"PROJECT", "LAST BUILD", "STARTED"}, rows)
+			return list[client.Project]{
+				fetch:  (*client.Client).Projects,
+				header: []string{"PROJECT", "LAST BUILD", "STARTED"},
+				row: func(p client.Project) []string {
+					if p.Last == nil {
+						return []string{p.Name, "none yet", ""}
+					}
+					return []string{p.Name, fmt.Sprintf("#%d %s", p.Last.Number, p.Last.Status), p.Last.Started.Local().Format(time.DateTime)}
+				},
+			}.print(cmd.Context(), c)
 		},
 	}
 }
@@ -164,22 +155,15 @@ func (c *command) projectBuildsCommand() *cobra.Command {
 		Use: "builds [NAME]", Short: "List the builds of a project, or of all, the newest first", Args: between(0, "NAME"),
 		Example: "  towline project builds web\n  towline project builds --limit 100 -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := c.client()
-			if err != nil {
-				return err
-			}
-			found, err := api.Builds(cmd.Context(), strings.Join(args, ""), limit)
-			if err != nil {
-				return err
-			}
-			if c.output == "json" {
-				return c.printJSON(found)
-			}
-			var rows [][]string
-			for _, b := range found {
-				rows = append(rows, []string{b.ID, numberOf(b), stateOf(b), b.Started.Local().Format(time.DateTime), lasted(b), printable(b.Initiator)})
-			}
-			return c.table([]string{"BUILD", "NUMBER", "STATUS", "STARTED", "TOOK", "BY"}, rows)
+			return list[client.Build]{
+				fetch: func(api *client.Client, ctx context.Context) ([]client.Build, error) {
+					return api.Builds(ctx, strings.Join(args, ""), limit)
+				},
+				header: []string{"BUILD", "NUMBER", "STATUS", "STARTED", "TOOK", "BY"},
+				row: func(b client.Build) []string {
+					return []string{b.ID, numberOf(b), stateOf(b), b.Started.Local().Format(time.DateTime), lasted(b), printable(b.Initiator)}
+				},
+			}.print(cmd.Context(), c)
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many, at most 200")
