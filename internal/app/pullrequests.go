@@ -199,6 +199,7 @@ func (a *App) startsFor(ctx context.Context, mirror string, request *forge.PullR
 func requested(request *forge.PullRequest) *pipeline.SourceChange {
 	change := pipeline.SourceChange{
 		Event: pipeline.ChangeOpened, Head: "refs/heads/" + request.Source, Base: "refs/heads/" + request.Target, Request: request.Number, Previous: request.Before,
+		Actor: request.Actor, Merge: request.Merge,
 	}
 	switch {
 	case request.Event == pipeline.PullRequestUpdated:

@@ -74,7 +74,10 @@ func webhook(job pipeline.Job) map[string]string {
 		return nil
 	}
 	env := map[string]string{"CODEBUILD_WEBHOOK_TRIGGER": change.Words()}
-	for name, value := range map[string]string{"EVENT": change.Event, "HEAD_REF": change.Head, "BASE_REF": change.Base, "PREV_COMMIT": change.Previous} {
+	for name, value := range map[string]string{
+		"EVENT": change.Event, "HEAD_REF": change.Head, "BASE_REF": change.Base, "PREV_COMMIT": change.Previous,
+		"ACTOR_ACCOUNT_ID": change.Actor, "MERGE_COMMIT": change.Merge,
+	} {
 		if value != "" {
 			env["CODEBUILD_WEBHOOK_"+name] = value
 		}

@@ -60,10 +60,11 @@ func TestEnvironmentIsCodeBuilds(t *testing.T) {
 			"CODEBUILD_WEBHOOK_PREV_COMMIT": "a41b0c2", "CODEBUILD_WEBHOOK_BASE_REF": "",
 		}},
 		"of a pull request": {func(r *request) {
-			r.job.Trigger.Source = &pipeline.SourceChange{Event: pipeline.ChangeMerged, Head: "refs/heads/fix", Base: "refs/heads/main", Request: 7}
+			r.job.Trigger.Source = &pipeline.SourceChange{Event: pipeline.ChangeMerged, Head: "refs/heads/fix", Base: "refs/heads/main", Request: 7, Actor: "583231", Merge: "9b1c0a2"}
 		}, map[string]string{
 			"CODEBUILD_WEBHOOK_EVENT": "PULL_REQUEST_MERGED", "CODEBUILD_WEBHOOK_HEAD_REF": "refs/heads/fix", "CODEBUILD_WEBHOOK_TRIGGER": "pr/7",
 			"CODEBUILD_WEBHOOK_BASE_REF": "refs/heads/main", "CODEBUILD_WEBHOOK_PREV_COMMIT": "",
+			"CODEBUILD_WEBHOOK_ACTOR_ACCOUNT_ID": "583231", "CODEBUILD_WEBHOOK_MERGE_COMMIT": "9b1c0a2",
 		}},
 		"of a batch": {func(r *request) { r.label = "unit" }, map[string]string{"CODEBUILD_BATCH_BUILD_IDENTIFIER": "unit"}},
 		"of a Pod": {func(r *request) { r.config.Pod = &pipeline.Pod{Image: "ci:3"} }, map[string]string{

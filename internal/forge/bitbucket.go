@@ -14,11 +14,17 @@ type bucket struct {
 			New *bucketRef `json:"new"` // null when it is deleted
 		} `json:"changes"`
 	} `json:"push"`
+	Actor struct {
+		AccountID string `json:"account_id"`
+	} `json:"actor"`
 	PullRequest *struct {
 		ID          int        `json:"id"`
 		Title       string     `json:"title"`
 		Source      bucketSide `json:"source"`
 		Destination bucketSide `json:"destination"`
+		MergeCommit struct {
+			Hash string `json:"hash"`
+		} `json:"merge_commit"` // null before it is merged
 	} `json:"pullrequest"`
 }
 
@@ -92,6 +98,10 @@ func parseBitbucket(header http.Header, body []byte) (Event, error) {
 		Head:   p.Source.Commit.Hash,
 		Fork:   from == nil || to == nil || from.FullName != to.FullName || from.UUID != to.UUID,
 		Title:  p.Title,
+		Actor:  m.Actor.AccountID,
+	}
+	if e.PullRequest.Merged {
+		e.PullRequest.Merge = p.MergeCommit.Hash
 	}
 	return e, nil
 }

@@ -81,4 +81,10 @@ type PullRequest struct {
 	// empty for Bitbucket, which has no such ref.
 	Ref   string
 	Title string // one line, cleaned
+	// Actor is the forge's id of the account that has done it, "" where it is not
+	// told. It is a name among others, and no proof of anything.
+	Actor string
+	// Merge is the commit that has come of a merge, where it is told. Bitbucket
+	// tells only its first 12 digits.
+	Merge string
 }

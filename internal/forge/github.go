@@ -3,6 +3,7 @@ package forge
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -22,6 +23,20 @@ type hub struct {
 	} `json:"repository"`
 	Commits     []commit `json:"commits"`
 	PullRequest *hubPull `json:"pull_request"`
+	Sender      account  `json:"sender"`
+}
+
+// account is who has done what a message tells, in all forges but Bitbucket.
+type account struct {
+	ID int64 `json:"id"`
+}
+
+// name is the id as a text, "" when it is not told.
+func (a account) name() string {
+	if a.ID <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(a.ID, 10)
 }
 
 // commit is a commit of a push, in all forges that list them.
@@ -34,6 +49,7 @@ type commit struct {
 type hubPull struct {
 	Title  string  `json:"title"`
 	Merged bool    `json:"merged"`
+	Merge  string  `json:"merge_commit_sha"` // of a trial, before it is merged
 	Head   hubSide `json:"head"`
 	Base   hubSide `json:"base"`
 }
@@ -97,6 +113,10 @@ func (m hub) pull(e Event, updated string) Event {
 		Fork:   head.Repo == nil || base.Repo == nil || head.Repo.FullName != base.Repo.FullName,
 		Ref:    fmt.Sprintf("refs/pull/%d/head", m.Number),
 		Title:  m.PullRequest.Title,
+		Actor:  m.Sender.name(),
+	}
+	if e.PullRequest.Merged {
+		e.PullRequest.Merge = m.PullRequest.Merge
 	}
 	return e
 }

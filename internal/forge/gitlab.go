@@ -18,6 +18,7 @@ type lab struct {
 		HTTPURL string `json:"git_http_url"`
 	} `json:"project"`
 	Commits []commit `json:"commits"`
+	User    account  `json:"user"` // of a merge request
 	Request struct {
 		IID             int    `json:"iid"`
 		Action          string `json:"action"`
@@ -27,6 +28,8 @@ type lab struct {
 		SourceProjectID *int   `json:"source_project_id"`
 		TargetProjectID *int   `json:"target_project_id"`
 		OldRevision     string `json:"oldrev"`
+		MergeCommit     string `json:"merge_commit_sha"`  // null of a merge without a commit
+		SquashCommit    string `json:"squash_commit_sha"` // null of one that squashes nothing
 		LastCommit      struct {
 			ID string `json:"id"`
 		} `json:"last_commit"`
@@ -76,6 +79,10 @@ func (m lab) pull(e Event) Event {
 		Fork:   r.SourceProjectID == nil || r.TargetProjectID == nil || *r.SourceProjectID != *r.TargetProjectID,
 		Ref:    fmt.Sprintf("refs/merge-requests/%d/head", r.IID),
 		Title:  r.Title,
+		Actor:  m.User.name(),
+	}
+	if e.PullRequest.Merged {
+		e.PullRequest.Merge = cmp.Or(r.MergeCommit, r.SquashCommit)
 	}
 	return e
 }

@@ -153,7 +153,10 @@ func check(e Event) error {
 	if pr.Before, ok = object(pr.Before); !ok {
 		return invalid("%.64q is no commit", pr.Before)
 	}
-	pr.Title = line(pr.Title)
+	if pr.Merge != "" && !isHex(pr.Merge, 7, 64) {
+		return invalid("%.64q is no commit", pr.Merge)
+	}
+	pr.Title, pr.Actor = line(pr.Title), line(pr.Actor)
 	return nil
 }
 

@@ -24,6 +24,8 @@ const (
 	secret    = "correct horse"
 	oldCommit = "1a2b3c4d5e6f7081920a1b2c3d4e5f6071829304"
 	newCommit = "2b3c4d5e6f7081920a1b2c3d4e5f607182930415"
+	// mergeCommit is what has come of a merge.
+	mergeCommit = "3c4d5e6f7081920a1b2c3d4e5f60718293041526"
 )
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
@@ -107,11 +109,11 @@ func TestParse(t *testing.T) {
 		{"GitHub's first message is a ping", GitHub, "ping", "github-ping", Event{Type: Ping}},
 		{"an event that nobody acts upon is an other one", GitHub, "star", "github-ping", Event{Type: Other}},
 		{"a pull request out of a fork", GitHub, "pull_request", "github-pull-opened",
-			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestOpen, Fork: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
+			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestOpen, Fork: true, Ref: "refs/pull/7/head", Title: "Greet in French", Actor: "583231"})},
 		{"a pull request with new commits", GitHub, "pull_request", "github-pull-synchronize",
 			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestUpdated, Before: oldCommit, Ref: "refs/pull/7/head", Title: "Greet in French"})},
 		{"a merged pull request", GitHub, "pull_request", "github-pull-closed",
-			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
+			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/pull/7/head", Title: "Greet in French", Actor: "583231", Merge: mergeCommit})},
 		{"a pull request whose fork is gone is one out of a fork", GitHub, "pull_request", "github-pull-fork-gone",
 			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestClosed, Fork: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
 		{"a new label changes no code", GitHub, "pull_request", "github-pull-labeled", Event{Type: Other, Repository: hub}},
@@ -120,18 +122,20 @@ func TestParse(t *testing.T) {
 		{"a branch deleted in Gitea", Gitea, "delete", "gitea-delete", push(tea, Push{Ref: "refs/heads/old", Deleted: true})},
 		{"a pull request in Gitea", Gitea, "pull_request", "gitea-pull-opened",
 			pull(tea, PullRequest{Number: 3, Event: pipeline.PullRequestOpen, Ref: "refs/pull/3/head", Title: "Greet"})},
+		{"a merged pull request in Gitea", Gitea, "pull_request", "gitea-pull-closed",
+			pull(tea, PullRequest{Number: 3, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/pull/3/head", Title: "Greet", Actor: "12", Merge: mergeCommit})},
 		{"new commits in a pull request out of a fork in Gitea", Gitea, "pull_request", "gitea-pull-synchronized",
 			pull(tea, PullRequest{Number: 3, Event: pipeline.PullRequestUpdated, Fork: true, Ref: "refs/pull/3/head", Title: "Greet"})},
 		{"a push to GitLab, in a subgroup", GitLab, "Push Hook", "gitlab-push",
 			push(lab, Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Paths: []string{"new.html", "page.html"}})},
 		{"a tag of its own in GitLab", GitLab, "Tag Push Hook", "gitlab-tag", push(lab, Push{Ref: "refs/tags/v1.2.0", After: oldCommit})},
 		{"a merge request", GitLab, "Merge Request Hook", "gitlab-merge-open",
-			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestOpen, Ref: "refs/merge-requests/5/head", Title: "Greet in French"})},
+			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestOpen, Ref: "refs/merge-requests/5/head", Title: "Greet in French", Actor: "4"})},
 		{"new commits in a merge request out of a fork", GitLab, "Merge Request Hook", "gitlab-merge-update",
-			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestUpdated, Before: oldCommit, Fork: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French"})},
+			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestUpdated, Before: oldCommit, Fork: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French", Actor: "4"})},
 		{"a merge request whose label has changed", GitLab, "Merge Request Hook", "gitlab-merge-label", Event{Type: Other, Repository: lab}},
 		{"a merged merge request", GitLab, "Merge Request Hook", "gitlab-merge-merge",
-			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French"})},
+			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French", Actor: "4", Merge: mergeCommit})},
 		{"a comment", GitLab, "Note Hook", "gitlab-note", Event{Type: Other, Repository: lab}},
 		{"Bitbucket tells several refs at once", Bitbucket, "repo:push", "bitbucket-push", push(bucket,
 			Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit},
@@ -142,7 +146,7 @@ func TestParse(t *testing.T) {
 		{"an updated pull request in Bitbucket", Bitbucket, "pullrequest:updated", "bitbucket-pull-updated",
 			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestUpdated, Head: newCommit[:12], Title: "Greet"})},
 		{"a merged pull request in Bitbucket", Bitbucket, "pullrequest:fulfilled", "bitbucket-pull-fulfilled",
-			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestClosed, Merged: true, Head: newCommit[:12], Title: "Greet"})},
+			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestClosed, Merged: true, Head: newCommit[:12], Title: "Greet", Actor: "557058:0c5c7d4e-95a7-4d25-8b9c-5d6c1a1e1f2a", Merge: mergeCommit[:12]})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -259,6 +263,10 @@ func TestParseRefuses(t *testing.T) {
 			if _, err := (Hook{Secrets: []string{secret}}).Parse(signed(GitHub, "push", body), body); !errors.Is(err, ErrInvalid) {
 				t.Errorf("%s: error %v", name, err)
 			}
+		}
+		body := []byte(strings.Replace(string(sample(t, "github-pull-closed")), mergeCommit, "$(reboot)", 1))
+		if _, err := (Hook{Secrets: []string{secret}}).Parse(signed(GitHub, "pull_request", body), body); !errors.Is(err, ErrInvalid) {
+			t.Errorf("a merge commit that is no digest: error %v", err)
 		}
 	})
 }

@@ -163,6 +163,10 @@ type SourceChange struct {
 	Request int `json:"request,omitempty"`
 	// Previous is the commit at the head before, "" when it is new or not told.
 	Previous string `json:"previous,omitempty"`
+	// Actor is the forge's id of who did it, Merge the commit that came of a
+	// merge; "" where the forge does not tell.
+	Actor string `json:"actor,omitempty"`
+	Merge string `json:"merge,omitempty"`
 }
 
 // The events of a SourceChange, in CodeBuild's words.
