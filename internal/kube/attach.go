@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"sync"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
@@ -34,14 +35,13 @@ func (c *Cluster) Attach(ctx context.Context, r AttachRequest, input io.Reader) 
 	if err != nil {
 		return fmt.Errorf("attach to pod %s: %w", r.Pod, err)
 	}
-	var said bytes.Buffer
-	out := &limited{to: &said, left: maxLogBytes}
+	out := &limited{left: maxLogBytes}
 	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: input, Stdout: out, Stderr: out})
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("attach to pod %s: %w %s", r.Pod, err, strings.TrimSpace(said.String()))
+		return fmt.Errorf("attach to pod %s: %w %s", r.Pod, err, strings.TrimSpace(out.String()))
 	}
 	return nil
 }
@@ -63,17 +63,26 @@ func (c *Cluster) attachExecutor(target *url.URL) (remotecommand.Executor, error
 	})
 }
 
-// limited drops what is too much.
+// limited keeps what comes first and drops what is too much. What a container
+// prints on its two streams comes at the same time, and may still come when
+// nobody waits for it any more.
 type limited struct {
-	to   io.Writer
-	left int
+	mu   sync.Mutex
+	text bytes.Buffer
+	left int // bytes
 }
 
 func (l *limited) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	n := min(len(p), l.left)
 	l.left -= n
-	if _, err := l.to.Write(p[:n]); err != nil {
-		return 0, err
-	}
+	l.text.Write(p[:n])
 	return len(p), nil
+}
+
+func (l *limited) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
