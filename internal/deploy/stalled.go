@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/towline/towline/internal/deploy/journal"
 	"github.com/towline/towline/internal/deploy/plan"
 )
 
@@ -23,8 +24,9 @@ func (e *StalledError) Error() string {
 // headway is how far a run is, as its next one would find it.
 type headway struct {
 	begun time.Time
-	notes int    // in the journal when the run took the revision up, -1 when there was none
-	doing string // what the run is in that cannot be divided, empty when it is in nothing such
+	notes int           // in the journal when the run took the revision up, -1 when there was none
+	phase journal.Phase // that it took the revision up in
+	doing string        // what the run is in that cannot be divided, empty when it is in nothing such
 }
 
 // planning is what a run does before its first step.
@@ -32,7 +34,7 @@ const planning = "asking the cluster and making the plan"
 
 // stalled is a StalledError when the run has got no further, nil otherwise.
 func (r *run) stalled() error {
-	if r.doing == "" || r.entry != nil && len(r.entry.Done) > r.notes {
+	if r.doing == "" || r.entry != nil && (len(r.entry.Done) > r.notes || r.entry.Phase != r.phase) {
 		return nil
 	}
 	return &StalledError{What: r.doing, Time: time.Since(r.begun)}

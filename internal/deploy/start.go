@@ -98,7 +98,7 @@ func (d *Deployer) toCompare(j *journal.Journal, e *journal.Entry) *run {
 // takeOver makes this run the one of a revision that another process has begun.
 // All that was asked for is in the journal.
 func (r *run) takeOver(e *journal.Entry) {
-	r.entry, r.record, r.notes = e, e.Deployment, len(e.Done)
+	r.entry, r.record, r.notes, r.phase = e, e.Deployment, len(e.Done), e.Phase
 	r.asked = ask(e.Key, e.Settings) // Its Jobs are found again by the key.
 	if r.course = (course{}); e.RollbackTo != 0 {
 		r.course = backwards(r.strategyBack())
