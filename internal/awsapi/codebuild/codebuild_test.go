@@ -291,6 +291,8 @@ func TestBuildsThroughTheAWSCommand(t *testing.T) {
 
 	one := a.must("build.id", "start-build", "--project-name", "web", "--idempotency-token", "t")
 	a.is("the same request again", a.must("build.id", "start-build", "--project-name", "web", "--idempotency-token", "t"), one)
+	a.is("overrides without a meaning here are told of", a.must("build.[environment.registryCredential.credential,source.buildStatusConfig.context]", "start-build", "--project-name", "web",
+		"--registry-credential-override", "credential=c,credentialProvider=SECRETS_MANAGER", "--build-status-config-override", "context=ci"), `["c","ci"]`)
 	operator := a.as(client.Operator)
 	operator.must("build.id", "start-build", "--project-name", "web", "--environment-variables-override", "name=A,value=b")
 	for want, c := range map[string]struct {

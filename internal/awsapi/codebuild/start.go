@@ -40,6 +40,10 @@ type startInput struct {
 	Submodules   json.RawMessage `json:"gitSubmodulesConfigOverride"`
 	Cache        json.RawMessage `json:"cacheOverride"`
 	LogsConfig   json.RawMessage `json:"logsConfigOverride"`
+	Auth         json.RawMessage `json:"sourceAuthOverride"`
+	StatusConfig json.RawMessage `json:"buildStatusConfigOverride"`
+	Registry     json.RawMessage `json:"registryCredentialOverride"`
+	Fleet        json.RawMessage `json:"fleetOverride"`
 	Encryption   *string         `json:"encryptionKeyOverride"`
 	Certificate  *string         `json:"certificateOverride"`
 	PullBy       *string         `json:"imagePullCredentialsTypeOverride"`
@@ -74,7 +78,10 @@ func (in startInput) change(d *project.Definition) {
 	replace(&d.Environment.PullBy, in.PullBy)
 	replace(&d.ServiceRole, in.ServiceRole)
 	replace(&d.EncryptionKey, in.Encryption)
-	for into, given := range map[*json.RawMessage]json.RawMessage{&d.Source.Submodules: in.Submodules, &d.Cache: in.Cache, &d.LogsConfig: in.LogsConfig} {
+	for into, given := range map[*json.RawMessage]json.RawMessage{
+		&d.Source.Submodules: in.Submodules, &d.Source.Auth: in.Auth, &d.Source.StatusConfig: in.StatusConfig,
+		&d.Environment.Registry: in.Registry, &d.Environment.Fleet: in.Fleet, &d.Cache: in.Cache, &d.LogsConfig: in.LogsConfig,
+	} {
 		if given != nil {
 			*into = given
 		}
