@@ -86,8 +86,10 @@ func (n *node) turn(ctx context.Context, form string, long time.Duration, worker
 			t.changes.Add(1)
 		}
 	}
+	over := ctx.Err() != nil
+	cancel() // Nobody measures any more after a change that went wrong.
 	clients.Wait()
-	if ctx.Err() != nil {
+	if over {
 		return nil // The last change was cut short.
 	}
 	return err
