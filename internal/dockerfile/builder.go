@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 )
@@ -31,6 +30,7 @@ func NewBuilder(logger *slog.Logger, ways ...Way) *Builder {
 // Build carries out a Dockerfile. It returns a *RefusedError when the Dockerfile
 // says no, and a *NoWayError when nothing here can build one.
 func (b *Builder) Build(ctx context.Context, build Build) (Result, error) {
+	build.Limits = build.Limits.orDefault()
 	masked, err := mask(&build)
 	if err != nil {
 		return Result{}, err
@@ -44,12 +44,16 @@ func (b *Builder) Build(ctx context.Context, build Build) (Result, error) {
 		return Result{}, err
 	}
 	build.Say("built by %s", way.Name())
-	result, err := way.Build(ctx, build)
+	result, err := bounded(ctx, way, build)
 	if err != nil {
 		if _, refused := errors.AsType[*RefusedError](err); !refused && ctx.Err() == nil {
 			b.forget()
 		}
-		return Result{}, masked.error(err)
+		err = masked.error(err)
+		if errors.Is(err, ErrLost) {
+			err = fmt.Errorf("%w; retry the stage, and what was done is taken from the cache", err)
+		}
+		return Result{}, err
 	}
 	result.Way = way.Name()
 	return result, nil
@@ -57,21 +61,17 @@ func (b *Builder) Build(ctx context.Context, build Build) (Result, error) {
 
 // check refuses what no way can build, lest it be taken for the way's fault.
 func check(b Build) error {
-	if info, err := os.Stat(b.File); err != nil || !info.Mode().IsRegular() {
-		return Refuse("dockerfile: %s is not a file; name the Dockerfile itself", within(b.Dir, b.File))
+	info, err := os.Stat(b.File)
+	if err != nil || !info.Mode().IsRegular() {
+		return Refuse("dockerfile: %s is not a file; name the Dockerfile itself", b.FileName())
+	}
+	if info.Size() > FileLimit {
+		return Refuse("dockerfile: %s has more than %d bytes; generate files in a RUN instead of writing them into it", b.FileName(), FileLimit)
 	}
 	if info, err := os.Stat(b.Context); err != nil || !info.IsDir() {
 		return Refuse("context: %s is not a directory; name the one that COPY copies from", within(b.Dir, b.Context))
 	}
 	return nil
-}
-
-// within is a path as the user writes it.
-func within(dir, path string) string {
-	if rel, err := filepath.Rel(dir, path); err == nil {
-		return rel
-	}
-	return filepath.Base(path)
 }
 
 // choose finds the way to go. Builds that come meanwhile wait for the answer. A
@@ -154,24 +154,7 @@ func (e *NoWayError) Unwrap() []error {
 
 var _ error = (*NoWayError)(nil)
 
-// mendError is an error with the way to mend it.
-type mendError struct {
-	err  error
-	mend string
-}
-
-func (e *mendError) Error() string { return e.err.Error() + "; " + e.mend }
-func (e *mendError) Unwrap() error { return e.err }
-
-// Mend adds to an error how to mend it.
-func Mend(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	return &mendError{err, fmt.Sprintf(format, args...)}
-}
-
 // ErrLost is wrapped by a way's errors when it was lost in the middle of a
 // build: the daemon died, or the connection did. The same build may succeed
-// when it is done again.
+// when it is done again. A Builder adds to the error that it can be.
 var ErrLost = errors.New("it was lost during the build")

@@ -121,6 +121,18 @@ func TestDocker(t *testing.T) {
 		}
 		gone(t, mark)
 	})
+	t.Run("refuses an image that is too large", func(t *testing.T) {
+		p := place{t, p.builder, "", ""}
+		b, said := p.build(map[string]string{"Dockerfile": from})
+		must(t, os.WriteFile(filepath.Join(b.Dir, "busybox"), busybox, 0o755))
+		b.Limits.Image = 1 << 20
+		if message := p.refused(b, said); !strings.Contains(message, "larger than the limit of 1048576 bytes") {
+			t.Errorf("message %q", message)
+		}
+		if left, err := filepath.Glob(filepath.Join(filepath.Dir(b.Output), "*.tar")); err != nil || len(left) > 0 {
+			t.Errorf("left: %v, %v", left, err)
+		}
+	})
 	t.Run("refuses what Docker cannot do", func(t *testing.T) {
 		p := place{t, p.builder, "", ""}
 		b, said := p.build(map[string]string{"Dockerfile": "FROM scratch\n"})

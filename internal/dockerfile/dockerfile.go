@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/towline/towline/internal/redact"
@@ -46,6 +47,8 @@ type Build struct {
 	// Output is a directory which does not exist yet: an OCI layout afterwards,
 	// with one image, or one index of one image for each platform.
 	Output string
+	// Limits bound what comes out of it.
+	Limits Limits
 	// Credential is asked for what a registry wants before it gives a base; a
 	// zero one is none. It may be called by several goroutines at once.
 	Credential func(ctx context.Context, host string) (Credential, error)
@@ -91,6 +94,21 @@ func (e *RefusedError) Error() string { return e.Message }
 // Refuse is a *RefusedError.
 func Refuse(format string, args ...any) error {
 	return &RefusedError{fmt.Sprintf(format, args...)}
+}
+
+// FileLimit is the most that a Dockerfile may have, in bytes; BuildKit takes no
+// more.
+const FileLimit = 4 << 20
+
+// FileName is the Dockerfile as the user writes it.
+func (b Build) FileName() string { return within(b.Dir, b.File) }
+
+// within is a path of the source as the user writes it.
+func within(dir, path string) string {
+	if rel, err := filepath.Rel(dir, path); err == nil {
+		return rel
+	}
+	return filepath.Base(path)
 }
 
 // Say adds a line to the log.

@@ -3,6 +3,7 @@ package dockerfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -17,11 +18,13 @@ type masked struct {
 	mu     sync.Mutex
 	stream *redact.Stream
 	out    []byte
+	limit  int64
+	passed int64 // more than limit when the log was cut
 }
 
 // mask puts itself before the log and the progress of a build.
 func mask(b *Build) (*masked, error) {
-	m := &masked{secrets: &redact.Secrets{}, to: b.Log}
+	m := &masked{secrets: &redact.Secrets{}, to: b.Log, limit: b.Limits.Log}
 	for id, value := range b.Secrets {
 		if !m.secrets.Hide(string(value)) {
 			return nil, Refuse("secrets: the value of %s is shorter than %d characters, too short to be hidden in the log; give it a longer one", id, redact.Shortest)
@@ -45,12 +48,19 @@ func (m *masked) Write(p []byte) (int, error) {
 	return len(p), m.pass(bytes.LastIndexByte(m.out, '\n') + 1)
 }
 
-// pass passes on what is in front of a place.
+// pass passes on what is in front of a place, whole lines, as far as the log may
+// have them.
 func (m *masked) pass(end int) error {
-	if end == 0 {
+	if end == 0 || m.passed > m.limit {
+		m.out = append(m.out[:0], m.out[end:]...)
 		return nil
 	}
-	_, err := m.to.Write(m.out[:end])
+	text := m.out[:end]
+	if m.passed += int64(end); m.passed > m.limit {
+		most := m.limit - (m.passed - int64(end))
+		text = fmt.Appendf(nil, "%sthe log is cut here: it may have %d bytes; the build goes on\n", text[:bytes.LastIndexByte(text[:most], '\n')+1], m.limit)
+	}
+	_, err := m.to.Write(text)
 	m.out = append(m.out[:0], m.out[end:]...)
 	return err
 }
@@ -76,7 +86,13 @@ func (m *masked) error(err error) error {
 	}
 	text := m.secrets.String(err.Error())
 	if errors.Is(err, ErrLost) {
-		return &mendError{ErrLost, text}
+		return &lostError{text}
 	}
 	return errors.New(text)
 }
+
+// lostError is ErrLost in other words.
+type lostError struct{ text string }
+
+func (e *lostError) Error() string { return e.text }
+func (*lostError) Unwrap() error   { return ErrLost }

@@ -38,7 +38,7 @@ func probe(ctx context.Context, way Way, like Build) (err error) {
 	}
 	var said bytes.Buffer
 	_, err = way.Build(ctx, Build{
-		Dir: source, File: filepath.Join(source, "Dockerfile"), Context: source, NoCache: true, Output: filepath.Join(dir, "output"),
+		Dir: source, File: filepath.Join(source, "Dockerfile"), Context: source, NoCache: true, Output: filepath.Join(dir, "output"), Limits: DefaultLimits(),
 		Log: &said, Progress: like.Progress,
 		Credential: func(context.Context, string) (Credential, error) { return Credential{}, nil },
 	})

@@ -59,28 +59,32 @@ func holding(t testing.TB, text string) []int {
 	return found
 }
 
-func TestAKilledBuildKitIsStartedAgain(t *testing.T) {
+func TestAKilledBuildKitBuildsOnceMore(t *testing.T) {
 	t.Parallel()
 	host := startRegistry(t, "")
 	dir := filepath.Join(t.TempDir(), "buildkit")
 	d := daemonIn(dir, program(t), host)
 	t.Cleanup(d.Close)
 	p := place{t, dockerfile.NewBuilder(slog.New(slog.DiscardHandler), &buildkit.Own{Daemon: d}), host, ""}
-	mark := strconv.FormatInt(time.Now().UnixNano()%1_000_000_000+1_000_000_000, 10)
-	b, said := p.build(map[string]string{"Dockerfile": "FROM BASE\nRUN echo begun && sleep " + mark + "\n"})
-	b.Log = onText{said, "begun\n", func() {
+	kill := func() {
 		for _, pid := range holding(t, filepath.Join(dir, "buildkitd.toml")) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-	}}
-	if _, err := p.builder.Build(t.Context(), b); !errors.Is(err, dockerfile.ErrLost) {
+	}
+	mark := strconv.FormatInt(time.Now().UnixNano()%1_000_000_000+1_000_000_000, 10)
+	first := "FROM BASE\nRUN --mount=type=cache,target=/c if [ -e /c/been ]; then echo again > /file; else touch /c/been; echo begun; sleep " + mark + "; fi\n"
+	b, said := p.build(map[string]string{"Dockerfile": first})
+	b.Log = onText{said, "begun\n", kill}
+	if got := files(t, p.made(b, said))["file"]; got != "again\n" || !strings.Contains(said.String(), "building once more\n") {
+		t.Errorf("the file is %q\n%s", got, said)
+	}
+	gone(t, mark)
+	b, said = p.build(map[string]string{"Dockerfile": "FROM BASE\nRUN echo begun && sleep " + mark + "\n"})
+	b.Log = onText{said, "begun\n", kill} // each time
+	if _, err := p.builder.Build(t.Context(), b); !errors.Is(err, dockerfile.ErrLost) || !strings.Contains(err.Error(), "; retry the stage") {
 		t.Fatalf("got %v; want that it was lost\n%s", err, said)
 	}
 	gone(t, mark)
-	b, said = p.build(map[string]string{"Dockerfile": "FROM BASE\nRUN echo again > /file\n"})
-	if got := files(t, p.made(b, said))["file"]; got != "again\n" {
-		t.Errorf("the file is %q", got)
-	}
 }
 
 // serveVariable has this program build something endless, as a server would.

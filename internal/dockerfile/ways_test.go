@@ -30,6 +30,8 @@ func TestWays(t *testing.T) {
 		"mounts secrets and keeps them nowhere":           hidesSecrets,
 		"hides secrets in the log and in the error":       masksSecrets,
 		"names the command that fails":                    namesCommand,
+		"takes nothing that a command quotes for a cause": quotesCauses,
+		"refuses an image that is too large":              refusesLarge,
 		"names the line of a Dockerfile that is wrong":    namesLine,
 		"builds the stage that is asked for":              buildsStage,
 		"refuses a base that does not exist":              refusesBase,
@@ -161,6 +163,23 @@ func namesCommand(t *testing.T, p place) {
 	b.File = filepath.Join(b.Dir, "docker", "Dockerfile")
 	message := p.refused(b, said)
 	if !strings.HasPrefix(message, "docker/Dockerfile:") || !strings.Contains(message, "3") || !strings.Contains(message, "RUN echo first") {
+		t.Errorf("message %q", message)
+	}
+}
+
+func quotesCauses(t *testing.T, p place) {
+	for _, code := range []string{"3", "255"} {
+		b, said := p.build(map[string]string{"Dockerfile": "FROM BASE\nRUN echo \"connection refused\" && echo \"x\": no space left on device && exit " + code + "\n"})
+		if message := p.refused(b, said); !strings.Contains(message, code) {
+			t.Errorf("message %q", message)
+		}
+	}
+}
+
+func refusesLarge(t *testing.T, p place) {
+	b, said := p.build(map[string]string{"Dockerfile": "FROM BASE\nRUN dd if=/dev/urandom of=/fill bs=1M count=8 2>/dev/null\n"})
+	b.Limits.Image = 4 << 20
+	if message := p.refused(b, said); !strings.Contains(message, "larger than the limit of 4194304 bytes") {
 		t.Errorf("message %q", message)
 	}
 }

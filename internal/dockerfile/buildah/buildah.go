@@ -205,25 +205,6 @@ func (w *work) run(ctx context.Context, log io.Writer, args ...string) error {
 	return w.explain(out.last, e.State())
 }
 
-// explain tells why buildah failed, in its own last words. Nothing but these
-// tells whose fault it is.
-func (w *work) explain(last string, state *os.ProcessState) error {
-	last = strings.TrimPrefix(strings.TrimPrefix(last, "Error: "), "error ")
-	switch {
-	case !state.Exited() || last == "":
-		return fmt.Errorf("build with buildah: %w (%s) %s", dockerfile.ErrLost, state, last)
-	case dockerfile.IsNetwork(last):
-		return fmt.Errorf("build with buildah: %s; check that this machine reaches the registry, or take the base from the embedded registry or an OCI layout", last)
-	case strings.Contains(last, "no space left on device"):
-		return fmt.Errorf("build with buildah: %s; free space on the disk of %s", last, w.buildah.Dir)
-	}
-	name, err := filepath.Rel(w.what.Dir, w.what.File)
-	if err != nil {
-		name = filepath.Base(w.what.File)
-	}
-	return dockerfile.Refuse("%s: %s", name, last)
-}
-
 // lines passes whole lines on and keeps the last one. It belongs to one
 // goroutine: os/exec gives both outputs, when they are the same, one.
 type lines struct {

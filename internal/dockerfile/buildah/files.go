@@ -18,9 +18,6 @@ const (
 	ignoreName = fileName + ".dockerignore"
 )
 
-// fileLimit is the most that a Dockerfile may have, in bytes, as with BuildKit.
-const fileLimit = 4 << 20
-
 // takeFiles copies the Dockerfile, and the .dockerignore that belongs to it
 // alone, to where the source's owner does not name them.
 func (w *work) takeFiles() error {
@@ -55,12 +52,12 @@ func (w *work) takeFile(from, name string) error {
 		return err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
+	text, err := io.ReadAll(io.LimitReader(f, dockerfile.FileLimit+1))
 	if err != nil {
 		return err
 	}
-	if len(text) > fileLimit {
-		return dockerfile.Refuse("%s has more than %d bytes", rel, fileLimit)
+	if len(text) > dockerfile.FileLimit {
+		return dockerfile.Refuse("%s has more than %d bytes", rel, dockerfile.FileLimit)
 	}
 	return os.WriteFile(w.file(name), text, 0o600)
 }

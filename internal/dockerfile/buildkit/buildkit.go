@@ -6,6 +6,7 @@ package buildkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -46,33 +47,44 @@ func CheckAddress(address string) error {
 func (r *Remote) Name() string { return "the BuildKit at " + r.Address }
 
 // Build has the BuildKit at the address carry it out.
-func (r *Remote) Build(ctx context.Context, b dockerfile.Build) (dockerfile.Result, error) {
-	if err := CheckAddress(r.Address); err != nil {
-		return dockerfile.Result{}, err
-	}
-	var options []client.ClientOpt
-	if r.TLS != "" {
-		u, err := url.Parse(r.Address)
-		if err != nil {
-			return dockerfile.Result{}, err
-		}
-		for _, file := range []string{"ca.pem", "cert.pem", "key.pem"} {
-			if _, err := os.Stat(filepath.Join(r.TLS, file)); err != nil {
-				return dockerfile.Result{}, fmt.Errorf("read the certificates for %s: %w", r.Address, err)
-			}
-		}
-		options = append(options, client.WithServerConfig(u.Hostname(), filepath.Join(r.TLS, "ca.pem")),
-			client.WithCredentials(filepath.Join(r.TLS, "cert.pem"), filepath.Join(r.TLS, "key.pem")))
+func (r *Remote) Build(ctx context.Context, b dockerfile.Build) (result dockerfile.Result, err error) {
+	options, err := r.options()
+	if err != nil {
+		return result, err
 	}
 	c, err := client.New(ctx, r.Address, options...)
 	if err != nil {
-		return dockerfile.Result{}, fmt.Errorf("connect to %s: %w", r.Address, err)
+		return result, fmt.Errorf("connect to %s: %w", r.Address, err)
 	}
-	defer c.Close()
+	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := answers(ctx, c); err != nil {
-		return dockerfile.Result{}, fmt.Errorf("connect to %s: %w; check that it runs and that this machine reaches it", r.Address, err)
+		return result, fmt.Errorf("connect to %s: %w; check that it runs and that this machine reaches it", r.Address, err)
 	}
 	return solve(ctx, c, b, asLayout(b))
+}
+
+// options say how the address is spoken to.
+func (r *Remote) options() ([]client.ClientOpt, error) {
+	if err := CheckAddress(r.Address); err != nil {
+		return nil, err
+	}
+	if r.TLS == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(r.Address)
+	if err != nil {
+		return nil, err
+	}
+	file := func(name string) string { return filepath.Join(r.TLS, name) }
+	for _, name := range []string{"ca.pem", "cert.pem", "key.pem"} {
+		if _, err := os.Stat(file(name)); err != nil {
+			return nil, fmt.Errorf("read the certificates for %s: %w", r.Address, err)
+		}
+	}
+	return []client.ClientOpt{
+		client.WithServerConfig(u.Hostname(), file("ca.pem")),
+		client.WithCredentials(file("cert.pem"), file("key.pem")),
+	}, nil
 }
 
 // answers waits until the BuildKit answers.
@@ -86,8 +98,9 @@ func answers(ctx context.Context, c *client.Client) error {
 type Daemon interface {
 	// Use has it run until release is called, and longer. Dial connects to it.
 	Use(ctx context.Context, progress func(string)) (dial func(context.Context) (net.Conn, error), release func(), err error)
-	// Ended says why it does not run any more, "" while it runs.
-	Ended() string
+	// Ended says why it does not run any more, "" while it runs. It waits that
+	// long for the end of one that is about to end.
+	Ended(within time.Duration) string
 }
 
 // Own is a BuildKit that Towline runs itself.
@@ -98,25 +111,50 @@ var _ dockerfile.Way = (*Own)(nil)
 // Name is what people call it.
 func (o *Own) Name() string { return "a BuildKit of Towline's own" }
 
-// Build starts the daemon if it does not run.
+// Build starts the daemon if it does not run. When that ends in the middle of
+// the build it is done once more, by a fresh daemon that has kept what was done.
 func (o *Own) Build(ctx context.Context, b dockerfile.Build) (dockerfile.Result, error) {
+	result, err := o.try(ctx, b)
+	if err == nil || ctx.Err() != nil || !errors.Is(err, dockerfile.ErrLost) {
+		return result, err
+	}
+	b.Say("warning: %v", err)
+	b.Say("building once more")
+	if err := os.RemoveAll(b.Output); err != nil {
+		return result, fmt.Errorf("remove what was built by half: %w", err)
+	}
+	return o.try(ctx, b)
+}
+
+func (o *Own) try(ctx context.Context, b dockerfile.Build) (result dockerfile.Result, err error) {
 	progress := b.Progress
 	if progress == nil {
 		progress = func(string) {}
 	}
 	dial, release, err := o.Daemon.Use(ctx, progress)
 	if err != nil {
-		return dockerfile.Result{}, err
+		return result, err
 	}
 	defer release()
 	c, err := client.New(ctx, "unix:///buildkitd.sock", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }))
 	if err != nil {
-		return dockerfile.Result{}, fmt.Errorf("connect to BuildKit: %w", err)
+		return result, fmt.Errorf("connect to BuildKit: %w", err)
 	}
-	defer c.Close()
-	result, err := solve(ctx, c, b, asLayout(b))
-	if why := o.Daemon.Ended(); err != nil && why != "" && ctx.Err() == nil {
+	defer func() { err = errors.Join(err, c.Close()) }()
+	result, err = solve(ctx, c, b, asLayout(b))
+	if err == nil || ctx.Err() != nil {
+		return result, err
+	}
+	var within time.Duration
+	if errors.Is(err, dockerfile.ErrLost) {
+		within = endWithin
+	}
+	if why := o.Daemon.Ended(within); why != "" {
 		return result, fmt.Errorf("build with BuildKit: %w: %s", dockerfile.ErrLost, strings.TrimSpace(why))
 	}
 	return result, err
 }
+
+// endWithin is how long a daemon that was lost may take to have ended. Until then
+// it may still take connections, which nobody serves.
+const endWithin = 5 * time.Second

@@ -60,14 +60,14 @@ func (d *Docker) Build(ctx context.Context, b dockerfile.Build) (result dockerfi
 	if err != nil {
 		return result, fmt.Errorf("connect to Docker: %w", err)
 	}
-	defer c.Close()
+	defer func() { err = errors.Join(err, c.Close()) }()
 	image := "towline:" + strings.ToLower(rand.Text())
 	result, err = solve(ctx, c, b, client.ExportEntry{Type: "moby", Attrs: map[string]string{"name": image}})
 	if err != nil {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, d.remove(context.WithoutCancel(ctx), image)) }()
-	return result, d.save(ctx, image, b.Output)
+	return result, d.save(ctx, image, b)
 }
 
 // http speaks to Docker.
@@ -80,36 +80,39 @@ func (d *Docker) dial(ctx context.Context) (net.Conn, error) {
 	return dialer.DialContext(ctx, "unix", d.Socket)
 }
 
-// do sends a request whose answer the caller closes.
-func (d *Docker) do(ctx context.Context, method, path string) (*http.Response, error) {
+// do sends a request and gives what is answered to read.
+func (d *Docker) do(ctx context.Context, method, path string, read func(io.Reader) error) error {
 	req, err := http.NewRequestWithContext(ctx, method, "http://docker"+path, http.NoBody)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	res, err := d.http().Do(req)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	defer res.Body.Close()
 	if res.StatusCode >= http.StatusBadRequest {
-		defer res.Body.Close()
 		said, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
-		return nil, errors.Join(fmt.Errorf("Docker said %s: %s", res.Status, strings.TrimSpace(string(said))), err)
+		return errors.Join(fmt.Errorf("Docker said %s: %s", res.Status, strings.TrimSpace(string(said))), err)
 	}
-	return res, nil
+	return read(res.Body)
 }
+
+// nothing reads no answer.
+func nothing(io.Reader) error { return nil }
 
 // ping finds out whether there is a Docker.
 func (d *Docker) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, fmt.Errorf("it did not answer in %v", answerWithin))
 	defer cancel()
-	res, err := d.do(ctx, http.MethodGet, "/_ping")
+	err := d.do(ctx, http.MethodGet, "/_ping", nothing)
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("there is no socket %s; install Docker and start it", d.Socket)
 	}
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w; start Docker, and let the server's user use its socket", d.Socket, err)
 	}
-	return res.Body.Close()
+	return nil
 }
 
 // hijack turns a request into a connection to what is within Docker.
@@ -152,29 +155,32 @@ type upgraded struct {
 func (u *upgraded) Read(p []byte) (int, error) { return u.reader.Read(p) }
 
 // save takes an image out of Docker into an OCI layout.
-func (d *Docker) save(ctx context.Context, image, output string) (err error) {
-	res, err := d.do(ctx, http.MethodGet, "/images/"+url.PathEscape(image)+"/get")
+func (d *Docker) save(ctx context.Context, image string, b dockerfile.Build) (err error) {
+	file := filepath.Clean(b.Output) + ".tar"
+	archive, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, archive.Close(), os.Remove(file)) }()
+	most := b.Limits.Image
+	err = d.do(ctx, http.MethodGet, "/images/"+url.PathEscape(image)+"/get", func(r io.Reader) error {
+		size, err := io.Copy(archive, io.LimitReader(r, most+1))
+		if err == nil && size > most {
+			return b.Limits.TooLarge()
+		}
+		return err
+	})
+	if _, refused := errors.AsType[*dockerfile.RefusedError](err); refused {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("take the image out of Docker: %w", err)
-	}
-	defer res.Body.Close()
-	file := filepath.Clean(output) + ".tar"
-	archive, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(file)) }()
-	if _, err := io.Copy(archive, res.Body); err != nil {
-		return errors.Join(fmt.Errorf("take the image out of Docker: %w", err), archive.Close())
-	}
-	if err := archive.Close(); err != nil {
-		return err
 	}
 	saved, err := tarball.ImageFromPath(file, nil)
 	if err != nil {
 		return fmt.Errorf("read the image out of Docker: %w", err)
 	}
-	to, err := layout.Write(output, empty.Index)
+	to, err := layout.Write(b.Output, empty.Index)
 	if err != nil {
 		return err
 	}
@@ -185,9 +191,8 @@ func (d *Docker) save(ctx context.Context, image, output string) (err error) {
 func (d *Docker) remove(ctx context.Context, image string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	res, err := d.do(ctx, http.MethodDelete, "/images/"+url.PathEscape(image))
-	if err != nil {
+	if err := d.do(ctx, http.MethodDelete, "/images/"+url.PathEscape(image), nothing); err != nil {
 		return fmt.Errorf("remove the image from Docker: %w", err)
 	}
-	return res.Body.Close()
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,20 +21,20 @@ import (
 func explain(err error, b dockerfile.Build) error {
 	text := strings.TrimPrefix(err.Error(), "failed to solve: ")
 	at := place(err, b)
+	// The end of a command comes first: BuildKit's text quotes the command.
+	if exit, ok := errors.AsType[*gateway.ExitError](err); ok && exit.ExitCode != gateway.UnknownExitStatus {
+		return dockerfile.Refuse("%sthe command ended with exit code %d%s", at, exit.ExitCode, emulation(b))
+	}
 	switch code := grpcerrors.Code(err); {
 	case code == codes.Unavailable, code == codes.Canceled, errors.Is(err, context.Canceled):
 		return fmt.Errorf("build with BuildKit: %w: %s", dockerfile.ErrLost, text)
-	case code == codes.ResourceExhausted, strings.Contains(text, "no space left on device"):
+	case dockerfile.IsFull(text):
 		return fmt.Errorf("build with BuildKit: %s; free space on the disk of its data", text)
-	}
-	var exit *gateway.ExitError
-	if errors.As(err, &exit) && exit.ExitCode != gateway.UnknownExitStatus {
-		return dockerfile.Refuse("%sthe command ended with exit code %d%s", at, exit.ExitCode, emulation(b))
-	}
-	if dockerfile.IsNetwork(text) {
+	case code == codes.ResourceExhausted:
+		return fmt.Errorf("build with BuildKit: %s", text)
+	case dockerfile.IsNetwork(text):
 		return fmt.Errorf("%s%s; check that the machine of BuildKit reaches the registry, or take the base from the embedded registry or an OCI layout", at, text)
-	}
-	if strings.Contains(text, "exec format error") {
+	case strings.Contains(text, "exec format error"):
 		return dockerfile.Refuse("%s%s%s", at, text, emulation(b))
 	}
 	return dockerfile.Refuse("%s%s", at, text)
@@ -43,22 +42,17 @@ func explain(err error, b dockerfile.Build) error {
 
 // place is the file and line that an error is about, with a colon after it.
 func place(err error, b dockerfile.Build) string {
-	name, relErr := filepath.Rel(b.Dir, b.File)
-	if relErr != nil {
-		name = filepath.Base(b.File)
-	}
-	sources := errdefs.Sources(err)
-	for _, s := range slices.Backward(sources) {
-		if s.Info == nil || len(s.Ranges) == 0 {
+	for _, s := range slices.Backward(errdefs.Sources(err)) {
+		if s.GetInfo() == nil || len(s.GetRanges()) == 0 {
 			continue
 		}
-		line := int(s.Ranges[0].Start.Line)
-		lines := strings.Split(string(s.Info.Data), "\n")
+		line := int(s.GetRanges()[0].GetStart().GetLine())
+		lines := strings.Split(string(s.GetInfo().GetData()), "\n")
 		if line >= 1 && line <= len(lines) {
-			return fmt.Sprintf("%s:%d: %s: ", name, line, strings.TrimSpace(lines[line-1]))
+			return fmt.Sprintf("%s:%d: %s: ", b.FileName(), line, strings.TrimSpace(lines[line-1]))
 		}
 	}
-	return name + ": "
+	return b.FileName() + ": "
 }
 
 // emulation is a hint for those who run the programs of another platform.

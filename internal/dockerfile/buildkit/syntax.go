@@ -13,10 +13,6 @@ import (
 	"github.com/towline/towline/internal/dockerfile"
 )
 
-// fileLimit is the most that a Dockerfile may have, in bytes; BuildKit takes no
-// more.
-const fileLimit = 4 << 20
-
 // syntaxOf is the image that a Dockerfile wants to be read by, "" for none.
 func syntaxOf(file string) (string, error) {
 	f, err := os.Open(file)
@@ -24,7 +20,7 @@ func syntaxOf(file string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, fileLimit))
+	text, err := io.ReadAll(io.LimitReader(f, dockerfile.FileLimit))
 	if err != nil {
 		return "", fmt.Errorf("read the Dockerfile: %w", err)
 	}

@@ -121,14 +121,22 @@ func (d *Daemon) stopIdle() {
 	}
 }
 
-// Ended says why it does not run any more, "" while it runs.
-func (d *Daemon) Ended() string {
+// Ended says why it does not run any more, "" while it runs. It gives one that is
+// about to end that long: connections to it end before it does.
+func (d *Daemon) Ended(within time.Duration) string {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.running == nil {
+	p := d.running
+	d.mu.Unlock()
+	if p == nil {
 		return ""
 	}
-	return d.running.ended()
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+	}
+	return p.ended()
 }
 
 // Close stops the daemon, whoever uses it.
