@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,13 +29,12 @@ func startDocker(t *testing.T) string {
 	if _, err := exec.LookPath("dockerd"); err != nil {
 		t.Fatalf("%v; install the Debian package docker.io", err)
 	}
-	dir, err := os.MkdirTemp("", "towline-docker-") // A socket's path must be short.
-	must(t, err)
+	dir := shortDir(t)
 	socket := filepath.Join(dir, "docker.sock")
 	said, err := os.Create(filepath.Join(dir, "log"))
 	must(t, err)
 	defer said.Close()
-	args := append(program(t)[1:], "/usr/bin/unshare", "--net", "sh", "-c", "ip link set lo up && exec dockerd \"$@\"", "sh",
+	args := append(slices.Clone(program(t)[1:]), "/usr/bin/unshare", "--net", "sh", "-c", "ip link set lo up && exec dockerd \"$@\"", "sh",
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"), "--host", "unix://"+socket, "--iptables=false", "--ip6tables=false")
 	cmd := exec.Command(program(t)[0], args...) //nolint:noctx // The enclosure ends it.
 	cmd.Env, cmd.Stdout, cmd.Stderr = enclosure.Environ(), said, said
@@ -46,7 +46,6 @@ func startDocker(t *testing.T) string {
 			text, _ := os.ReadFile(said.Name())
 			t.Logf("Docker said:\n%s", text[max(0, len(text)-3000):])
 		}
-		must(t, os.RemoveAll(dir))
 	})
 	waittest.Until(t, "Docker's answer", func() bool {
 		_, err := images(t.Context(), socket)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -30,7 +31,7 @@ func probe(ctx context.Context, way Way, like Build) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	source := filepath.Join(dir, "source")
 	text := "FROM scratch\nCOPY probe /probe\nRUN [\"/probe\"]\n"
-	if err := errors.Join(os.Mkdir(source, 0o755), os.WriteFile(filepath.Join(source, "Dockerfile"), []byte(text), 0o644)); err != nil {
+	if err := errors.Join(os.Mkdir(source, 0o755), os.WriteFile(filepath.Join(source, "Dockerfile"), []byte(text), 0o600)); err != nil {
 		return err
 	}
 	if err := writeProbe(filepath.Join(source, "probe")); err != nil {
@@ -43,10 +44,21 @@ func probe(ctx context.Context, way Way, like Build) (err error) {
 		Credential: func(context.Context, string) (Credential, error) { return Credential{}, nil },
 	})
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		// Its Dockerfile is right, so it is not the user's to mend.
-		return fmt.Errorf("it cannot run a command in a container: %s", refused.Message)
+		// Its Dockerfile is right, so it is not the user's to mend. Why containers
+		// do not run stands in what was said before.
+		return fmt.Errorf("it cannot run a command in a container: %s%s", refused.Message, lastOf(said.String()))
 	}
 	return err
+}
+
+// lastOf are the last lines of a log, to be put behind what it explains.
+func lastOf(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	lines = lines[max(0, len(lines)-3):]
+	if lines[0] == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%.1000s)", strings.Join(lines, " / "))
 }
 
 // exit are programs that end with status 0, by GOARCH.
@@ -60,10 +72,9 @@ var exit = map[string]struct {
 
 // writeProbe writes a program that needs nothing and ends well: a hand-made one
 // of some hundred bytes, or this program itself, asked for its version.
-func writeProbe(file string) (err error) {
-	program, ok := exit[runtime.GOARCH]
-	if ok {
-		return os.WriteFile(file, tinyELF(program.machine, program.code), 0o755)
+func writeProbe(file string) error {
+	if program, ok := exit[runtime.GOARCH]; ok {
+		return writeProgram(file, bytes.NewReader(tinyELF(program.machine, program.code)))
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -74,6 +85,10 @@ func writeProbe(file string) (err error) {
 		return err
 	}
 	defer from.Close()
+	return writeProgram(file, from)
+}
+
+func writeProgram(file string, from io.Reader) (err error) {
 	to, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o755)
 	if err != nil {
 		return err

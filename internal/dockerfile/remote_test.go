@@ -2,7 +2,6 @@ package dockerfile_test
 
 import (
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,9 +12,7 @@ import (
 
 func TestABuildKitAtAnAddress(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "towline-bk-") // A socket's path must be short.
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	dir := shortDir(t)
 	host := startRegistry(t, "")
 	d := daemonIn(dir, program(t), host)
 	t.Cleanup(d.Close)

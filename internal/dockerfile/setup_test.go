@@ -56,6 +56,16 @@ type place struct {
 // base is the image that FROM names.
 func (p place) base() string { return p.host + "/busybox:1" }
 
+// shortDir is a directory for sockets, whose paths must be short: a test's own
+// directory has its name in it.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tl-") //nolint:usetesting // as said above
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
+}
+
 // newDaemon is a BuildKit that ends with the test.
 func newDaemon(t testing.TB, hosts ...string) *daemon.Daemon {
 	t.Helper()
@@ -177,7 +187,7 @@ func files(t testing.TB, image v1.Image) map[string]string {
 	found := map[string]string{}
 	for r := tar.NewReader(flat); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return found
 		}
 		must(t, err)

@@ -1,6 +1,7 @@
 package buildah
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +27,10 @@ func FuzzHosts(f *testing.F) {
 	f.Add("FROM ${A}/b\nARG A=c.d", "A", "x.y")
 	f.Add("FROM --platform=x ${A:-${B}}", "", "")
 	f.Fuzz(func(t *testing.T, text, name, value string) {
-		hosts(text, map[string]string{name: value}) // must not panic
+		for _, host := range hosts(text, map[string]string{name: value}) {
+			if strings.Contains(host, "/") {
+				t.Errorf("%q is no host", host)
+			}
+		}
 	})
 }

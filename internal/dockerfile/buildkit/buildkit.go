@@ -52,6 +52,9 @@ func (r *Remote) Build(ctx context.Context, b dockerfile.Build) (result dockerfi
 	if err != nil {
 		return result, err
 	}
+	if err := r.listens(ctx); err != nil {
+		return result, fmt.Errorf("connect to the BuildKit: %w; check that it runs and that this machine reaches it", err)
+	}
 	c, err := client.New(ctx, r.Address, options...)
 	if err != nil {
 		return result, fmt.Errorf("connect to %s: %w", r.Address, err)
@@ -85,6 +88,18 @@ func (r *Remote) options() ([]client.ClientOpt, error) {
 		client.WithServerConfig(u.Hostname(), file("ca.pem")),
 		client.WithCredentials(file("cert.pem"), file("key.pem")),
 	}, nil
+}
+
+// listens tells whether somebody takes connections there. The client itself would
+// try for as long as it may, and tell of no reason.
+func (r *Remote) listens(ctx context.Context) error {
+	network, address, _ := strings.Cut(r.Address, "://")
+	dialer := net.Dialer{Timeout: answerWithin}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // answers waits until the BuildKit answers.

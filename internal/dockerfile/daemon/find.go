@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/towline/towline/internal/checkout"
+	"github.com/towline/towline/internal/dockerfile/enclosure"
 )
 
 // version is the buildkitd that is compiled. It must be the version in
@@ -42,13 +42,8 @@ type Finder struct {
 // Find returns the path of a buildkitd: the one that was compiled before, else
 // the one on PATH, else one that is compiled now, once.
 func (f Finder) Find(ctx context.Context, progress func(string)) (string, error) {
-	source, noSource := f.source()
-	file := ""
-	if noSource == nil {
-		var err error
-		if file, err = f.file(source); err != nil {
-			return "", err
-		}
+	source, file, cannot := f.places()
+	if cannot == nil {
 		if _, err := os.Stat(file); err == nil {
 			return file, nil
 		}
@@ -57,13 +52,23 @@ func (f Finder) Find(ctx context.Context, progress func(string)) (string, error)
 	if err == nil {
 		return found, nil
 	}
-	if noSource != nil {
-		return "", fmt.Errorf("%w, and it cannot be compiled: %w", err, noSource)
+	if cannot != nil {
+		return "", fmt.Errorf("%w, and it cannot be compiled: %w", err, cannot)
 	}
 	if _, noGo := exec.LookPath("go"); noGo != nil {
 		return "", fmt.Errorf("%w, and go, to compile it, is not on PATH either; install one of them", err)
 	}
 	return file, compile(ctx, source, file, progress)
+}
+
+// places are the directory that buildkitd is compiled from and the file that it
+// is compiled to. Their error says why neither can be.
+func (f Finder) places() (source, file string, err error) {
+	if source, err = f.source(); err != nil {
+		return "", "", err
+	}
+	file, err = f.file(source)
+	return source, file, err
 }
 
 func (f Finder) source() (string, error) {
@@ -108,7 +113,9 @@ func installed(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	said, err := exec.CommandContext(ctx, file, "--version").Output()
+	cmd := exec.CommandContext(ctx, file, "--version")
+	cmd.Env = enclosure.Environ()
+	said, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("ask %s for its version: %w", file, err)
 	}
@@ -152,7 +159,7 @@ func compile(ctx context.Context, source, file string, progress func(string)) (e
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w -X github.com/moby/buildkit/version.Version="+version,
 		"-o", filepath.Join(temp, filepath.Base(file)), "github.com/moby/buildkit/cmd/buildkitd")
-	cmd.Dir, cmd.Env = source, append(withoutGoSettings(os.Environ()), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+	cmd.Dir, cmd.Env = source, goEnviron()
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if said, err := cmd.CombinedOutput(); err != nil {
 		if ctx.Err() != nil {
@@ -166,10 +173,12 @@ func compile(ctx context.Context, source, file string, progress func(string)) (e
 	return os.Rename(temp, dir)
 }
 
-// withoutGoSettings leaves out what the user has set for other work.
-func withoutGoSettings(environment []string) []string {
-	return slices.DeleteFunc(environment, func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return slices.Contains([]string{"GOFLAGS", "GOWORK", "GOOS", "GOARCH", "CGO_ENABLED", "GO111MODULE"}, name)
-	})
+// goEnviron is what the compiler gets of this process's environment, which holds
+// secrets of the server: where Go is, keeps its files and fetches modules. What
+// the user has set for other work, such as GOFLAGS, is left out.
+func goEnviron() []string {
+	env := enclosure.Environ("PATH", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TMPDIR",
+		"GOROOT", "GOPATH", "GOCACHE", "GOMODCACHE", "GOTMPDIR", "GOENV", "GOTOOLCHAIN",
+		"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOINSECURE", "GOAUTH", "NETRC")
+	return append(env, "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
 }

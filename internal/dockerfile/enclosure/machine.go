@@ -15,14 +15,18 @@ import (
 const SearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // Environ is what programs get of this process's environment: a search path, the
-// ways out of the machine, and no more.
-func Environ() []string {
+// ways out of the machine, and what has one of these names besides.
+func Environ(names ...string) []string {
 	env := []string{"PATH=" + SearchPath}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
 		switch strings.ToUpper(name) {
 		case "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR":
 			env = append(env, entry)
+		default:
+			if slices.Contains(names, name) {
+				env = append(env, entry)
+			}
 		}
 	}
 	return env
