@@ -21,7 +21,7 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 	host := startRegistry(t, "")
 	fill := func(p place) {
 		for i := range 4 {
-			b, said := p.build(map[string]string{"Dockerfile": "FROM BASE\nCOPY n /n\nRUN dd if=/dev/urandom of=/fill bs=1M count=30 2>/dev/null\n", "n": strings.Repeat("x", i)})
+			b, said := p.build(fillWith(i))
 			p.made(b, said)
 			must(p.t, os.RemoveAll(b.Output))
 		}
@@ -52,5 +52,16 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 		if got := dockerfile.Weight(t.Context(), dir); got > limit {
 			t.Errorf("%d bytes are kept", got)
 		}
+		// What was made last is still there.
+		b, said = p.build(fillWith(3))
+		p.made(b, said)
+		if !strings.Contains(said.String(), "Using cache") {
+			t.Errorf("nothing is kept:\n%s", said)
+		}
 	})
+}
+
+// fillWith is a Dockerfile that makes a layer of 30 MB, another one for each n.
+func fillWith(n int) map[string]string {
+	return map[string]string{"Dockerfile": "FROM BASE\nCOPY n /n\nRUN dd if=/dev/urandom of=/fill bs=1M count=30 2>/dev/null\n", "n": strings.Repeat("x", n)}
 }

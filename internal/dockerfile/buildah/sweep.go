@@ -25,15 +25,16 @@ func (b *Buildah) prefix() string {
 	return "towline-buildah-" + hex.EncodeToString(sum[:])[:16] + "-"
 }
 
-// Sweep removes what builds of a server that was killed have left in memory:
-// secrets are among it. It is called before the first build.
+// Sweep removes what builds of a server that was killed have left: in memory,
+// secrets among it, and among the temporary files. It is called before the first
+// build.
 func (b *Buildah) Sweep() error {
 	left, err := filepath.Glob(filepath.Join(memory(), b.prefix()+"*"))
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, dir := range left {
+	for _, dir := range append(left, filepath.Join(b.Dir, "tmp")) {
 		errs = append(errs, os.RemoveAll(dir))
 	}
 	if err := errors.Join(errs...); err != nil {

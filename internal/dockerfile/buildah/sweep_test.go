@@ -9,7 +9,7 @@ import (
 	"github.com/towline/towline/internal/dockerfile"
 )
 
-func TestSecretsOfAKilledServerAreRemoved(t *testing.T) {
+func TestWhatAKilledServerHasLeftIsRemoved(t *testing.T) {
 	t.Parallel()
 	source := t.TempDir()
 	file := filepath.Join(source, "Dockerfile")
@@ -27,9 +27,13 @@ func TestSecretsOfAKilledServerAreRemoved(t *testing.T) {
 	}
 	mine, other := &Buildah{Dir: t.TempDir()}, &Buildah{Dir: t.TempDir()}
 	killed, works := begin(mine), begin(other)
+	half := filepath.Join(mine.Dir, "tmp", "buildah-pull123")
+	must(t, os.WriteFile(half, []byte("half a layer"), 0o600))
 	must(t, (&Buildah{Dir: mine.Dir}).Sweep())
-	if _, err := os.Stat(killed.dir); !os.IsNotExist(err) {
-		t.Errorf("%s is there still: %v", killed.dir, err)
+	for _, left := range []string{killed.dir, half} {
+		if _, err := os.Stat(left); !os.IsNotExist(err) {
+			t.Errorf("%s is there still: %v", left, err)
+		}
 	}
 	if _, err := os.Stat(works.file("secret0")); err != nil {
 		t.Errorf("another server's build has lost its secret: %v", err)
