@@ -45,7 +45,8 @@ type Build struct {
 	// Time is what commands see as SOURCE_DATE_EPOCH, if they ask for it by ARG.
 	Time time.Time
 	// Output is a directory which does not exist yet: an OCI layout afterwards,
-	// with one image, or one index of one image for each platform.
+	// with one image, or one index of one image for each platform. Temporary files
+	// are made beside it, which its owner removes where this process was killed.
 	Output string
 	// Limits bound what comes out of it.
 	Limits Limits

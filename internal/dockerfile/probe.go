@@ -23,7 +23,7 @@ const probeLimit = 30 * time.Minute
 func probe(ctx context.Context, way Way, like Build) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeLimit, fmt.Errorf("the probe did not end in %v", probeLimit))
 	defer cancel()
-	// The output's owner sweeps there after a kill.
+	// The output's owner removes it after a kill.
 	dir, err := os.MkdirTemp(filepath.Dir(like.Output), "towline-dockerfile-")
 	if err != nil {
 		return err

@@ -55,8 +55,8 @@ func (m *making) findBases(ctx context.Context) ([]base, error) {
 		img = mutate.ConfigMediaType(img, types.OCIConfigJSON)
 		return m.each(func(v1.Platform) (base, error) { return base{image: img}, nil })
 	}
-	if dir, ok := strings.CutPrefix(m.cfg.Base, layoutPrefix); ok {
-		return m.layoutBases(dir)
+	if path, ok := strings.CutPrefix(m.cfg.Base, layoutPrefix); ok {
+		return m.layoutBases(layoutRef{"base", path})
 	}
 	return m.remoteBases(ctx)
 }

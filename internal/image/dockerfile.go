@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,6 +58,9 @@ func (m *making) buildDockerfile(ctx context.Context) ([]base, []v1.Image, error
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := os.Mkdir(m.built, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("make a directory for the image: %w", err)
+	}
 	m.progress("build %s", m.cfg.Dockerfile)
 	result, err := m.action.Dockerfiles.Build(ctx, b)
 	if refused, ok := errors.AsType[*dockerfile.RefusedError](err); ok {
@@ -69,10 +73,14 @@ func (m *making) buildDockerfile(ctx context.Context) ([]base, []v1.Image, error
 	return m.readBuilt()
 }
 
+// output is the OCI layout that comes out of a Dockerfile. Its directory is for
+// who builds: what that lays beside the layout goes with it, after a kill too.
+func (m *making) output() string { return filepath.Join(m.built, "image") }
+
 // build says what is to be built, of paths that lie within the artifact.
 func (m *making) build(ctx context.Context) (dockerfile.Build, error) {
 	b := dockerfile.Build{
-		Dir: m.files, Target: m.cfg.Target, Args: m.cfg.Args, NoCache: m.cfg.NoCache, Time: m.created(), Output: m.built,
+		Dir: m.files, Target: m.cfg.Target, Args: m.cfg.Args, NoCache: m.cfg.NoCache, Time: m.created(), Output: m.output(),
 		Secrets: map[string][]byte{}, Layouts: map[string]dockerfile.Layout{}, Credential: m.pullCredential, Log: m.job.Log, Progress: m.job.Progress,
 	}
 	var err error
@@ -147,26 +155,25 @@ func (m *making) secret(ctx context.Context, id, named string) (string, error) {
 // layoutFor is an OCI layout that stands for an image's name in FROM. The one
 // image or index in it is meant.
 func (m *making) layoutFor(base, place string) (dockerfile.Layout, error) {
-	text, ok := strings.CutPrefix(place, layoutPrefix)
+	path, ok := strings.CutPrefix(place, layoutPrefix)
 	if !ok {
 		return dockerfile.Layout{}, refuse("bases: %s: %q is not oci: and the path of an OCI layout directory", base, place)
 	}
-	m.cfg.Base = place // what the errors of layouts name
-	defer func() { m.cfg.Base = "" }()
-	dir, _, err := m.layoutDir(text)
+	ref := layoutRef{"bases: " + base, path}
+	dir, _, err := m.layoutDir(ref)
 	if err != nil {
 		return dockerfile.Layout{}, err
 	}
-	index, err := layout.ImageIndexFromPath(dir)
+	index, err := openLayout(ref, dir)
 	if err != nil {
-		return dockerfile.Layout{}, refuse("bases: %s: %s is not an OCI layout directory: %v", base, place, errors.Unwrap(err))
+		return dockerfile.Layout{}, err
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
-		return dockerfile.Layout{}, refuse("bases: %s: %s cannot be read: %v", base, place, err)
+		return dockerfile.Layout{}, ref.refuse("cannot be read: %v", err)
 	}
 	if len(manifest.Manifests) != 1 {
-		return dockerfile.Layout{}, refuse("bases: %s: %s has %s, and which one is meant is not clear; make a layout with one image or one index", base, place, count(len(manifest.Manifests), "image"))
+		return dockerfile.Layout{}, ref.refuse("has %s, and which one is meant is not clear; make a layout with one image or one index", count(len(manifest.Manifests), "image"))
 	}
 	return dockerfile.Layout{Dir: dir, Digest: manifest.Manifests[0].Digest.String()}, nil
 }
@@ -205,7 +212,7 @@ func (m *making) pullCredential(ctx context.Context, host string) (dockerfile.Cr
 
 // readBuilt reads the images of the layout that came out of the Dockerfile.
 func (m *making) readBuilt() ([]base, []v1.Image, error) {
-	index, err := layout.ImageIndexFromPath(m.built)
+	index, err := layout.ImageIndexFromPath(m.output())
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the built image: %w", err)
 	}

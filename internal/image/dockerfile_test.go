@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -121,6 +122,8 @@ func TestDockerfileWithABaseFromALayout(t *testing.T) {
 	writeLayout(t, filepath.Join(dir, "jre"), on)
 	writeLayout(t, filepath.Join(dir, "two"), on, baseImage(t, "arm64", false))
 	must(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM jre:17\n"), 0o644))
+	must(t, os.Mkdir(filepath.Join(dir, "large"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "large", "index.json"), bytes.Repeat([]byte(" "), 9<<20), 0o644))
 	job := b.jobOf(dir, pipeline.Image{Repository: "web", Dockerfile: "Dockerfile", Bases: map[string]string{"jre:17": "oci:jre"}})
 	b.run(job)
 	digest, err := on.Digest()
@@ -128,7 +131,10 @@ func TestDockerfileWithABaseFromALayout(t *testing.T) {
 	if d := cmp.Diff(map[string]dockerfile.Layout{"jre:17": {Dir: filepath.Join(job.Dir, "files", "jre"), Digest: digest.String()}}, made.asked.Layouts); d != "" {
 		t.Errorf("layouts (-want +got):\n%s", d)
 	}
-	for place, why := range map[string]string{"oci:two": "has 2 images", "oci:../x": "leads out of the artifact", "jre": "is not oci:", "oci:none": "has no directory none"} {
+	for place, why := range map[string]string{
+		"oci:two": "bases: jre:17: oci:two has 2 images", "oci:../x": "bases: jre:17: oci:../x leads out of the artifact", "jre": "is not oci:",
+		"oci:none": "bases: jre:17: the artifact has no directory none", "oci:large": "its index.json is too large",
+	} {
 		b.refused(b.jobOf(dir, pipeline.Image{Repository: "web", Dockerfile: "Dockerfile", Bases: map[string]string{"jre:17": place}}), why)
 	}
 }

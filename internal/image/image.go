@@ -27,6 +27,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/towline/towline/internal/pipeline"
 )
 
@@ -119,7 +120,7 @@ type making struct {
 	platforms []v1.Platform
 	files     string   // directory of the unpacked artifact
 	packed    string   // file of the new layer
-	built     string   // directory of what came out of a Dockerfile, an OCI layout
+	built     string   // directory of who builds a Dockerfile
 	builtOn   []string // the bases that the Dockerfile names, by digest
 	pushed    v1.Descriptor
 }

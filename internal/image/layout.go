@@ -13,19 +13,28 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 )
 
+// layoutRef is an OCI layout directory as the configuration names it.
+type layoutRef struct {
+	key  string // what names it, as errors say it: "base", or "bases: jre:17"
+	path string // what follows oci:
+}
+
+func (r layoutRef) String() string { return layoutPrefix + r.path }
+
+// refuse says that something is wrong with the layout.
+func (r layoutRef) refuse(format string, args ...any) error {
+	return refuse("%s: %s %s", r.key, r, fmt.Sprintf(format, args...))
+}
+
 // layoutBases takes images from an OCI layout directory.
-func (m *making) layoutBases(text string) ([]base, error) {
-	dir, inside, err := m.layoutDir(text)
+func (m *making) layoutBases(ref layoutRef) ([]base, error) {
+	dir, inside, err := m.layoutDir(ref)
 	if err != nil {
 		return nil, err
 	}
-	// It is read into memory whole.
-	if info, err := os.Stat(filepath.Join(dir, "index.json")); err == nil && info.Size() > blobLimit {
-		return nil, refuse("base: %s cannot be read: its index.json is too large; make the OCI layout anew", m.cfg.Base)
-	}
-	idx, err := layout.ImageIndexFromPath(dir)
+	idx, err := openLayout(ref, dir)
 	if err != nil {
-		return nil, refuse("base: %s is not an OCI layout directory, for its index.json cannot be read: %v", m.cfg.Base, errors.Unwrap(err))
+		return nil, err
 	}
 	check := func(d v1.Descriptor) error { return checkBlob(layout.Path(dir), d) }
 	return m.each(func(p v1.Platform) (base, error) {
@@ -37,34 +46,47 @@ func (m *making) layoutBases(text string) ([]base, error) {
 	})
 }
 
+// openLayout reads the index of an OCI layout directory.
+func openLayout(ref layoutRef, dir string) (v1.ImageIndex, error) {
+	// It is read into memory whole.
+	if info, err := os.Stat(filepath.Join(dir, "index.json")); err == nil && info.Size() > blobLimit {
+		return nil, ref.refuse("cannot be read: its index.json is too large; make the OCI layout anew")
+	}
+	idx, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, ref.refuse("is not an OCI layout directory, for its index.json cannot be read: %v", errors.Unwrap(err))
+	}
+	return idx, nil
+}
+
 // layoutDir is the directory that oci:PATH means: inside the artifact when
 // PATH is relative, on this machine when it is absolute. Links are followed
 // before the place is judged.
-func (m *making) layoutDir(text string) (dir, inside string, err error) {
-	if !filepath.IsAbs(text) {
-		if !filepath.IsLocal(text) {
-			return "", "", refuse("base: oci:%s leads out of the artifact", text)
+func (m *making) layoutDir(ref layoutRef) (dir, inside string, err error) {
+	if !filepath.IsAbs(ref.path) {
+		if !filepath.IsLocal(ref.path) {
+			return "", "", ref.refuse("leads out of the artifact")
 		}
-		if filepath.Clean(text) == "." {
-			return "", "", refuse("base: oci:%s is the whole artifact, which would leave no files for the image; put the layout into a directory of its own", text)
+		if filepath.Clean(ref.path) == "." {
+			return "", "", ref.refuse("is the whole artifact, which would leave no files for the image; put the layout into a directory of its own")
 		}
-		dir, ok := below(m.files, filepath.Join(m.files, text))
+		dir, ok := below(m.files, filepath.Join(m.files, ref.path))
 		if !ok {
-			return "", "", refuse("base: the artifact has no directory %s; add the OCI layout to the artifacts of the build before", text)
+			return "", "", refuse("%s: the artifact has no directory %s; add the OCI layout to the artifacts of the build before", ref.key, ref.path)
 		}
-		inside, err := filepath.Rel(m.files, filepath.Join(m.files, text))
+		inside, err := filepath.Rel(m.files, filepath.Join(m.files, ref.path))
 		return dir, inside, err
 	}
 	for _, allowed := range m.action.BaseDirs {
-		if dir, ok := below(allowed, text); ok {
+		if dir, ok := below(allowed, ref.path); ok {
 			return dir, "", nil
 		}
 	}
 	if len(m.action.BaseDirs) == 0 {
-		return "", "", refuse("base: %s is on the server's own disk, and this server takes no bases from there; put it into the artifact and write a relative path", m.cfg.Base)
+		return "", "", ref.refuse("is on the server's own disk, and this server takes no bases from there; put it into the artifact and write a relative path")
 	}
-	return "", "", refuse("base: %s is not in a directory that this server takes bases from (%s); move it there, or put it into the artifact and write a relative path",
-		m.cfg.Base, strings.Join(m.action.BaseDirs, ", "))
+	return "", "", ref.refuse("is not in a directory that this server takes bases from (%s); move it there, or put it into the artifact and write a relative path",
+		strings.Join(m.action.BaseDirs, ", "))
 }
 
 // below returns the directory with its links followed, if it is within the

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/towline/towline/internal/image"
 	"github.com/towline/towline/internal/pipeline"
 )
