@@ -46,7 +46,8 @@ func (r *Repositories) parseURL(address string) (endpoint, error) {
 		return r.parseScheme(address)
 	}
 	m := scpForm.FindStringSubmatch(address)
-	if m == nil || !userName.MatchString(m[1]) || !hostName.MatchString(m[2]) || m[3][0] == '-' {
+	// Two colons are git's mark of a program to run, and no path needs them.
+	if m == nil || strings.Contains(address, "::") || !userName.MatchString(m[1]) || !hostName.MatchString(m[2]) || m[3][0] == '-' {
 		return badURL("it names no host and path", urlForms)
 	}
 	return endpoint{scheme: "ssh", host: m[2]}, nil
