@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/util/grpcerrors"
+	"google.golang.org/grpc/codes"
 
 	"github.com/towline/towline/internal/dockerfile"
 )
@@ -53,7 +55,7 @@ func (r *Remote) Build(ctx context.Context, b dockerfile.Build) (result dockerfi
 		return result, err
 	}
 	if err := r.listens(ctx); err != nil {
-		return result, fmt.Errorf("connect to the BuildKit: %w; check that it runs and that this machine reaches it", err)
+		return result, fmt.Errorf("connect to %s: %w; check that it runs and that this machine reaches it", r.Address, err)
 	}
 	c, err := client.New(ctx, r.Address, options...)
 	if err != nil {
@@ -61,7 +63,7 @@ func (r *Remote) Build(ctx context.Context, b dockerfile.Build) (result dockerfi
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := answers(ctx, c); err != nil {
-		return result, fmt.Errorf("connect to %s: %w; check that it runs and that this machine reaches it", r.Address, err)
+		return result, fmt.Errorf("connect to %s: %w; check that it is a BuildKit, and that --buildkit-tls names certificates that it takes, or nothing when it has none", r.Address, err)
 	}
 	return solve(ctx, c, b, asLayout(b))
 }
@@ -102,11 +104,19 @@ func (r *Remote) listens(ctx context.Context) error {
 	return conn.Close()
 }
 
-// answers waits until the BuildKit answers.
+// answers tells whether what listens there is a BuildKit that takes us. The
+// client's own Wait would hide why it does not.
 func answers(ctx context.Context, c *client.Client) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, fmt.Errorf("it did not answer in %v", answerWithin))
 	defer cancel()
-	return c.Wait(ctx)
+	_, err := c.Info(ctx)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if grpcerrors.Code(err) == codes.Unimplemented { // by those of before 0.11
+		return nil
+	}
+	return err
 }
 
 // Daemon is a BuildKit that is started when somebody needs it.
