@@ -44,9 +44,15 @@ func (m *making) checkDockerfile() error {
 	if m.action.Dockerfiles == nil {
 		return refuse("dockerfile: this server builds none; leave it out and name a base, or have the administrator allow it")
 	}
-	for k := range m.cfg.Args {
+	if strings.ContainsRune(m.cfg.Target, 0) {
+		return refuse("target: %q is not a name of a stage", m.cfg.Target)
+	}
+	for k, v := range m.cfg.Args {
 		if k == "" || strings.ContainsAny(k, "=\x00") {
 			return refuse("args: %q is not a name of an ARG", k)
+		}
+		if strings.ContainsRune(v, 0) {
+			return refuse("args: the value of %s has a zero byte", k)
 		}
 	}
 	return nil

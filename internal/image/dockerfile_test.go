@@ -156,6 +156,8 @@ func TestDockerfilesThatAreRefused(t *testing.T) {
 		{"what the Dockerfile says", pipeline.Image{Dockerfile: "Dockerfile", Base: "scratch"}, "the Dockerfile says them"},
 		{"a secret that is not kept", pipeline.Image{Dockerfile: "Dockerfile", Secrets: map[string]string{"npm": "other"}}, "secrets: npm: there is no secret other"},
 		{"an argument without a name", pipeline.Image{Dockerfile: "Dockerfile", Args: map[string]string{"": "1"}}, "not a name of an ARG"},
+		{"an argument that no command line takes", pipeline.Image{Dockerfile: "Dockerfile", Args: map[string]string{"A": "1\x00"}}, "the value of A has a zero byte"},
+		{"a stage that no command line takes", pipeline.Image{Dockerfile: "Dockerfile", Target: "\x00"}, "not a name of a stage"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

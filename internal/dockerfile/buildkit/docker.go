@@ -140,6 +140,7 @@ func (d *Docker) hijack(ctx context.Context, path, proto string, meta map[string
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ask Docker for %s: %w", path, err), conn.Close())
 	}
+	defer res.Body.Close() // It has none when protocols are switched; else the connection is closed before.
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		return nil, errors.Join(fmt.Errorf("ask Docker for %s: it said %s; it must be of version 18.09 or newer", path, res.Status), conn.Close())
 	}
