@@ -1,11 +1,13 @@
 package definition
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/towline/towline/internal/pipeline"
 )
@@ -46,4 +48,44 @@ func TestParseBuildSaysWhatIsWrongAndWhere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzParseBuild holds that what is taken for a build is right as a section of
+// towline.yaml too, and says the same when it is written in JSON, which is YAML.
+func FuzzParseBuild(f *testing.F) {
+	for _, seed := range []string{
+		"pod: {image: 'golang:1.26', cpu: \"2\", nodeSelector: {disk: fast}}\nservices: {db: {engine: postgres}}\n",
+		"compute: host\nlimits: {memory: 2Gi, disk: 1Ti, processes: 500}\ntimeout: 20m\nbuildspec: a.yml\n",
+		"commands: [\"make\", \"a: b\"]\nartifacts: [out/**]\nreports: ['*.xml']\nenv: {A: 1, B: yes, C: ~}\nsecrets: {T: token}\n",
+		"batch: {}\nkubeconfig: {namespace: web, serviceAccount: deployer}\n",
+		"env: &e {A: b}\nsecrets: *e\n", "<<: {compute: pod}\n", "? [a]\n: b\n", "compute: pod\n---\ncompute: pod\n", "timeout: 1e9h\n", "",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		b, err := ParseBuild(text)
+		if err != nil {
+			if problems, ok := errors.AsType[Problems](err); !ok || len(problems) == 0 || problems[0].Line < 1 || problems[0].Column < 1 {
+				t.Errorf("%q: error without a place: %v", text, err)
+			}
+			return
+		}
+		written, err := json.Marshal(b)
+		if err != nil {
+			t.Fatalf("accepted %q, but: %v", text, err)
+		}
+		if len(written) > maxSize/2 {
+			return // Escapes may have made it larger than a file may be.
+		}
+		again, err := ParseBuild(written)
+		if err != nil {
+			t.Fatalf("%q became %q: %v", text, written, err)
+		}
+		if diff := cmp.Diff(b, again, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%q became %q (-first +again):\n%s", text, written, diff)
+		}
+		if _, err := Parse([]byte(`{"pipeline": "web", "stages": [{"name": "Build", "actions": [{"name": "build", "build": `+string(written)+`}]}]}`), "web"); err != nil {
+			t.Errorf("%q is no section of %s: %v", written, FileName, err)
+		}
+	})
 }
