@@ -33,7 +33,9 @@ func (s *Server) api() http.Handler {
 	settings.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	settings.Transformers = append(settings.Transformers, withoutInput)
 	api := humago.New(mux, settings)
-	group := huma.NewGroup(api, "/api/v1")
+	s.signInRoutes(huma.NewGroup(api, "/api/v1"))
+	group := guarded(api, "/api/v1")
+	s.sessionRoutes(group)
 
 	huma.Get(group, "/version", s.getVersion)
 	huma.Get(group, "/repositories", s.listRepositories)

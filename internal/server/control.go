@@ -55,16 +55,13 @@ func (s *Server) shown(ctx context.Context, what, id string, err error) (*answer
 	return &answer[client.Execution]{s.show(e)}, nil
 }
 
-// somebody is who acts when they do not say who they are.
-const somebody = "admin"
-
 func (s *Server) decide(ctx context.Context, in *struct {
 	ID   string `path:"id"`
 	Body client.Decision
 }) (*answer[client.Execution], error) {
 	d := in.Body
 	err := s.Engine.Approve(ctx, pipeline.Approved{
-		Execution: in.ID, Stage: d.Stage, Action: d.Action, Token: d.Token, Yes: d.Approve, Summary: d.Comment, By: cmp.Or(d.By, somebody),
+		Execution: in.ID, Stage: d.Stage, Action: d.Action, Token: d.Token, Yes: d.Approve, Summary: d.Comment, By: by(ctx, d.By),
 	})
 	return s.shown(ctx, "decide about an approval", in.ID, err)
 }
@@ -87,7 +84,7 @@ func (s *Server) overrideCondition(ctx context.Context, in *struct {
 	ID   string `path:"id"`
 	Body client.OverrideRequest
 }) (*answer[client.Execution], error) {
-	err := s.Engine.Override(ctx, pipeline.Overridden{Execution: in.ID, Stage: in.Body.Stage, Kind: in.Body.Kind, By: cmp.Or(in.Body.By, somebody)})
+	err := s.Engine.Override(ctx, pipeline.Overridden{Execution: in.ID, Stage: in.Body.Stage, Kind: in.Body.Kind, By: by(ctx, in.Body.By)})
 	return s.shown(ctx, "override condition", in.ID, err)
 }
 
@@ -109,7 +106,7 @@ func (s *Server) setTransition(ctx context.Context, in *struct {
 	Body  client.TransitionRequest
 }) (*answer[client.PipelineState], error) {
 	err := s.Engine.SetTransition(ctx, in.Name, pipeline.TransitionSet{
-		Transition: pipeline.Transition{Stage: in.Stage, Type: in.Type, Reason: in.Body.Reason, By: cmp.Or(in.Body.By, somebody)},
+		Transition: pipeline.Transition{Stage: in.Stage, Type: in.Type, Reason: in.Body.Reason, By: by(ctx, in.Body.By)},
 		Disabled:   in.Body.Disabled,
 	})
 	if err != nil {

@@ -167,7 +167,7 @@ func (s *Server) startBuild(ctx context.Context, in *struct {
 		variables = append(variables, project.Variable{Name: name, Value: in.Body.Env[name]})
 	}
 	b, err := s.Builder.Start(ctx, project.StartRequest{
-		Project: in.Name, Version: in.Body.Version, Batch: in.Body.Batch, Initiator: somebody, Change: func(d *project.Definition) { d.Environment.Override(variables) },
+		Project: in.Name, Version: in.Body.Version, Batch: in.Body.Batch, Initiator: caller(ctx).Name, Change: func(d *project.Definition) { d.Environment.Override(variables) },
 	})
 	return s.shownBuild("start build", b, err)
 }
@@ -212,7 +212,7 @@ func (s *Server) stopBuild(ctx context.Context, in *buildRequest) (*answer[clien
 }
 
 func (s *Server) retryBuild(ctx context.Context, in *buildRequest) (*answer[client.Build], error) {
-	b, err := s.Builder.Retry(ctx, in.ID, project.StartRequest{Initiator: somebody})
+	b, err := s.Builder.Retry(ctx, in.ID, project.StartRequest{Initiator: caller(ctx).Name})
 	return s.shownBuild("retry build", b, err)
 }
 

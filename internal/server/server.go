@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/notify"
@@ -57,6 +58,8 @@ type Config struct {
 	// and the webhooks that they set up, and checks both itself. Both may be
 	// nil.
 	AccessKeys AccessKeys
+	// SignIns know who asks for the API.
+	SignIns SignIns
 	// Secrets are what builds get to know, AttestKeys what their images are
 	// signed with.
 	Secrets    Secrets
@@ -176,8 +179,10 @@ func (s *Server) routes() http.Handler {
 		mux.Handle("/2015-03-31/functions", s.Lambda)
 		mux.Handle("/2015-03-31/functions/", s.Lambda)
 	}
-	mux.Handle("PUT /api/v1/functions/{name}", s.authenticated(http.HandlerFunc(s.putFunction)))
-	mux.Handle("/api/", s.authenticated(hurried(s.api())))
+	mux.Handle("PUT /api/v1/functions/{name}", s.allowed(client.Admin, s.putFunction))
+	api := hurried(s.api())
+	mux.Handle("POST /api/v1/session", http.NewCrossOriginProtection().Handler(api))
+	mux.Handle("/api/", s.recognized(api))
 	return s.objects(mux)
 }
 

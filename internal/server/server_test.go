@@ -67,7 +67,7 @@ func setupWith(t *testing.T, act enginetest.ActionFunc, clusters server.Clusters
 	}
 	s, err := server.New(server.Config{
 		Listen: []string{"127.0.0.1:0"}, Engine: e, Store: settings.Store, Repositories: repositories, Registry: images,
-		Clusters: clusters, AccessKeys: fakeAccessKeys{}, Secrets: fakeSecrets{}, Notifications: notifier(t, dir, settings.Store), AWS: http.HandlerFunc(teapot), Hooks: http.HandlerFunc(teapot), Tokens: tokens, Version: "1.2.3", Logger: logger,
+		Clusters: clusters, AccessKeys: fakeAccessKeys{}, SignIns: &visitors{}, Secrets: fakeSecrets{}, Notifications: notifier(t, dir, settings.Store), AWS: http.HandlerFunc(teapot), Hooks: http.HandlerFunc(teapot), Tokens: tokens, Version: "1.2.3", Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)
