@@ -8,7 +8,7 @@ import (
 	"github.com/towline/towline/internal/engine"
 	"github.com/towline/towline/internal/image"
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
 	"github.com/towline/towline/internal/rule"
 	"github.com/towline/towline/internal/source"
 )
@@ -35,8 +35,8 @@ func (a *App) actions() map[kind]engine.Action {
 		{pipeline.CategoryCompute, "Commands"}: build.Commands{Action: a.builds("")},
 
 		// Or a project says how, of which the action is a build.
-		{pipeline.CategoryBuild, "CodeBuild"}: project.PipelineAction{Builder: a.builder},
-		{pipeline.CategoryTest, "CodeBuild"}:  project.PipelineAction{Builder: a.builder},
+		{pipeline.CategoryBuild, "CodeBuild"}: builder.PipelineAction{Builder: a.builder},
+		{pipeline.CategoryTest, "CodeBuild"}:  builder.PipelineAction{Builder: a.builder},
 
 		// The package becomes an image in a registry, known by its digest, and
 		// how it was made is attested.

@@ -27,7 +27,7 @@ import (
 	"github.com/towline/towline/internal/image"
 	"github.com/towline/towline/internal/notify"
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
 	"github.com/towline/towline/internal/registry"
 	"github.com/towline/towline/internal/report"
 	"github.com/towline/towline/internal/rounds"
@@ -88,7 +88,7 @@ type App struct {
 	host          *host.Backend
 	pods          *pod.Backend
 	functions     *functions
-	builder       *project.Builder
+	builder       *builder.Builder
 	engine        *engine.Engine
 	server        *server.Server
 	background    sync.WaitGroup
@@ -160,7 +160,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.functions, err = a.openFunctions(keys); err != nil {
 		return err
 	}
-	a.builder = a.newBuilder(func(project string) project.Runner { return a.builds(project) })
+	a.builder = a.newBuilder(func(project string) builder.Runner { return a.builds(project) })
 	if err := a.openEngine(ctx); err != nil {
 		return err
 	}

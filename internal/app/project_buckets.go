@@ -17,6 +17,7 @@ import (
 	"github.com/towline/towline/internal/awsapi/s3"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
 	"github.com/towline/towline/internal/source"
 	"github.com/towline/towline/internal/store"
 )
@@ -30,7 +31,7 @@ type projectBuckets struct {
 	objects   source.Objects
 }
 
-var _ project.Buckets = projectBuckets{}
+var _ builder.Buckets = projectBuckets{}
 
 // Deliver puts an artifact into a bucket.
 func (p projectBuckets) Deliver(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) error {

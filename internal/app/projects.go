@@ -18,6 +18,7 @@ import (
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
 	"github.com/towline/towline/internal/report"
 	"github.com/towline/towline/internal/source"
 	"github.com/towline/towline/internal/store"
@@ -25,8 +26,8 @@ import (
 
 // newBuilder is what keeps the projects and runs their builds. Runner is what
 // carries out the builds of one.
-func (a *App) newBuilder(runner func(name string) project.Runner) *project.Builder {
-	return project.New(project.Config{
+func (a *App) newBuilder(runner func(name string) builder.Runner) *builder.Builder {
+	return builder.New(builder.Config{
 		Store: a.store, Runner: runner,
 		Sources: projectSources{repositories: a.repositories, mirrors: a.mirrors, artifacts: a.artifacts, objects: a.objects, own: a.PublicURL},
 		Buckets: projectBuckets{store: a.store, artifacts: a.artifacts, here: a.s3, objects: a.objects.Objects},
@@ -37,7 +38,7 @@ func (a *App) newBuilder(runner func(name string) project.Runner) *project.Build
 
 // awsBuilds are the APIs that answer AWS's clients about builds and their logs.
 func (a *App) awsBuilds(pages wire.Pages) ([]wire.API, error) {
-	builds, err := codebuild.New(codebuild.Config{Projects: a.builder, Builds: a.builder, Batches: a.builder, Groups: a.builder, Reports: a.builder, Pages: pages})
+	builds, err := codebuild.New(codebuild.Config{Projects: a.builder, Builds: a.builder, Batches: a.builder, Groups: a.builder.Reports, Reports: a.builder.Reports, Pages: pages})
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +55,12 @@ type projectSources struct {
 	own          func() string // this server's URL
 }
 
-var _ project.Sources = projectSources{}
+var _ builder.Sources = projectSources{}
 
 // Fetch stores the files of a source as an artifact.
-func (s projectSources) Fetch(ctx context.Context, f project.Fetch) (project.Fetched, error) {
+func (s projectSources) Fetch(ctx context.Context, f builder.Fetch) (builder.Fetched, error) {
 	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
-		return project.Fetched{}, fmt.Errorf("make directory of source: %w", err)
+		return builder.Fetched{}, fmt.Errorf("make directory of source: %w", err)
 	}
 	switch f.Source.Type {
 	case project.SourceNone:
@@ -71,42 +72,42 @@ func (s projectSources) Fetch(ctx context.Context, f project.Fetch) (project.Fet
 }
 
 // nothing is a source without files.
-func (s projectSources) nothing(ctx context.Context, f project.Fetch) (project.Fetched, error) {
+func (s projectSources) nothing(ctx context.Context, f builder.Fetch) (builder.Fetched, error) {
 	empty := filepath.Join(f.Dir, "empty")
 	if err := os.MkdirAll(empty, 0o700); err != nil {
-		return project.Fetched{}, fmt.Errorf("make directory of source: %w", err)
+		return builder.Fetched{}, fmt.Errorf("make directory of source: %w", err)
 	}
 	digest, size, err := s.artifacts.Pack(ctx, empty, nil)
-	return project.Fetched{Artifact: pipeline.Artifact{Digest: digest, Size: size}}, err
+	return builder.Fetched{Artifact: pipeline.Artifact{Digest: digest, Size: size}}, err
 }
 
-func (s projectSources) object(ctx context.Context, f project.Fetch) (project.Fetched, error) {
+func (s projectSources) object(ctx context.Context, f builder.Fetch) (builder.Fetched, error) {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(f.Source.Location, "arn:aws:s3:::"), "/")
 	result, err := act(ctx, s.objects, f, pipeline.Revision{}, source.ObjectConfiguration{Bucket: bucket, Key: key, Version: f.Version})
 	if err != nil {
-		return project.Fetched{}, err
+		return builder.Fetched{}, err
 	}
-	return project.Fetched{Artifact: result.Artifacts[0], Resolved: cmp.Or(result.Variables["VersionId"], result.Variables["ETag"])}, nil
+	return builder.Fetched{Artifact: result.Artifacts[0], Resolved: cmp.Or(result.Variables["VersionId"], result.Variables["ETag"])}, nil
 }
 
-func (s projectSources) repository(ctx context.Context, f project.Fetch) (project.Fetched, error) {
+func (s projectSources) repository(ctx context.Context, f builder.Fetch) (builder.Fetched, error) {
 	name, err := s.find(ctx, f.Source)
 	if err != nil {
-		return project.Fetched{}, refusedSource(err)
+		return builder.Fetched{}, refusedSource(err)
 	}
 	revision, err := s.repositories.Revision(ctx, name, f.Version)
 	if err != nil {
-		return project.Fetched{}, refusedSource(err)
+		return builder.Fetched{}, refusedSource(err)
 	}
 	result, err := act(ctx, source.Action{Repositories: s.repositories, Artifacts: s.artifacts}, f, revision, pipeline.Source{Repository: name})
 	if err != nil {
-		return project.Fetched{}, err
+		return builder.Fetched{}, err
 	}
-	return project.Fetched{Artifact: result.Artifacts[0], Resolved: revision.Commit, Revision: revision}, nil
+	return builder.Fetched{Artifact: result.Artifacts[0], Resolved: revision.Commit, Revision: revision}, nil
 }
 
 // act fetches by what carries out the source actions of pipelines.
-func act(ctx context.Context, action project.Runner, f project.Fetch, revision pipeline.Revision, configuration any) (pipeline.Result, error) {
+func act(ctx context.Context, action builder.Runner, f builder.Fetch, revision pipeline.Revision, configuration any) (pipeline.Result, error) {
 	text, err := json.Marshal(configuration)
 	if err != nil {
 		return pipeline.Result{}, err
@@ -182,7 +183,7 @@ func (s projectSources) update(ctx context.Context, name string) error {
 }
 
 // buildLogs are the logs of builds as log groups: one of each project.
-type buildLogs struct{ builder *project.Builder }
+type buildLogs struct{ builder *builder.Builder }
 
 var _ logs.Archive = buildLogs{}
 
@@ -208,7 +209,7 @@ func (l buildLogs) Streams(ctx context.Context, group string, since time.Time) (
 	if !ok {
 		return nil, logs.ErrNotFound
 	}
-	all, err := l.builder.Builds(ctx, project.Filter{Project: name, Limit: mostStreams})
+	all, err := l.builder.Builds(ctx, builder.Filter{Project: name, Limit: mostStreams})
 	if err == nil && len(all) == 0 {
 		if _, err := l.builder.Project(ctx, name); err != nil {
 			return nil, loglessly(err)

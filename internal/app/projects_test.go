@@ -14,6 +14,7 @@ import (
 	"github.com/towline/towline/internal/awsapi/logs"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
 	"github.com/towline/towline/internal/source"
 	"github.com/towline/towline/internal/store"
 )
@@ -45,7 +46,7 @@ func TestWhereAProjectsSourceLies(t *testing.T) {
 		"nothing":                     {project.Source{Type: project.SourceNone}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := sources.Fetch(t.Context(), project.Fetch{Source: c.source, Version: c.version, Dir: filepath.Join(t.TempDir(), "fetch"), Log: io.Discard})
+			got, err := sources.Fetch(t.Context(), builder.Fetch{Source: c.source, Version: c.version, Dir: filepath.Join(t.TempDir(), "fetch"), Log: io.Discard})
 			if c.want != "" {
 				if _, refused := errors.AsType[*project.Error](err); !refused || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("%v, want a refusal with %q", err, c.want)

@@ -7,21 +7,21 @@ import (
 
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/queue"
 )
 
 // turns is a backend whose builds wait for their turn among all that run on this
 // machine: those of projects stand in the same queue.
 type turns struct {
 	build.Backend
-	queue *project.Queue
+	queue *queue.Queue
 }
 
 var _ build.Backend = turns{}
 
 // Run runs the build when it is its turn.
 func (t turns) Run(ctx context.Context, b build.Build) (build.Ended, error) {
-	turn := t.queue.Join(project.Place{Host: true})
+	turn := t.queue.Join(queue.Place{Host: true})
 	defer turn.Leave()
 	if !turn.Begun() {
 		running, waiting := t.queue.Lengths()

@@ -7,7 +7,7 @@ import (
 
 	"github.com/towline/towline/internal/build"
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/queue"
 	"github.com/towline/towline/internal/waittest"
 )
 
@@ -26,7 +26,7 @@ func (h held) Run(ctx context.Context, _ build.Build) (build.Ended, error) {
 func TestBuildsOfPipelinesWaitForTheirTurn(t *testing.T) {
 	t.Parallel()
 	h := held{make(chan struct{}), make(chan struct{})}
-	queue := project.NewQueue(1)
+	queue := queue.New(1)
 	backend := turns{h, queue}
 	var log waittest.Log
 	ended := make(chan error, 3)

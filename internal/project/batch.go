@@ -1,8 +1,6 @@
 package project
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,71 +41,8 @@ func (c *BatchConfig) check() string {
 	return ""
 }
 
-// batch is how a batch of the project is run.
-func (d Definition) batch() *pipeline.Batch {
-	return &pipeline.Batch{Combine: d.Batch != nil && d.Batch.Combine != nil && *d.Batch.Combine}
-}
-
-// Group is one build of a batch, with all its attempts.
-type Group struct {
-	Identifier    string   `json:"identifier"`
-	DependsOn     []string `json:"dependsOn,omitempty"`
-	IgnoreFailure bool     `json:"ignoreFailure,omitempty"`
-	Build         string   `json:"build,omitempty"` // id of the last build, "" before there is one
-	Prior         []string `json:"prior,omitempty"` // ids of the builds before it
-}
-
-// The phases of a batch, beside PhaseSubmitted. The last one is its status.
-const (
-	PhaseBatchSpec = "DOWNLOAD_BATCHSPEC"
-	PhaseParts     = "IN_PROGRESS"
-	PhaseCombine   = "COMBINE_ARTIFACTS"
-)
-
-// phase is what a batch calls a phase of a build, "" when it has none such.
-func (b *Build) phase(of string) string {
-	if b.Batch == nil {
-		return of
-	}
-	switch of {
-	case PhaseSource:
-		return PhaseBatchSpec
-	case PhaseBuild:
-		return PhaseParts
-	case PhaseUpload:
-		if b.Batch.Combine {
-			return PhaseCombine
-		}
-	case PhaseSubmitted:
-		return PhaseSubmitted
-	case PhaseCompleted:
-		switch b.Status {
-		case Succeeded, Stopped:
-			return string(b.Status)
-		}
-		return string(Failed)
-	}
-	return ""
-}
-
-// errBatchTime ends a batch that has taken too long.
-var errBatchTime = errors.New("the batch has taken longer than buildBatchConfig.timeoutInMins allows: raise it, or make the batch smaller")
-
-// bounded ends a batch when its time is up. Other builds have their own bounds.
-func (r *Builder) bounded(ctx context.Context, b Build) (context.Context, context.CancelFunc) {
-	if b.Batch == nil {
-		return context.WithCancel(ctx)
-	}
-	minutes := defaultBatchTimeout
-	if config := b.Definition.Batch; config != nil && config.Timeout != 0 {
-		minutes = config.Timeout
-	}
-	left := b.Started.Add(time.Duration(minutes) * time.Minute).Sub(r.Now())
-	return context.WithTimeoutCause(ctx, left, errBatchTime)
-}
-
-// refuse says why a batch may not have these builds, "" when it may.
-func (c *BatchConfig) refuse(all []pipeline.Part, usual string) string {
+// Refuse says why a batch may not have these builds, "" when it may.
+func (c *BatchConfig) Refuse(all []pipeline.Part, usual string) string {
 	if c == nil || c.Restrictions == nil {
 		return ""
 	}
@@ -124,4 +59,21 @@ func (c *BatchConfig) refuse(all []pipeline.Part, usual string) string {
 		}
 	}
 	return ""
+}
+
+// Lasts is how long a batch may take.
+func (c *BatchConfig) Lasts() time.Duration {
+	if c == nil {
+		return minutes(0, defaultBatchTimeout)
+	}
+	return minutes(c.Timeout, defaultBatchTimeout)
+}
+
+// Group is one build of a batch, with all its attempts.
+type Group struct {
+	Identifier    string   `json:"identifier"`
+	DependsOn     []string `json:"dependsOn,omitempty"`
+	IgnoreFailure bool     `json:"ignoreFailure,omitempty"`
+	Build         string   `json:"build,omitempty"` // id of the last build, "" before there is one
+	Prior         []string `json:"prior,omitempty"` // ids of the builds before it
 }

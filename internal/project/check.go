@@ -23,18 +23,19 @@ const (
 	maxTags        = 50
 	longestText    = 64 << 10
 	longestTimeout = 2160 // minutes
-	longestQueued  = 480
+	longestQueued  = 480  // minutes, also when the definition does not say
+	defaultTimeout = 60   // minutes
 )
 
 // Check refuses a definition that no build could run by, with an *Error of the
 // kind ErrInvalid.
 func (d Definition) Check() error {
 	if !nameForm.MatchString(d.Name) {
-		return refuse(ErrInvalid, "project name %.160q: take 2 to 150 letters, digits, dashes and underscores, a letter or a digit first", d.Name)
+		return Refuse(ErrInvalid, "project name %.160q: take 2 to 150 letters, digits, dashes and underscores, a letter or a digit first", d.Name)
 	}
 	for _, check := range []func() string{d.checkSources, d.checkArtifacts, d.checkEnvironment, d.checkLimits} {
 		if wrong := check(); wrong != "" {
-			return refuse(ErrInvalid, "project %s: %s", d.Name, wrong)
+			return Refuse(ErrInvalid, "project %s: %s", d.Name, wrong)
 		}
 	}
 	return nil
@@ -75,12 +76,6 @@ func (d Definition) checkSources() string {
 		}
 	}
 	return ""
-}
-
-// Inline tells whether Buildspec is the text of a buildspec, and not a path.
-func (s Source) Inline() bool {
-	text := strings.TrimSpace(s.Buildspec)
-	return strings.Contains(text, "\n") || strings.HasPrefix(text, "{")
 }
 
 func (s Source) check(at string) string {
@@ -141,10 +136,12 @@ func (d Definition) checkEnvironment() string {
 	case len(e.Variables) > maxVariables:
 		return fmt.Sprintf("environment.environmentVariables: there are %d, and may be %d", len(e.Variables), maxVariables)
 	}
-	return checkVariables("environment.environmentVariables", e.Variables)
+	return CheckVariables("environment.environmentVariables", e.Variables)
 }
 
-func checkVariables(at string, all []Variable) string {
+// CheckVariables says what is wrong with the variables of a build, and at which
+// member; "" for nothing.
+func CheckVariables(at string, all []Variable) string {
 	var seen []string
 	for _, v := range all {
 		switch {
@@ -175,8 +172,14 @@ func (d Definition) checkLimits() string {
 		return "autoRetryLimit: take 0 to 10"
 	case d.Batch.check() != "":
 		return d.Batch.check()
-	case len(d.Tags) > maxTags:
-		return fmt.Sprintf("tags: there are %d, and may be %d", len(d.Tags), maxTags)
+	}
+	return CheckTags(d.Tags)
+}
+
+// CheckTags says what is wrong with tags; "" for nothing.
+func CheckTags(all []Tag) string {
+	if len(all) > maxTags {
+		return fmt.Sprintf("tags: there are %d, and may be %d", len(all), maxTags)
 	}
 	return ""
 }

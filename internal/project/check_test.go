@@ -101,14 +101,14 @@ func TestWhereArtifactsGo(t *testing.T) {
 		"uuid/etc/passwd":   {Path: "../..", Namespace: "BUILD_ID", Name: "etc/passwd"},
 		"builds/uuid/a.zip": {Path: "builds", Namespace: "BUILD_ID", Name: "a.zip", Packaging: "ZIP"},
 	} {
-		if got := a.key("web:uuid", "made"); got != want {
+		if got := a.Key("web:uuid", "made"); got != want {
 			t.Errorf("%+v goes to %q, want %q", a, got, want)
 		}
 	}
 	// The buildspec names it, whoever wrote that.
 	for made, want := range map[string]string{"../../x": "builds/uuid/x", "a/../../../x": "builds/uuid/x", "..": "builds/uuid", "a/b": "builds/uuid/a/b"} {
 		a := Artifacts{Path: "builds", Namespace: "BUILD_ID", Name: "app", ByBuild: &yes}
-		if got := a.key("web:uuid", made); got != want {
+		if got := a.Key("web:uuid", made); got != want {
 			t.Errorf("what the buildspec names %q goes to %q, want %q", made, got, want)
 		}
 	}
@@ -123,8 +123,8 @@ func FuzzDefinition(f *testing.F) {
 			return
 		}
 		_ = d.Check()
-		_ = d.Artifacts.key("web:uuid", "made")
-		_ = d.Environment.pod()
+		_ = d.Artifacts.Key("web:uuid", "made")
+		_ = d.Environment.Pod()
 		if _, err := d.Changed(nil); err != nil {
 			t.Error(err)
 		}

@@ -1,19 +1,30 @@
-// Package project keeps builds that can be started by themselves: its noun is
-// the project, which says of what source, where and how something is built, and
-// the builds of it, numbered, with their records. It stands beside the engine,
-// which walks pipelines: a build is started by a person, by AWS's clients or by
-// an action of a pipeline, waits in a queue until there is room, and is carried
-// out by an Action, as a build in a pipeline is; after a crash it is taken up
-// where it is. The words are CodeBuild's. It knows neither how a build runs,
-// nor where sources come from and files go to: who puts the server together
-// gives it what does.
+// Package project is what a build has of its own when no pipeline writes it down:
+// its nouns are the project, which says of what source, where and how something
+// is built, and the build of one, with its phases from SUBMITTED to COMPLETED.
+// The words are CodeBuild's. Here is what is true of them without asking anybody:
+// what is a right definition, where an artifact goes, how a phase follows on the
+// other. Package builder makes and runs builds, queue says whose turn it is, and
+// reports keeps what their tests have said; this package knows none of them, and
+// neither how a build runs, nor where sources come from and files go to.
 package project
 
 import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
+	"time"
+
+	"github.com/towline/towline/internal/pipeline"
 )
+
+// Project is a project that is kept.
+type Project struct {
+	Definition Definition `json:"definition"`
+	Builds     int        `json:"builds"` // number of the last one
+	Created    time.Time  `json:"created"`
+	Updated    time.Time  `json:"updated"`
+}
 
 // Definition is a project, in CodeBuild's words, and in JSON in its form. The
 // members without a meaning here are kept as they came.
@@ -46,93 +57,6 @@ type Definition struct {
 	Badge         bool            `json:"badgeEnabled,omitempty"`
 }
 
-// Source is where the files of a build come from.
-type Source struct {
-	Type     string `json:"type"`
-	Location string `json:"location,omitempty"`
-	// Buildspec is the path of a file in the source, or the text itself.
-	Buildspec string `json:"buildspec,omitempty"`
-	// Identifier names a secondary source: its directory is in the variable
-	// CODEBUILD_SRC_DIR_ with this behind it.
-	Identifier string `json:"sourceIdentifier,omitempty"`
-
-	Depth        *int            `json:"gitCloneDepth,omitempty"`
-	Submodules   json.RawMessage `json:"gitSubmodulesConfig,omitempty"`
-	Auth         json.RawMessage `json:"auth,omitempty"`
-	ReportStatus *bool           `json:"reportBuildStatus,omitempty"`
-	StatusConfig json.RawMessage `json:"buildStatusConfig,omitempty"`
-	InsecureSSL  *bool           `json:"insecureSsl,omitempty"`
-}
-
-// The types of sources. The others are git repositories.
-const (
-	SourcePipeline = "CODEPIPELINE" // what an action of a pipeline is given
-	SourceS3       = "S3"
-	SourceNone     = "NO_SOURCE"
-)
-
-// Git tells whether the source is a git repository.
-func (s Source) Git() bool {
-	return s.Type != SourcePipeline && s.Type != SourceS3 && s.Type != SourceNone
-}
-
-// SourceVersion is the version of a secondary source.
-type SourceVersion struct {
-	Identifier string `json:"sourceIdentifier"`
-	Version    string `json:"sourceVersion"`
-}
-
-// Artifacts is where the files go that a build makes.
-type Artifacts struct {
-	Type       string `json:"type"`
-	Location   string `json:"location,omitempty"` // a bucket
-	Path       string `json:"path,omitempty"`
-	Namespace  string `json:"namespaceType,omitempty"` // NONE or BUILD_ID
-	Name       string `json:"name,omitempty"`
-	Packaging  string `json:"packaging,omitempty"`            // NONE or ZIP
-	ByBuild    *bool  `json:"overrideArtifactName,omitempty"` // the buildspec's name counts
-	Plain      *bool  `json:"encryptionDisabled,omitempty"`
-	Identifier string `json:"artifactIdentifier,omitempty"`
-	Owner      string `json:"bucketOwnerAccess,omitempty"`
-}
-
-// The types of Artifacts.
-const (
-	ArtifactsPipeline = "CODEPIPELINE" // the output of an action of a pipeline
-	ArtifactsS3       = "S3"
-	ArtifactsNone     = "NO_ARTIFACTS"
-)
-
-// Environment is where a build runs.
-type Environment struct {
-	Type        string     `json:"type"`
-	Image       string     `json:"image"`
-	ComputeType string     `json:"computeType"`
-	Variables   []Variable `json:"environmentVariables,omitempty"`
-	Privileged  bool       `json:"privilegedMode,omitempty"`
-
-	Certificate string          `json:"certificate,omitempty"`
-	Registry    json.RawMessage `json:"registryCredential,omitempty"`
-	PullBy      string          `json:"imagePullCredentialsType,omitempty"`
-	Compute     json.RawMessage `json:"computeConfiguration,omitempty"`
-	Fleet       json.RawMessage `json:"fleet,omitempty"`
-	Docker      json.RawMessage `json:"dockerServer,omitempty"`
-}
-
-// Variable is an environment variable of a build.
-type Variable struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`          // or the name of what has it
-	Type  string `json:"type,omitempty"` // "" for PLAINTEXT
-}
-
-// The types of a Variable.
-const (
-	Plaintext      = "PLAINTEXT"
-	ParameterStore = "PARAMETER_STORE"
-	SecretsManager = "SECRETS_MANAGER"
-)
-
 // Tag is a word about a project, for people.
 type Tag struct {
 	Key   string `json:"key,omitempty"`
@@ -156,7 +80,34 @@ func (d Definition) Changed(members map[string]json.RawMessage) (Definition, err
 	}
 	var changed Definition
 	if err := json.Unmarshal(text, &changed); err != nil {
-		return Definition{}, refuse(ErrInvalid, "read the project: %v", err)
+		return Definition{}, Refuse(ErrInvalid, "read the project: %v", err)
 	}
 	return changed, nil
+}
+
+// Clone is a definition whose lists can be changed.
+func (d Definition) Clone() Definition {
+	d.SecondarySources, d.SecondaryVersions = slices.Clone(d.SecondarySources), slices.Clone(d.SecondaryVersions)
+	d.SecondaryArtifacts = slices.Clone(d.SecondaryArtifacts)
+	d.Environment.Variables = slices.Clone(d.Environment.Variables)
+	return d
+}
+
+// Lasts is how long a build may take from its first phase on.
+func (d Definition) Lasts() time.Duration { return minutes(d.Timeout, defaultTimeout) }
+
+// Waits is how long a build may wait before its first phase.
+func (d Definition) Waits() time.Duration { return minutes(d.QueuedTimeout, longestQueued) }
+
+// minutes is so many of them, or the usual ones.
+func minutes(given, usual int) time.Duration {
+	if given == 0 {
+		given = usual
+	}
+	return time.Duration(given) * time.Minute
+}
+
+// AsBatch is how a batch of the project is run.
+func (d Definition) AsBatch() *pipeline.Batch {
+	return &pipeline.Batch{Combine: d.Batch != nil && d.Batch.Combine != nil && *d.Batch.Combine}
 }

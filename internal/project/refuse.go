@@ -28,11 +28,7 @@ func (e *Error) Error() string { return e.Message }
 // Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-func refuse(kind error, format string, args ...any) *Error {
+// Refuse makes a refusal.
+func Refuse(kind error, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
-}
-
-// noProject says how a project comes to be.
-func noProject(name string) *Error {
-	return refuse(ErrNotFound, "there is no project %q: make it with towline project put FILE, or with aws codebuild create-project", name)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
 	"github.com/towline/towline/internal/report"
 )
 
@@ -23,15 +24,15 @@ type Builder interface {
 	Project(ctx context.Context, name string) (project.Project, error)
 	Projects(ctx context.Context) ([]project.Project, error)
 
-	Start(ctx context.Context, req project.StartRequest) (project.Build, error)
-	Retry(ctx context.Context, id string, req project.StartRequest) (project.Build, error)
+	Start(ctx context.Context, req builder.StartRequest) (project.Build, error)
+	Retry(ctx context.Context, id string, req builder.StartRequest) (project.Build, error)
 	Stop(ctx context.Context, id string) (project.Build, error)
 	Build(ctx context.Context, id string) (project.Build, error)
-	Builds(ctx context.Context, f project.Filter) ([]project.Listed, error)
+	Builds(ctx context.Context, f builder.Filter) ([]builder.Listed, error)
 	LogFile(b project.Build) string
 }
 
-var _ Builder = (*project.Builder)(nil)
+var _ Builder = (*builder.Builder)(nil)
 
 func (s *Server) projectRoutes(api huma.API) {
 	if s.Builder == nil {
@@ -89,7 +90,7 @@ func (s *Server) withLast(ctx context.Context, p project.Project) (client.Projec
 	if err != nil {
 		return shown, err
 	}
-	last, err := s.Builder.Builds(ctx, project.Filter{Project: shown.Name, Limit: 1})
+	last, err := s.Builder.Builds(ctx, builder.Filter{Project: shown.Name, Limit: 1})
 	if err == nil && len(last) > 0 {
 		b := showBuild(last[0].Build)
 		shown.Last = &b
@@ -166,7 +167,7 @@ func (s *Server) startBuild(ctx context.Context, in *struct {
 	for _, name := range slices.Sorted(maps.Keys(in.Body.Env)) {
 		variables = append(variables, project.Variable{Name: name, Value: in.Body.Env[name]})
 	}
-	b, err := s.Builder.Start(ctx, project.StartRequest{
+	b, err := s.Builder.Start(ctx, builder.StartRequest{
 		Project: in.Name, Version: in.Body.Version, Batch: in.Body.Batch, Initiator: caller(ctx).Name, Change: func(d *project.Definition) { d.Environment.Override(variables) },
 	})
 	return s.shownBuild("start build", b, err)
@@ -183,7 +184,7 @@ func (s *Server) listBuilds(ctx context.Context, in *struct {
 	Project string `query:"project" doc:"default all"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"200" default:"20"`
 }) (*answer[[]client.Build], error) {
-	all, err := s.Builder.Builds(ctx, project.Filter{Project: in.Project, Limit: in.Limit})
+	all, err := s.Builder.Builds(ctx, builder.Filter{Project: in.Project, Limit: in.Limit})
 	if err == nil && len(all) == 0 && in.Project != "" {
 		_, err = s.Builder.Project(ctx, in.Project)
 	}
@@ -212,7 +213,7 @@ func (s *Server) stopBuild(ctx context.Context, in *buildRequest) (*answer[clien
 }
 
 func (s *Server) retryBuild(ctx context.Context, in *buildRequest) (*answer[client.Build], error) {
-	b, err := s.Builder.Retry(ctx, in.ID, project.StartRequest{Initiator: caller(ctx).Name})
+	b, err := s.Builder.Retry(ctx, in.ID, builder.StartRequest{Initiator: caller(ctx).Name})
 	return s.shownBuild("retry build", b, err)
 }
 

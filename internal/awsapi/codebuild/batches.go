@@ -7,6 +7,7 @@ import (
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
 )
 
 // batchPrefix begins the id of a batch in its ARN.
@@ -123,7 +124,7 @@ func (s *service) startBuildBatch(ctx context.Context, c wire.Call, in startBatc
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.Builds.Start(ctx, project.StartRequest{
+	b, err := s.Builds.Start(ctx, builder.StartRequest{
 		Project: projectName(in.ProjectName), Version: in.SourceVersion, Batch: true, Initiator: c.Who(), Region: c.Region, Token: in.Token, Digest: digest,
 		Change: func(d *project.Definition) {
 			in.change(d)
@@ -145,7 +146,7 @@ func (s *service) retryBuildBatch(ctx context.Context, c wire.Call, in retryBatc
 	if in.ID == "" {
 		return nil, wire.Faultf("InvalidInputException", "Batch id must be given.")
 	}
-	b, err := s.Batches.RetryBatch(ctx, batchID(in.ID), in.Type == "RETRY_ALL_BUILDS", project.StartRequest{Token: in.Token, Digest: in.ID + " " + in.Type})
+	b, err := s.Batches.RetryBatch(ctx, batchID(in.ID), in.Type == "RETRY_ALL_BUILDS", builder.StartRequest{Token: in.Token, Digest: in.ID + " " + in.Type})
 	return s.batched(ctx, c, b, err)
 }
 
@@ -207,5 +208,5 @@ func (s *service) listBuildBatches(ctx context.Context, c wire.Call, in listBatc
 func (s *service) listBuildBatchesForProject(ctx context.Context, c wire.Call, in listBatchesInput) (*idsOutput, error) {
 	name := projectName(in.ProjectName)
 	return s.builds(ctx, asked{wire.List(c.Operation, name, in.SortOrder, in.Filter.Status), in.NextToken, size(in.Size), in.SortOrder},
-		project.Filter{Project: name, Kind: project.Batches, Status: in.Filter.Status})
+		builder.Filter{Project: name, Kind: builder.Batches, Status: in.Filter.Status})
 }

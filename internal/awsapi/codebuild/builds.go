@@ -7,6 +7,7 @@ import (
 
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
 )
 
 // buildPrefix begins the id of a build in its ARN.
@@ -99,16 +100,16 @@ func (s *service) listBuilds(ctx context.Context, c wire.Call, in listBuildsInpu
 func (s *service) listBuildsForProject(ctx context.Context, c wire.Call, in listBuildsInput) (*idsOutput, error) {
 	name := projectName(in.ProjectName)
 	return s.builds(ctx, asked{wire.List(c.Operation, name, in.SortOrder), in.NextToken, pageSize, in.SortOrder},
-		project.Filter{Project: name, Kind: project.Alone})
+		builder.Filter{Project: name, Kind: builder.Alone})
 }
 
 // builds lists the ids of builds or batches, of a project when it has a name.
-func (s *service) builds(ctx context.Context, a asked, filter project.Filter) (*idsOutput, error) {
+func (s *service) builds(ctx context.Context, a asked, filter builder.Filter) (*idsOutput, error) {
 	filter.Ascending = a.order == ascending
-	page, next, err := inStore(s, a, func(after int64, limit int) ([]project.Listed, error) {
+	page, next, err := inStore(s, a, func(after int64, limit int) ([]builder.Listed, error) {
 		filter.After, filter.Limit = after, limit
 		return s.Builds.Builds(ctx, filter)
-	}, func(b project.Listed) int64 { return b.Place })
+	}, func(b builder.Listed) int64 { return b.Place })
 	if err == nil && len(page) == 0 && a.token == "" && filter.Project != "" {
 		// The builds of a project that is gone are listed; one that never was is
 		// a mistake.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
-	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/reports"
 )
 
 // caseStatus is CodeBuild's word for how a test went. It has ERROR and UNKNOWN
@@ -24,10 +24,10 @@ func caseStatus(s pipeline.TestStatus) string {
 }
 
 // whole is the report of an ARN, and all that it says.
-func (s *service) whole(ctx context.Context, c wire.Call, arn string) (project.Report, pipeline.Report, error) {
+func (s *service) whole(ctx context.Context, c wire.Call, arn string) (reports.Report, pipeline.Report, error) {
 	id, err := reportID(c, arn)
 	if err != nil {
-		return project.Report{}, pipeline.Report{}, err
+		return reports.Report{}, pipeline.Report{}, err
 	}
 	return s.Reports.Whole(ctx, id)
 }
@@ -80,7 +80,7 @@ func (s *service) describeTestCases(ctx context.Context, c wire.Call, in testCas
 	return out, nil
 }
 
-func caseDocument(c wire.Call, r project.Report, t pipeline.TestCase) document {
+func caseDocument(c wire.Call, r reports.Report, t pipeline.TestCase) document {
 	doc := document{}
 	doc.set("reportArn", c.ARN(reportPrefix+r.ID))
 	doc.set("testSuiteName", t.Suite)

@@ -1,9 +1,9 @@
 // Package codebuild answers AWS's own clients about builds: its noun is an
 // operation of CodeBuild's API (version 2016-10-06). It stands between the wire
 // and the projects: requests that were let in and have the right form come from
-// package wire, what they ask for is done by package project, whose words are
-// CodeBuild's too. It decides nothing about builds, and how they run it does not
-// know.
+// package wire, what they ask for is done by the rooms of package project, whose
+// words are CodeBuild's too. It decides nothing about builds, and how they run it
+// does not know.
 package codebuild
 
 import (
@@ -16,6 +16,8 @@ import (
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
+	"github.com/towline/towline/internal/project/reports"
 )
 
 //go:generate sh -c "python3 ../wire/model.py codebuild > model.new && mv model.new model.json"
@@ -24,7 +26,7 @@ import (
 var modelFile []byte
 
 // Projects are the projects and their builds. Errors that a client has made are
-// *project.Error. It is implemented by *project.Builder.
+// *project.Error. It is implemented by *builder.Builder.
 type Projects interface {
 	Create(ctx context.Context, d project.Definition) (project.Project, error)
 	Update(ctx context.Context, name string, members map[string]json.RawMessage) (project.Project, error)
@@ -33,48 +35,48 @@ type Projects interface {
 	Projects(ctx context.Context) ([]project.Project, error)
 }
 
-// Builds are the builds of projects. It is implemented by *project.Builder.
+// Builds are the builds of projects. It is implemented by *builder.Builder.
 type Builds interface {
-	Start(ctx context.Context, req project.StartRequest) (project.Build, error)
-	Retry(ctx context.Context, id string, req project.StartRequest) (project.Build, error)
+	Start(ctx context.Context, req builder.StartRequest) (project.Build, error)
+	Retry(ctx context.Context, id string, req builder.StartRequest) (project.Build, error)
 	Stop(ctx context.Context, id string) (project.Build, error)
 	Build(ctx context.Context, id string) (project.Build, error)
-	Builds(ctx context.Context, f project.Filter) ([]project.Listed, error)
+	Builds(ctx context.Context, f builder.Filter) ([]builder.Listed, error)
 	DeleteBuild(ctx context.Context, id string) error
 }
 
 // Batches are the batches of builds, beside what Builds tells of them. It is
-// implemented by *project.Builder.
+// implemented by *builder.Builder.
 type Batches interface {
-	RetryBatch(ctx context.Context, id string, all bool, req project.StartRequest) (project.Build, error)
+	RetryBatch(ctx context.Context, id string, all bool, req builder.StartRequest) (project.Build, error)
 	DeleteBatch(ctx context.Context, id string) (builds []string, err error)
 	Parts(ctx context.Context, batch string) ([]project.Build, error)
 }
 
-// Groups are the groups of reports. It is implemented by *project.Builder.
+// Groups are the groups of reports. It is implemented by *reports.Shelf.
 type Groups interface {
-	CreateGroup(ctx context.Context, g project.ReportGroup) (project.ReportGroup, error)
-	UpdateGroup(ctx context.Context, name string, export json.RawMessage, tags []project.Tag) (project.ReportGroup, error)
+	CreateGroup(ctx context.Context, g reports.Group) (reports.Group, error)
+	UpdateGroup(ctx context.Context, name string, export json.RawMessage, tags []project.Tag) (reports.Group, error)
 	DeleteGroup(ctx context.Context, name string, reports bool) error
-	Group(ctx context.Context, name string) (project.ReportGroup, error)
-	Groups(ctx context.Context) ([]project.ReportGroup, error)
+	Group(ctx context.Context, name string) (reports.Group, error)
+	Groups(ctx context.Context) ([]reports.Group, error)
 }
 
 // Reports are what the tests of builds have said. It is implemented by
-// *project.Builder.
+// *reports.Shelf.
 type Reports interface {
-	Report(ctx context.Context, id string) (project.Report, error)
-	Reports(ctx context.Context, f project.ReportFilter) ([]project.ListedReport, error)
-	Whole(ctx context.Context, id string) (project.Report, pipeline.Report, error)
+	Report(ctx context.Context, id string) (reports.Report, error)
+	Reports(ctx context.Context, f reports.Filter) ([]reports.Listed, error)
+	Whole(ctx context.Context, id string) (reports.Report, pipeline.Report, error)
 	DeleteReport(ctx context.Context, id string) error
 }
 
 var (
-	_ Projects = (*project.Builder)(nil)
-	_ Builds   = (*project.Builder)(nil)
-	_ Batches  = (*project.Builder)(nil)
-	_ Groups   = (*project.Builder)(nil)
-	_ Reports  = (*project.Builder)(nil)
+	_ Projects = (*builder.Builder)(nil)
+	_ Builds   = (*builder.Builder)(nil)
+	_ Batches  = (*builder.Builder)(nil)
+	_ Groups   = (*reports.Shelf)(nil)
+	_ Reports  = (*reports.Shelf)(nil)
 )
 
 // Config is what the API needs.

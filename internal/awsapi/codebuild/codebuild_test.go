@@ -24,6 +24,8 @@ import (
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
+	"github.com/towline/towline/internal/project/queue"
 	"github.com/towline/towline/internal/report"
 	"github.com/towline/towline/internal/store"
 	"github.com/towline/towline/internal/waittest"
@@ -117,11 +119,11 @@ func batch(ctx context.Context, job pipeline.Job, buildspec string) (pipeline.Re
 // nothing is where all sources come from.
 type nothing struct{}
 
-func (nothing) Fetch(_ context.Context, f project.Fetch) (project.Fetched, error) {
+func (nothing) Fetch(_ context.Context, f builder.Fetch) (builder.Fetched, error) {
 	if f.Version == "gone" {
-		return project.Fetched{}, &project.Error{Kind: project.ErrInvalid, Message: "there is no revision gone"}
+		return builder.Fetched{}, &project.Error{Kind: project.ErrInvalid, Message: "there is no revision gone"}
 	}
-	return project.Fetched{Artifact: pipeline.Artifact{Digest: "sha256:0"}, Resolved: "3f9c2e1"}, nil
+	return builder.Fetched{Artifact: pipeline.Artifact{Digest: "sha256:0"}, Resolved: "3f9c2e1"}, nil
 }
 
 // aws is AWS's command with the key of a role.
@@ -131,7 +133,7 @@ type aws struct {
 	url  string
 	role client.Role
 	// builder is what the command talks to.
-	builder *project.Builder
+	builder *builder.Builder
 }
 
 func (a aws) as(role client.Role) aws { a.role = role; return a }
@@ -180,11 +182,11 @@ func setup(t *testing.T) aws {
 	if err != nil {
 		t.Fatal(err)
 	}
-	builder := project.New(project.Config{
-		Store: db, Runner: func(string) project.Runner { return runner{db} }, Sources: nothing{}, Dir: dir, Account: "123456789012", Queue: project.NewQueue(8),
+	builder := builder.New(builder.Config{
+		Store: db, Runner: func(string) builder.Runner { return runner{db} }, Sources: nothing{}, Dir: dir, Account: "123456789012", Queue: queue.New(8),
 		OpenLog: func(path string) (io.WriteCloser, error) { return report.OpenLog(path) },
 	})
-	api, err := codebuild.New(codebuild.Config{Projects: builder, Builds: builder, Batches: builder, Groups: builder, Reports: builder, Pages: []byte(strings.Repeat("k", 32))})
+	api, err := codebuild.New(codebuild.Config{Projects: builder, Builds: builder, Batches: builder, Groups: builder.Reports, Reports: builder.Reports, Pages: []byte(strings.Repeat("k", 32))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/reports"
 )
 
 // groupPrefix begins the name of a report group in its ARN.
@@ -24,34 +25,34 @@ func groupName(c wire.Call, arn string) (string, error) {
 }
 
 // group is the group that an ARN names.
-func (s *service) group(ctx context.Context, c wire.Call, arn string) (project.ReportGroup, error) {
+func (s *service) group(ctx context.Context, c wire.Call, arn string) (reports.Group, error) {
 	name, err := groupName(c, arn)
 	if err != nil {
-		return project.ReportGroup{}, err
+		return reports.Group{}, err
 	}
 	return s.Groups.Group(ctx, name)
 }
 
 type groupInput struct {
-	ARN    string             `json:"arn"`
-	Name   string             `json:"name"`
-	Type   project.ReportKind `json:"type"`
-	Export json.RawMessage    `json:"exportConfig"`
-	Tags   []project.Tag      `json:"tags"`
-	Delete bool               `json:"deleteReports"`
+	ARN    string          `json:"arn"`
+	Name   string          `json:"name"`
+	Type   reports.Kind    `json:"type"`
+	Export json.RawMessage `json:"exportConfig"`
+	Tags   []project.Tag   `json:"tags"`
+	Delete bool            `json:"deleteReports"`
 }
 
 type groupOutput struct{ ReportGroup document }
 
 // grouped answers with a group.
-func grouped(c wire.Call, g project.ReportGroup, err error) (*groupOutput, error) {
+func grouped(c wire.Call, g reports.Group, err error) (*groupOutput, error) {
 	if err != nil {
 		return nil, err
 	}
 	return &groupOutput{groupDocument(c, g)}, nil
 }
 
-func groupDocument(c wire.Call, g project.ReportGroup) document {
+func groupDocument(c wire.Call, g reports.Group) document {
 	doc := document{}
 	doc.set("arn", c.ARN(groupPrefix+g.Name))
 	doc.set("name", g.Name)
@@ -68,7 +69,7 @@ func groupDocument(c wire.Call, g project.ReportGroup) document {
 }
 
 func (s *service) createReportGroup(ctx context.Context, c wire.Call, in groupInput) (*groupOutput, error) {
-	g, err := s.Groups.CreateGroup(ctx, project.ReportGroup{Name: in.Name, Kind: in.Type, Export: in.Export, Tags: in.Tags})
+	g, err := s.Groups.CreateGroup(ctx, reports.Group{Name: in.Name, Kind: in.Type, Export: in.Export, Tags: in.Tags})
 	return grouped(c, g, err)
 }
 
@@ -127,7 +128,7 @@ func (s *service) listReportGroups(ctx context.Context, c wire.Call, in listGrou
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := inMemory(s, asked{wire.List(c.Operation, in.SortOrder, in.SortBy), in.NextToken, size(in.Size), in.SortOrder}, all, func(g project.ReportGroup) string {
+	page, next, err := inMemory(s, asked{wire.List(c.Operation, in.SortOrder, in.SortBy), in.NextToken, size(in.Size), in.SortOrder}, all, func(g reports.Group) string {
 		return byTime(in.SortBy, g.Name, g.Created, g.Updated)
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/reports"
 )
 
 // reportKept is how long AWS keeps a report. Here it is kept until there are
@@ -65,9 +66,9 @@ func (s *service) listReportsForGroup(ctx context.Context, c wire.Call, in repor
 
 // reports lists the reports of a group, or of all.
 func (s *service) reports(ctx context.Context, c wire.Call, group string, in reportsInput) (*reportsOutput, error) {
-	page, next, err := inStore(s, asked{wire.List(c.Operation, group, in.SortOrder, in.Filter.Status), in.NextToken, size(in.Size), in.SortOrder}, func(after int64, limit int) ([]project.ListedReport, error) {
-		return s.Reports.Reports(ctx, project.ReportFilter{Group: group, Status: in.Filter.Status, Ascending: in.SortOrder == ascending, After: after, Limit: limit})
-	}, func(r project.ListedReport) int64 { return r.Place })
+	page, next, err := inStore(s, asked{wire.List(c.Operation, group, in.SortOrder, in.Filter.Status), in.NextToken, size(in.Size), in.SortOrder}, func(after int64, limit int) ([]reports.Listed, error) {
+		return s.Reports.Reports(ctx, reports.Filter{Group: group, Status: in.Filter.Status, Ascending: in.SortOrder == ascending, After: after, Limit: limit})
+	}, func(r reports.Listed) int64 { return r.Place })
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func (s *service) batchGetReports(ctx context.Context, c wire.Call, in reportARN
 	return &reportDocuments{found, missing}, err
 }
 
-func reportDocument(c wire.Call, r project.Report) document {
+func reportDocument(c wire.Call, r reports.Report) document {
 	doc := document{}
 	doc.set("arn", c.ARN(reportPrefix+r.ID))
 	doc.set("type", r.Kind)
@@ -119,7 +120,7 @@ func reportDocument(c wire.Call, r project.Report) document {
 	return doc
 }
 
-func summary(r project.Report) document {
+func summary(r reports.Report) document {
 	doc := document{}
 	doc.set("total", r.Passed+r.Failed+r.Skipped)
 	doc.set("statusCounts", map[string]int{caseStatus(pipeline.TestPassed): r.Passed, caseStatus(pipeline.TestFailing): r.Failed, caseStatus(pipeline.TestSkipped): r.Skipped})

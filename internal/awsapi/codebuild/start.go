@@ -10,6 +10,7 @@ import (
 	"github.com/towline/towline/internal/awsapi/wire"
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/builder"
 )
 
 // startInput is StartBuildInput, as far as it has a meaning here.
@@ -139,7 +140,7 @@ func (s *service) startBuild(ctx context.Context, c wire.Call, in startInput) (*
 	if err != nil {
 		return nil, err
 	}
-	return begun(c)(s.Builds.Start(ctx, project.StartRequest{
+	return begun(c)(s.Builds.Start(ctx, builder.StartRequest{
 		Project: projectName(in.ProjectName), Version: in.SourceVersion, Change: in.change, Initiator: c.Who(), Region: c.Region,
 		Token: in.Token, Digest: digest,
 	}))
@@ -184,7 +185,7 @@ func (s *service) retryBuild(ctx context.Context, c wire.Call, in retryInput) (*
 	if err != nil {
 		return nil, err
 	}
-	return begun(c)(s.Builds.Retry(ctx, b.ID, project.StartRequest{Initiator: c.Who(), Region: c.Region, Token: in.Token, Digest: in.ID}))
+	return begun(c)(s.Builds.Retry(ctx, b.ID, builder.StartRequest{Initiator: c.Who(), Region: c.Region, Token: in.Token, Digest: in.ID}))
 }
 
 func (s *service) stopBuild(ctx context.Context, c wire.Call, in retryInput) (*buildOutput, error) {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"github.com/towline/towline/internal/awsapi/wire"
-	"github.com/towline/towline/internal/project"
+	"github.com/towline/towline/internal/project/reports"
 )
 
 type trendInput struct {
@@ -31,7 +31,7 @@ func (s *service) getReportGroupTrend(ctx context.Context, c wire.Call, in trend
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.Reports.Reports(ctx, project.ReportFilter{Group: group.Name, Limit: size(in.Reports)})
+	all, err := s.Reports.Reports(ctx, reports.Filter{Group: group.Name, Limit: size(in.Reports)})
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *service) getReportGroupTrend(ctx context.Context, c wire.Call, in trend
 }
 
 // trendValue is a number of a report, if it has it.
-func trendValue(r project.Report, field string) (float64, bool) {
+func trendValue(r reports.Report, field string) (float64, bool) {
 	total := r.Passed + r.Failed + r.Skipped
 	tests, covered := r.Coverage == nil, r.Coverage != nil
 	switch field {

@@ -1,0 +1,60 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/towline/towline/internal/pipeline"
+	"github.com/towline/towline/internal/project"
+)
+
+// Buckets take the artifacts of builds.
+type Buckets interface {
+	// Deliver puts the archive of an artifact at bucket/key, or with unpacked
+	// its files below that. An *project.Error is the user's to mend. Delivering the same
+	// again does no harm.
+	Deliver(ctx context.Context, artifact pipeline.Artifact, bucket, key string, unpacked bool) error
+}
+
+// deliver puts the artifacts of a build into the buckets that its project names.
+func (r *Builder) deliver(ctx context.Context, b *project.Build, result pipeline.Result, log io.Writer) error {
+	b.Delivered = nil
+	d := b.Definition
+	for i, to := range append([]project.Artifacts{d.Artifacts}, d.SecondaryArtifacts...) {
+		if to.Type != project.ArtifactsS3 {
+			continue
+		}
+		made, ok := find(result.Artifacts, b.ArtifactName(to.Identifier), i == 0)
+		if !ok {
+			return project.Refuse(project.ErrInvalid, "the project wants %s in bucket %s, and the build has made none: list its files under artifacts in the buildspec", named(to.Identifier), to.Location)
+		}
+		if r.Buckets == nil {
+			return project.Refuse(project.ErrInvalid, "the project wants %s in bucket %s, and this server is connected to no bucket", named(to.Identifier), to.Location)
+		}
+		key := to.Key(b.ID, made.Name)
+		if err := r.Buckets.Deliver(ctx, made, to.Location, key, to.Packaging != "ZIP"); err != nil {
+			return err
+		}
+		b.Delivered = append(b.Delivered, project.Delivered{Identifier: to.Identifier, Location: to.Location + "/" + key, Digest: made.Digest})
+		fmt.Fprintf(log, "%s is in bucket %s at %s\n", named(to.Identifier), to.Location, key)
+	}
+	return nil
+}
+
+func named(identifier string) string {
+	if identifier == "" {
+		return "the artifact"
+	}
+	return "artifact " + identifier
+}
+
+// find is the artifact of an identifier, or the first one for the primary one.
+func find(made []pipeline.Artifact, identifier string, primary bool) (pipeline.Artifact, bool) {
+	for i, a := range made {
+		if primary && i == 0 || !primary && a.Name == identifier {
+			return a, true
+		}
+	}
+	return pipeline.Artifact{}, false
+}
