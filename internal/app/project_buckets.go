@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +36,28 @@ type projectBuckets struct {
 var _ builder.Buckets = projectBuckets{}
 
 // Deliver puts an artifact into a bucket.
-func (p projectBuckets) Deliver(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) error {
+func (p projectBuckets) Deliver(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) (sum string, err error) {
+	if err := p.put(ctx, a, bucket, key, unpacked); err != nil || unpacked {
+		return "", err
+	}
+	return p.sum(ctx, a)
+}
+
+// sum is the MD5 of an artifact's archive.
+func (p projectBuckets) sum(ctx context.Context, a pipeline.Artifact) (string, error) {
+	in, _, err := p.artifacts.Open(ctx, a.Digest)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	hash := md5.New() //nolint:gosec // AWS's clients compare it; nobody trusts in it
+	if _, err := io.Copy(hash, in); err != nil {
+		return "", fmt.Errorf("sum up artifact %s: %w", a.Name, err)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+func (p projectBuckets) put(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) error {
 	if bucket == store.ArtifactBucket {
 		return noBucket(bucket, "it has the artifacts of executions")
 	}

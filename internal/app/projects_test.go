@@ -1,7 +1,9 @@
 package app
 
 import (
+	"crypto/md5"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -83,8 +85,20 @@ func TestWhereAProjectsArtifactsGo(t *testing.T) {
 	if err := a.store.PutObject(t.Context(), store.Object{Bucket: "releases", Key: "web/app.zip", Size: oldSize, Modified: time.Now(), Chunks: []store.Chunk{{Digest: old, Size: oldSize}}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web/app.zip", false); err != nil {
+	sum, err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web/app.zip", false)
+	if err != nil {
 		t.Fatal(err)
+	}
+	in, _, err := a.artifacts.Open(t.Context(), digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := io.ReadAll(in)
+	if err := errors.Join(err, in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%x", md5.Sum(archive)); sum != want {
+		t.Errorf("the MD5 of the archive is %q, want %s", sum, want)
 	}
 	if o, err := a.store.Object(t.Context(), "releases", "web/app.zip"); err != nil || o.Artifact != digest || o.Size != size {
 		t.Errorf("%+v %v", o, err)
@@ -95,7 +109,7 @@ func TestWhereAProjectsArtifactsGo(t *testing.T) {
 			in.Close()
 		}
 	}
-	if err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web", true); !errors.Is(err, project.ErrInvalid) || !strings.Contains(err.Error(), "packaging to ZIP") {
+	if _, err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web", true); !errors.Is(err, project.ErrInvalid) || !strings.Contains(err.Error(), "packaging to ZIP") {
 		t.Errorf("files in a bucket of this server: %v", err)
 	}
 }

@@ -31,7 +31,9 @@ const (
 type Delivered struct {
 	Identifier string `json:"identifier,omitempty"` // of a secondary one
 	Location   string `json:"location"`             // bucket/key
-	Digest     string `json:"digest"`               // sha256:hex of the archive
+	// The sums of the archive; both are "" when it was put there unpacked.
+	Digest string `json:"digest,omitempty"` // sha256:hex
+	MD5    string `json:"md5,omitempty"`    // hex
 }
 
 // Key is where in its bucket an artifact goes, by CodeBuild's rule:

@@ -5,12 +5,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 var (
 	nameForm       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,149}$`)
 	identifierForm = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)
 	variableForm   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,254}$`)
+	tagForm        = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=@+-]*$`)
 )
 
 // reserved begins the names of variables that a build sets itself.
@@ -22,6 +24,9 @@ const (
 	maxVariables   = 200
 	maxTags        = 50
 	longestText    = 64 << 10
+	longestWords   = 255 // characters of a description, and of a tag's value
+	longestKey     = 127 // characters of a tag's key
+	longestRole    = 2048
 	longestTimeout = 2160 // minutes
 	longestQueued  = 480  // minutes, also when the definition does not say
 	defaultTimeout = 60   // minutes
@@ -162,6 +167,10 @@ func CheckVariables(at string, all []Variable) string {
 func (d Definition) checkLimits() string {
 	between := func(n, least, most int) bool { return n == 0 || n >= least && n <= most }
 	switch {
+	case utf8.RuneCountInString(d.Description) > longestWords:
+		return fmt.Sprintf("description: take at most %d characters", longestWords)
+	case len(d.ServiceRole) > longestRole:
+		return fmt.Sprintf("serviceRole: take at most %d characters", longestRole)
 	case !between(d.Timeout, 5, longestTimeout):
 		return fmt.Sprintf("timeoutInMinutes: take 5 to %d", longestTimeout)
 	case !between(d.QueuedTimeout, 5, longestQueued):
@@ -180,6 +189,16 @@ func (d Definition) checkLimits() string {
 func CheckTags(all []Tag) string {
 	if len(all) > maxTags {
 		return fmt.Sprintf("tags: there are %d, and may be %d", len(all), maxTags)
+	}
+	for i, tag := range all {
+		switch {
+		case tag.Key == "" || utf8.RuneCountInString(tag.Key) > longestKey || !tagForm.MatchString(tag.Key):
+			return fmt.Sprintf("tags[%d].key: take 1 to %d letters, digits, blanks and _ . : / = @ + -", i, longestKey)
+		case utf8.RuneCountInString(tag.Value) > longestWords || !tagForm.MatchString(tag.Value):
+			return fmt.Sprintf("tags[%d].value: take at most %d letters, digits, blanks and _ . : / = @ + -", i, longestWords)
+		case slices.ContainsFunc(all[:i], func(other Tag) bool { return other.Key == tag.Key }):
+			return fmt.Sprintf("tags[%d].key: %s is given twice", i, tag.Key)
+		}
 	}
 	return ""
 }

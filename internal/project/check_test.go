@@ -19,8 +19,13 @@ func plain() Definition {
 
 func TestWhatNoBuildCouldRunByIsRefused(t *testing.T) {
 	t.Parallel()
-	if err := plain().Check(); err != nil {
-		t.Fatal(err)
+	full := plain()
+	full.Description, full.ServiceRole = strings.Repeat("\u00e4", 255), strings.Repeat("r", 2048)
+	full.Tags = []Tag{{strings.Repeat("\u00e4", 127), strings.Repeat("b", 255)}, {Key: "a: b+c-d=e/f@g.h_i"}}
+	for _, d := range []Definition{plain(), full} {
+		if err := d.Check(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for want, change := range map[string]func(*Definition){
 		"project name":                       func(d *Definition) { d.Name = "../web" },
@@ -51,6 +56,11 @@ func TestWhatNoBuildCouldRunByIsRefused(t *testing.T) {
 			d.SecondarySources = []Source{s, s}
 		},
 		"tags: there are 51, and may be 50":        func(d *Definition) { d.Tags = make([]Tag, 51) },
+		"description: take at most 255":            func(d *Definition) { d.Description = strings.Repeat("\u00e4", 256) },
+		"serviceRole: take at most 2048":           func(d *Definition) { d.ServiceRole = strings.Repeat("r", 2049) },
+		"tags[0].key: take 1 to 127":               func(d *Definition) { d.Tags = []Tag{{Value: "a"}} },
+		"tags[1].key: team is given twice":         func(d *Definition) { d.Tags = []Tag{{Key: "team"}, {Key: "team"}} },
+		"tags[0].value: take at most 255":          func(d *Definition) { d.Tags = []Tag{{Key: "team", Value: "<b>"}} },
 		"environment.image":                        func(d *Definition) { d.Environment.Image = "" },
 		"a secondary source is in S3 or a git rep": func(d *Definition) { d.SecondarySources = []Source{{Type: SourcePipeline, Identifier: "x"}} },
 	} {

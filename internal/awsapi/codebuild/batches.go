@@ -112,6 +112,9 @@ type startBatchInput struct {
 }
 
 func (s *service) startBuildBatch(ctx context.Context, c wire.Call, in startBatchInput) (*batchOutput, error) {
+	if in.Debug {
+		return nil, noDebugging()
+	}
 	in.Timeout, in.ReportStatus = in.BuildTimeout, in.ReportBatch
 	names := in.redefines()
 	if in.Batch != nil {

@@ -54,6 +54,7 @@ func TestBatchesThroughTheAWSCommand(t *testing.T) {
 		"(AccessDeniedException) when calling the StartBuildBatch operation: User: arn:aws:iam::123456789012:user/" + keyID(client.Operator) + " is not authorized to perform: codebuild:StartBuildBatch with buildBatchConfigOverride": {
 			a.as(client.Operator), []string{"start-build-batch", "--project-name", "web", "--build-batch-config-override", "timeoutInMins=30"}},
 		"(InvalidInputException) when calling the StartBuildBatch operation: project web: buildBatchConfig": {a, []string{"start-build-batch", "--project-name", "web", "--build-batch-config-override", "timeoutInMins=3"}},
+		"(InvalidInputException) when calling the StartBuildBatch operation: debugSession":                  {a, []string{"start-build-batch", "--project-name", "web", "--debug-session-enabled"}},
 		"(ResourceNotFoundException) when calling the StopBuildBatch operation":                             {a, []string{"stop-build-batch", "--id", "web:nope"}},
 	} {
 		if _, errs := c.run(c.args...); !strings.Contains(errs, want) {

@@ -67,6 +67,8 @@ func (r runner) Run(ctx context.Context, job pipeline.Job) (pipeline.Result, err
 	switch c.Buildspec {
 	case "good.yml":
 		return pipeline.Result{Outcome: pipeline.Succeeded, Variables: map[string]string{"V": "1"}, Phases: []pipeline.Phase{{Name: "install", Seconds: 0.001}, {Name: "build", Seconds: 0.001}}}, nil
+	case "made.yml":
+		return pipeline.Result{Outcome: pipeline.Succeeded, Artifacts: []pipeline.Artifact{{Name: "app", Digest: "sha256:1f", Size: 3}, {Name: "docs", Digest: "sha256:2f", Size: 3}}}, nil
 	case "bad.yml":
 		tests := pipeline.Summarize(reports())
 		run := pipeline.TestRun{Pipeline: job.Pipeline, Execution: job.Execution, Stage: job.Stage, Attempt: job.Attempt, Action: job.Action.Name, Totals: *tests, Reports: reports()}
@@ -126,6 +128,16 @@ func (nothing) Fetch(_ context.Context, f builder.Fetch) (builder.Fetched, error
 	return builder.Fetched{Artifact: pipeline.Artifact{Digest: "sha256:0"}, Resolved: "3f9c2e1"}, nil
 }
 
+// bucket takes all artifacts.
+type bucket struct{}
+
+func (bucket) Deliver(_ context.Context, _ pipeline.Artifact, _, _ string, unpacked bool) (string, error) {
+	if unpacked {
+		return "", nil
+	}
+	return "3f", nil
+}
+
 // aws is AWS's command with the key of a role.
 type aws struct {
 	t    *testing.T
@@ -183,14 +195,14 @@ func setup(t *testing.T) aws {
 		t.Fatal(err)
 	}
 	builder := builder.New(builder.Config{
-		Store: db, Runner: func(string) builder.Runner { return runner{db} }, Sources: nothing{}, Dir: dir, Account: "123456789012", Queue: queue.New(8),
+		Store: db, Runner: func(string) builder.Runner { return runner{db} }, Sources: nothing{}, Buckets: bucket{}, Dir: dir, Account: "123456789012", Queue: queue.New(8),
 		OpenLog: func(path string) (io.WriteCloser, error) { return report.OpenLog(path) },
 	})
 	api, err := codebuild.New(codebuild.Config{Projects: builder, Builds: builder, Batches: builder, Groups: builder.Reports, Reports: builder.Reports, Pages: []byte(strings.Repeat("k", 32))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(wire.New(wire.Config{Keys: keys{}, Account: "123456789012", Now: time.Now, Logger: slog.New(slog.DiscardHandler)}, api))
+	server := httptest.NewServer(answersChecked(t, wire.New(wire.Config{Keys: keys{}, Account: "123456789012", Now: time.Now, Logger: slog.New(slog.DiscardHandler)}, api)))
 	t.Cleanup(func() {
 		server.Close()
 		if err := errors.Join(builder.Shutdown(waittest.Patience), db.Close()); err != nil {
@@ -282,6 +294,14 @@ func TestBuildsThroughTheAWSCommand(t *testing.T) {
 	a.ended(again)
 	a.is("a retry", a.must("builds[0].[sourceVersion,buildNumber]", "batch-get-builds", "--ids", again), `["3f9c2e1",7]`)
 
+	made := a.must("build.id", "start-build", "--project-name", "web", "--buildspec-override", "made.yml",
+		"--artifacts-override", "type=S3,location=releases,path=web,name=app.zip,packaging=ZIP,bucketOwnerAccess=FULL",
+		"--secondary-artifacts-override", "type=S3,location=releases,name=docs,packaging=NONE,artifactIdentifier=docs,encryptionDisabled=true")
+	a.ended(made)
+	a.is("where artifacts went, and their sums when they are archives", a.must("builds[0].[artifacts.[location,sha256sum,md5sum,bucketOwnerAccess],secondaryArtifacts[0].[location,artifactIdentifier,sha256sum,md5sum,encryptionDisabled]]", "batch-get-builds", "--ids", made),
+		`[["arn:aws:s3:::releases/web/app.zip","1f","3f","FULL"],["arn:aws:s3:::releases/docs","docs",null,null,true]]`)
+	a.must("buildsDeleted", "batch-delete-builds", "--ids", made)
+
 	hanging := start("hang.yml")
 	a.is("a build that runs cannot be deleted", a.must("buildsNotDeleted[0].statusCode", "batch-delete-builds", "--ids", hanging), "BUILD_IN_PROGRESS")
 	a.must("build.id", "stop-build", "--id", hanging)
@@ -305,6 +325,7 @@ func TestBuildsThroughTheAWSCommand(t *testing.T) {
 		"(AccessDeniedException) when calling the StartBuild operation":                {a.as(client.Viewer), []string{"start-build", "--project-name", "web"}},
 		"(ResourceNotFoundException) when calling the StartBuild operation":            {a, []string{"start-build", "--project-name", "nope"}},
 		"(InvalidInputException) when calling the StartBuild operation: project web":   {a, []string{"start-build", "--project-name", "web", "--environment-variables-override", "name=CODEBUILD_X,value=b"}},
+		"(InvalidInputException) when calling the StartBuild operation: debugSession":  {a, []string{"start-build", "--project-name", "web", "--debug-session-enabled"}},
 		"(ResourceNotFoundException) when calling the StopBuild operation":             {a, []string{"stop-build", "--id", "web:nope"}},
 		"(ResourceNotFoundException) when calling the ListBuildsForProject operation":  {a, []string{"list-builds-for-project", "--project-name", "nope"}},
 		"(InvalidInputException) when calling the ListBuilds operation: Invalid next ": {a, []string{"list-builds", "--starting-token", "x"}},

@@ -116,10 +116,12 @@ func artifactsDocument(a project.Artifacts, delivered []project.Delivered) docum
 		if d.Identifier == a.Identifier {
 			doc.set("location", "arn:aws:s3:::"+d.Location)
 			doc.set("sha256sum", strings.TrimPrefix(d.Digest, "sha256:"))
+			doc.set("md5sum", d.MD5)
 		}
 	}
 	doc.set("overrideArtifactName", a.ByBuild)
 	doc.set("encryptionDisabled", a.Plain)
+	doc.set("bucketOwnerAccess", a.Owner)
 	return doc
 }
 

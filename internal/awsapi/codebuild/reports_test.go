@@ -83,15 +83,19 @@ func TestReportGroupsAreMadeAndChanged(t *testing.T) {
 	a := setup(t)
 	arn := a.must("reportGroup.arn", "create-report-group", "--name", "all-tests", "--type", "TEST", "--export-config", "exportConfigType=NO_EXPORT", "--tags", "key=team,value=shop")
 	a.is("its name", arn, "arn:aws:codebuild:eu-west-1:123456789012:report-group/all-tests")
-	a.is("a change", a.must("reportGroup.[exportConfig.s3Destination.bucket,tags[0].value]", "update-report-group", "--arn", arn, "--export-config", "exportConfigType=S3,s3Destination={bucket=kept}"), `["kept","shop"]`)
+	a.is("a change", a.must("reportGroup.[exportConfig.exportConfigType,tags[0].value]", "update-report-group", "--arn", arn, "--tags", "key=team,value=web"), `["NO_EXPORT","web"]`)
 	for want, c := range map[string]struct {
 		aws
 		args []string
 	}{
 		"(ResourceAlreadyExistsException)": {a, []string{"create-report-group", "--name", "all-tests", "--type", "TEST", "--export-config", "exportConfigType=NO_EXPORT"}},
 		"(InvalidInputException)":          {a, []string{"create-report-group", "--name", "all tests", "--type", "TEST", "--export-config", "exportConfigType=NO_EXPORT"}},
-		"(ResourceNotFoundException)":      {a, []string{"update-report-group", "--arn", arn + "x"}},
-		"(AccessDeniedException)":          {a.as(client.Operator), []string{"delete-report-group", "--arn", arn}},
+		"(InvalidInputException) when calling the CreateReportGroup operation: report group kept: exportConfig.exportConfigType: reports are not exported to S3 here": {
+			a, []string{"create-report-group", "--name", "kept", "--type", "TEST", "--export-config", "exportConfigType=S3,s3Destination={bucket=kept}"}},
+		"(InvalidInputException) when calling the UpdateReportGroup operation: report group all-tests: exportConfig": {
+			a, []string{"update-report-group", "--arn", arn, "--export-config", "exportConfigType=S3,s3Destination={bucket=kept}"}},
+		"(ResourceNotFoundException)": {a, []string{"update-report-group", "--arn", arn + "x"}},
+		"(AccessDeniedException)":     {a.as(client.Operator), []string{"delete-report-group", "--arn", arn}},
 	} {
 		if _, errs := c.run(c.args...); !strings.Contains(errs, want) {
 			t.Errorf("%v: %s, want %s", c.args, errs, want)

@@ -50,6 +50,8 @@ type startInput struct {
 	PullBy       *string         `json:"imagePullCredentialsTypeOverride"`
 	ReportStatus *bool           `json:"reportBuildStatusOverride"`
 	InsecureSSL  *bool           `json:"insecureSslOverride"`
+
+	Debug bool `json:"debugSessionEnabled"`
 }
 
 // change gives a build's definition what was asked for.
@@ -133,6 +135,9 @@ func (in startInput) redefines() []string {
 type buildOutput struct{ Build document }
 
 func (s *service) startBuild(ctx context.Context, c wire.Call, in startInput) (*buildOutput, error) {
+	if in.Debug {
+		return nil, noDebugging()
+	}
 	if names := in.redefines(); len(names) > 0 && !c.Key.Role.Allows(client.Admin) {
 		return nil, tooMuch(c, names)
 	}
@@ -144,6 +149,11 @@ func (s *service) startBuild(ctx context.Context, c wire.Call, in startInput) (*
 		Project: projectName(in.ProjectName), Version: in.SourceVersion, Change: in.change, Initiator: c.Who(), Region: c.Region,
 		Token: in.Token, Digest: digest,
 	}))
+}
+
+// noDebugging refuses what somebody would wait for in vain.
+func noDebugging() error {
+	return wire.Faultf("InvalidInputException", "debugSessionEnabled: builds have no debug sessions here: run the build on your machine with towline build, or leave the option away.")
 }
 
 // tooMuch refuses overrides that want another role.

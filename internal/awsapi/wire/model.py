@@ -1,11 +1,12 @@
 """Prints a model.json: what the public model of a service's API says about
 requests, as botocore carries it (Apache-2.0), without its prose, its answers
-and all that Towline does not check. Whole numbers are integers, however long.
+and all that Towline does not check. With --answers it is what the model says
+about them, which tests hold ours against. Whole numbers are integers, however long.
 Of operations that are not listed there are only the names; without a list
 there are all.
 
     go generate ./internal/awsapi/...        (python3 with botocore is needed)
-    python3 model.py SERVICE [OPERATION...]
+    python3 model.py [--answers] SERVICE [OPERATION...]
 """
 import json
 import sys
@@ -14,7 +15,8 @@ import botocore.loaders
 
 KEPT = ("type", "members", "required", "member", "key", "value", "min", "max", "pattern", "enum")
 
-service, listed = sys.argv[1], sys.argv[2:]
+answers = sys.argv[1] == "--answers"
+service, *listed = sys.argv[2:] if answers else sys.argv[1:]
 model = botocore.loaders.Loader().load_service_model(service, "service-2")
 shapes = {}
 
@@ -39,6 +41,11 @@ operations = {}
 for name, operation in model["operations"].items():
     if listed and name not in listed:
         operations[name] = {}
+        continue
+    if answers:
+        if "output" in operation:
+            keep(operation["output"]["shape"])
+            operations[name] = {"output": operation["output"]["shape"]}
         continue
     keep(operation["input"]["shape"])
     operations[name] = {"input": operation["input"]["shape"], "errors": [e["shape"] for e in operation.get("errors", [])]}

@@ -33,9 +33,10 @@ func (r *Builder) DeleteBuild(ctx context.Context, id string) error {
 	return r.removeLog(b)
 }
 
-// DeleteBatch forgets a batch that has ended with its builds and their logs, and
-// returns the ids of the builds, those that were asked for last first. The error
-// is an *project.Error of the kind ErrNotFound or ErrInvalid when it is the caller's.
+// DeleteBatch forgets a batch that has ended with its builds and their logs,
+// and returns the ids of the builds, those that were asked for last first. The
+// error is a *project.Error of the kind ErrNotFound or ErrInvalid when it is
+// the caller's.
 func (r *Builder) DeleteBatch(ctx context.Context, id string) (builds []string, err error) {
 	var gone []project.Build
 	err = r.Store.Update(ctx, func(q store.Querier) error {

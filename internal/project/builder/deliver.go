@@ -11,10 +11,11 @@ import (
 
 // Buckets take the artifacts of builds.
 type Buckets interface {
-	// Deliver puts the archive of an artifact at bucket/key, or with unpacked
-	// its files below that. An *project.Error is the user's to mend. Delivering the same
+	// Deliver puts the archive of an artifact at bucket/key and returns its
+	// MD5 as hex digits, or with unpacked puts its files below that and
+	// returns "". A *project.Error is the user's to mend. Delivering the same
 	// again does no harm.
-	Deliver(ctx context.Context, artifact pipeline.Artifact, bucket, key string, unpacked bool) error
+	Deliver(ctx context.Context, artifact pipeline.Artifact, bucket, key string, unpacked bool) (md5 string, err error)
 }
 
 // deliver puts the artifacts of a build into the buckets that its project names.
@@ -33,10 +34,16 @@ func (r *Builder) deliver(ctx context.Context, b *project.Build, result pipeline
 			return project.Refuse(project.ErrInvalid, "the project wants %s in bucket %s, and this server is connected to no bucket", named(to.Identifier), to.Location)
 		}
 		key := to.Key(b.ID, made.Name)
-		if err := r.Buckets.Deliver(ctx, made, to.Location, key, to.Packaging != "ZIP"); err != nil {
+		unpacked := to.Packaging != "ZIP"
+		sum, err := r.Buckets.Deliver(ctx, made, to.Location, key, unpacked)
+		if err != nil {
 			return err
 		}
-		b.Delivered = append(b.Delivered, project.Delivered{Identifier: to.Identifier, Location: to.Location + "/" + key, Digest: made.Digest})
+		delivered := project.Delivered{Identifier: to.Identifier, Location: to.Location + "/" + key}
+		if !unpacked {
+			delivered.Digest, delivered.MD5 = made.Digest, sum
+		}
+		b.Delivered = append(b.Delivered, delivered)
 		fmt.Fprintf(log, "%s is in bucket %s at %s\n", named(to.Identifier), to.Location, key)
 	}
 	return nil

@@ -12,9 +12,9 @@ import (
 
 // Sources fetch what builds begin with. Calls overlap.
 type Sources interface {
-	// Fetch stores the files of a source, at a version of it or as it is now, as
-	// an artifact. Error says what the user can mend, an *project.Error. Fetching the
-	// same again does no harm.
+	// Fetch stores the files of a source, at a version of it or as it is now,
+	// as an artifact. Error says what the user can mend, a *project.Error.
+	// Fetching the same again does no harm.
 	Fetch(ctx context.Context, f Fetch) (Fetched, error)
 }
 

@@ -59,8 +59,8 @@ func load(ctx context.Context, q store.Querier, id string) (project.Build, error
 	return read(stored)
 }
 
-// loadBatch loads a batch within a transaction. The error is an *project.Error of the
-// kind ErrNotFound or ErrInvalid when there is none of that id.
+// loadBatch loads a batch within a transaction. The error is a *project.Error
+// of the kind ErrNotFound or ErrInvalid when there is none of that id.
 func loadBatch(ctx context.Context, q store.Querier, id string) (project.Build, error) {
 	b, err := load(ctx, q, id)
 	switch {

@@ -24,8 +24,8 @@ type Listed struct {
 	Place int64 // Filter.After of what follows it
 }
 
-// Build returns a build. The error is an *project.Error of the kind ErrNotFound when
-// there is no such build.
+// Build returns a build. The error is a *project.Error of the kind ErrNotFound
+// when there is no such build.
 func (r *Builder) Build(ctx context.Context, id string) (project.Build, error) {
 	stored, err := r.Store.Build(ctx, id)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/towline/towline/internal/store"
 )
 
-// Create keeps a new project. The error is an *project.Error of the kind ErrInvalid or
-// ErrExists when it is the caller's.
+// Create keeps a new project. The error is a *project.Error of the kind
+// ErrInvalid or ErrExists when it is the caller's.
 func (r *Builder) Create(ctx context.Context, d project.Definition) (project.Project, error) {
 	return r.put(ctx, d.Name, func(old *project.Project) (project.Definition, error) {
 		if old != nil {
@@ -21,8 +21,9 @@ func (r *Builder) Create(ctx context.Context, d project.Definition) (project.Pro
 	})
 }
 
-// Update gives members of a project other values. The error is an *project.Error of the
-// kind ErrInvalid or ErrNotFound when it is the caller's.
+// Update gives members of a project other values. The error is a
+// *project.Error of the kind ErrInvalid or ErrNotFound when it is the
+// caller's.
 func (r *Builder) Update(ctx context.Context, name string, members map[string]json.RawMessage) (project.Project, error) {
 	return r.put(ctx, name, func(old *project.Project) (project.Definition, error) {
 		if old == nil {
@@ -91,8 +92,8 @@ func open(kept store.Project) (project.Project, error) {
 	return p, nil
 }
 
-// Project returns a project. The error is an *project.Error of the kind ErrNotFound when
-// there is none of that name.
+// Project returns a project. The error is a *project.Error of the kind
+// ErrNotFound when there is none of that name.
 func (r *Builder) Project(ctx context.Context, name string) (project.Project, error) {
 	kept, err := r.Store.Project(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
@@ -127,7 +128,7 @@ func (r *Builder) Projects(ctx context.Context) ([]project.Project, error) {
 }
 
 // Delete forgets a project. Its builds stay, and those that run go on. The error
-// is an *project.Error of the kind ErrNotFound when there is none of that name.
+// is a *project.Error of the kind ErrNotFound when there is none of that name.
 func (r *Builder) Delete(ctx context.Context, name string) error {
 	err := r.Store.Update(ctx, func(q store.Querier) error { return store.RemoveProject(ctx, q, name) })
 	if errors.Is(err, store.ErrNotFound) {

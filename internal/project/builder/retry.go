@@ -8,8 +8,8 @@ import (
 )
 
 // Retry asks for another build like one that has ended, of the same version of
-// the source. The error is an *project.Error of the kind ErrNotFound or ErrInvalid when
-// it is the caller's.
+// the source. The error is a *project.Error of the kind ErrNotFound or
+// ErrInvalid when it is the caller's.
 func (r *Builder) Retry(ctx context.Context, id string, req StartRequest) (project.Build, error) {
 	old, err := r.Build(ctx, id)
 	if err != nil {

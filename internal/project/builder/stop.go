@@ -7,8 +7,8 @@ import (
 )
 
 // Stop ends a build, wherever it stands, and returns it as it is when that has
-// begun. One that has ended is returned as it is. The error is an *project.Error of the
-// kind ErrNotFound when there is no such build.
+// begun. One that has ended is returned as it is. The error is a
+// *project.Error of the kind ErrNotFound when there is no such build.
 func (r *Builder) Stop(ctx context.Context, id string) (b project.Build, err error) {
 	// The record says it first: a build that is being taken up after a crash is
 	// then stopped too.

@@ -17,7 +17,7 @@ import (
 type Group struct {
 	Name    string
 	Kind    Kind
-	Export  json.RawMessage // exportConfig in CodeBuild's form; it has no effect
+	Export  json.RawMessage // exportConfig in CodeBuild's form: nothing is exported
 	Tags    []project.Tag
 	Created time.Time
 	Updated time.Time
@@ -31,14 +31,17 @@ type groupDefinition struct {
 
 var groupForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$`)
 
-// CreateGroup keeps a new group. The error is an *project.Error of the kind ErrInvalid
-// or ErrExists when it is the caller's.
+// CreateGroup keeps a new group. The error is a *project.Error of the kind
+// ErrInvalid or ErrExists when it is the caller's.
 func (s *Shelf) CreateGroup(ctx context.Context, g Group) (Group, error) {
 	switch {
 	case !groupForm.MatchString(g.Name):
 		return Group{}, project.Refuse(project.ErrInvalid, "report group name %.160q: take 2 to 128 letters, digits, dashes and underscores, a letter or a digit first", g.Name)
 	case project.CheckTags(g.Tags) != "":
 		return Group{}, project.Refuse(project.ErrInvalid, "report group %s: %s", g.Name, project.CheckTags(g.Tags))
+	}
+	if err := checkExport(g.Name, g.Export); err != nil {
+		return Group{}, err
 	}
 	g.Created = s.Now()
 	g.Updated = g.Created
@@ -55,9 +58,33 @@ func (s *Shelf) CreateGroup(ctx context.Context, g Group) (Group, error) {
 	return g, err
 }
 
-// UpdateGroup gives a group another export and other tags, those that are given.
-// The error is an *project.Error of the kind ErrNotFound when there is no such group.
+// checkExport refuses an exportConfig that asks for what is not done: the files
+// of a report are gone with their build.
+func checkExport(name string, export json.RawMessage) error {
+	var config struct {
+		Type string `json:"exportConfigType"`
+	}
+	if export != nil {
+		if err := json.Unmarshal(export, &config); err != nil {
+			return project.Refuse(project.ErrInvalid, "report group %s: exportConfig: %v", name, err)
+		}
+	}
+	if config.Type != "" && config.Type != "NO_EXPORT" {
+		return project.Refuse(project.ErrInvalid, "report group %s: exportConfig.exportConfigType: reports are not exported to %.20s here: take NO_EXPORT, and list the files of the report under artifacts in the buildspec", name, config.Type)
+	}
+	return nil
+}
+
+// UpdateGroup gives a group another export and other tags, those that are
+// given. The error is a *project.Error of the kind ErrNotFound when there is
+// no such group.
 func (s *Shelf) UpdateGroup(ctx context.Context, name string, export json.RawMessage, tags []project.Tag) (g Group, err error) {
+	if err := checkExport(name, export); err != nil {
+		return Group{}, err
+	}
+	if wrong := project.CheckTags(tags); wrong != "" {
+		return Group{}, project.Refuse(project.ErrInvalid, "report group %s: %s", name, wrong)
+	}
 	err = s.Store.Update(ctx, func(q store.Querier) error {
 		kept, err := store.GetReportGroup(ctx, q, name)
 		if err != nil {
@@ -82,8 +109,8 @@ func (s *Shelf) UpdateGroup(ctx context.Context, name string, export json.RawMes
 }
 
 // DeleteGroup forgets a group, which must have no reports unless they go with
-// it. The error is an *project.Error of the kind ErrNotFound or ErrInvalid when it is
-// the caller's.
+// it. The error is a *project.Error of the kind ErrNotFound or ErrInvalid when
+// it is the caller's.
 func (s *Shelf) DeleteGroup(ctx context.Context, name string, reports bool) error {
 	err := s.Store.Update(ctx, func(q store.Querier) error {
 		if !reports {
@@ -100,8 +127,8 @@ func (s *Shelf) DeleteGroup(ctx context.Context, name string, reports bool) erro
 	return noGroup(name, err)
 }
 
-// Group returns a group. The error is an *project.Error of the kind ErrNotFound when
-// there is none of that name.
+// Group returns a group. The error is a *project.Error of the kind ErrNotFound
+// when there is none of that name.
 func (s *Shelf) Group(ctx context.Context, name string) (g Group, err error) {
 	err = s.Store.View(ctx, func(q store.Querier) error {
 		kept, err := store.GetReportGroup(ctx, q, name)

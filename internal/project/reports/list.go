@@ -20,8 +20,8 @@ type Listed struct {
 	Place int64 // Filter.After of what follows it
 }
 
-// Report returns a report. The error is an *project.Error of the kind ErrNotFound when
-// there is none of that id.
+// Report returns a report. The error is a *project.Error of the kind
+// ErrNotFound when there is none of that id.
 func (s *Shelf) Report(ctx context.Context, id string) (Report, error) {
 	filed, err := s.Store.FiledReport(ctx, id)
 	if err != nil {
@@ -61,9 +61,9 @@ func (s *Shelf) Reports(ctx context.Context, f Filter) ([]Listed, error) {
 	return found, nil
 }
 
-// Whole returns what a report says, test by test and file by file. The error is
-// an *project.Error of the kind ErrNotFound when there is no such report, or when it is
-// so old that only its totals are kept.
+// Whole returns what a report says, test by test and file by file. The error
+// is a *project.Error of the kind ErrNotFound when there is no such report, or
+// when it is so old that only its totals are kept.
 func (s *Shelf) Whole(ctx context.Context, id string) (Report, pipeline.Report, error) {
 	one, err := s.Report(ctx, id)
 	if err != nil {
@@ -81,8 +81,8 @@ func (s *Shelf) Whole(ctx context.Context, id string) (Report, pipeline.Report, 
 	return Report{}, pipeline.Report{}, project.Refuse(project.ErrNotFound, "of report %.300q the totals alone are kept: there are newer ones of the project", id)
 }
 
-// DeleteReport forgets a report. The error is an *project.Error of the kind ErrNotFound
-// when there is none of that id.
+// DeleteReport forgets a report. The error is a *project.Error of the kind
+// ErrNotFound when there is none of that id.
 func (s *Shelf) DeleteReport(ctx context.Context, id string) error {
 	return noReport(id, s.Store.RemoveReport(ctx, id))
 }

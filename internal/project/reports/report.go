@@ -44,7 +44,7 @@ type Report struct {
 	Run project.ActionRef `json:"run"`
 }
 
-// longestGroup bounds the name of a report group, in bytes.
+// longestGroup bounds the name of a report group, in characters.
 const longestGroup = 128
 
 // group is the name of the group of a report, by CodeBuild's rule: the one that
@@ -55,7 +55,8 @@ func group(b project.Build, name string) string {
 	} else {
 		name = b.Project + "-" + name
 	}
-	return name[:min(len(name), longestGroup)]
+	runes := []rune(name) // Cut within a character it would be no text.
+	return string(runes[:min(len(runes), longestGroup)])
 }
 
 // summary is one report of a build, in short.
