@@ -24,6 +24,7 @@ func (a *App) hooks() http.Handler {
 // (pullrequests.go).
 func (a *App) takeHook(ctx context.Context, name string, event forge.Event) (fresh bool, err error) {
 	now := time.Now()
+	a.mirrors.pushers.tell(name, event.Pushes) // before the look that may come at once
 	text, err := json.Marshal(event)
 	if err != nil {
 		return false, fmt.Errorf("encode event: %w", err)

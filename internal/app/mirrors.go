@@ -28,6 +28,7 @@ type mirrors struct {
 	moved        func(ctx context.Context, push source.Push) // acts on what has arrived
 	now          func() time.Time
 	transport    http.RoundTripper // to forges' APIs; nil is the default
+	pushers      pushers           // whom the webhooks have named
 
 	mu    sync.Mutex
 	quiet map[string]time.Time // until when a mirror's forge is not to be told anything

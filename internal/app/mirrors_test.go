@@ -137,15 +137,15 @@ func TestAWebhookOfAMirrorStartsItsPipeline(t *testing.T) {
 	git("commit", "-q", "--allow-empty", "-m", "Second")
 	git("push", "-q", address, "main")
 	second := git("rev-parse", "HEAD")
-	push := fmt.Sprintf(`{"ref":"refs/heads/main","before":%q,"after":%q,"repository":{"full_name":"acme/web"}}`, git("rev-parse", "HEAD~1"), second)
+	push := fmt.Sprintf(`{"ref":"refs/heads/main","before":%q,"after":%q,"repository":{"full_name":"acme/web"},"sender":{"id":583231}}`, git("rev-parse", "HEAD~1"), second)
 	if status, _ := send("push", "d1", "not the secret", push); status != http.StatusUnauthorized {
 		t.Errorf("a wrong signature is answered with %d", status)
 	}
 	if status, text := send("push", "d1", mirror.Secret, push); status != http.StatusOK {
 		t.Fatalf("%d %s", status, text)
 	}
-	if got := started("web-2").Revision.Commit; got != second {
-		t.Errorf("the second revision is %s", got)
+	if got := started("web-2"); got.Revision.Commit != second || got.Trigger.Source == nil || got.Trigger.Source.Actor != "583231" {
+		t.Errorf("the second revision is %s, by %+v", got.Revision.Commit, got.Trigger)
 	}
 	if status, text := send("push", "d1", mirror.Secret, push); status != http.StatusOK || !strings.Contains(text, "taken before") {
 		t.Errorf("the same message again: %d %s", status, text)

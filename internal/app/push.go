@@ -249,6 +249,7 @@ func (a *App) begin(ctx context.Context, watching []pipeline.Pipeline, own ownPi
 	} else {
 		revision.Branch, change.Head = head.Branch, "refs/heads/"+head.Branch
 	}
+	change.Actor = a.mirrors.pushers.of(head.Repository, change.Head, head.Commit)
 	var requests []engine.StartRequest
 	for _, p := range watching {
 		requests = append(requests, engine.StartRequest{Pipeline: p.Name, Revision: revision, Trigger: trigger})

@@ -109,7 +109,7 @@ func parseBitbucket(header http.Header, body []byte) (Event, error) {
 func (m bucket) pushes() ([]Push, error) {
 	var pushes []Push
 	for _, change := range m.Push.Changes {
-		var p Push
+		p := Push{Actor: m.Actor.AccountID}
 		if change.Old != nil {
 			p.Ref, p.Before = change.Old.ref(), change.Old.Target.Hash
 		}

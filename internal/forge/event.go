@@ -60,6 +60,9 @@ type Push struct {
 	// a new branch or of a long push whole, or what a forced push takes away,
 	// and Bitbucket lists nothing. Ask git before leaving something undone.
 	Paths []string
+	// Actor is the forge's id of the account that has pushed, "" where it is not
+	// told. It is a name among others, and no proof of anything.
+	Actor string
 }
 
 // PullRequest is a pull request, which GitLab calls a merge request.

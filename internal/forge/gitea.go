@@ -24,10 +24,10 @@ func parseGitea(header http.Header, body []byte) (Event, error) {
 	case event == "delete":
 		// A deleted branch or tag has a message of its own, with a short name.
 		prefix := map[string]string{"branch": "refs/heads/", "tag": "refs/tags/"}[m.RefType]
-		e.Type, e.Pushes = PushEvent, []Push{{Ref: prefix + m.Ref}}
+		e.Type, e.Pushes = PushEvent, []Push{{Ref: prefix + m.Ref, Actor: m.Sender.name()}}
 	case event == "push":
 		e.Type = PushEvent
-		e.Pushes = []Push{{Ref: m.Ref, Before: m.Before, After: m.After, Paths: paths(m.Commits)}}
+		e.Pushes = []Push{{Ref: m.Ref, Before: m.Before, After: m.After, Paths: paths(m.Commits), Actor: m.Sender.name()}}
 	case m.PullRequest != nil:
 		return m.pull(e, "synchronized"), nil
 	default:

@@ -80,7 +80,7 @@ func parseGitHub(header http.Header, body []byte) (Event, error) {
 	e.Repository = Repository{Name: m.Repository.FullName, CloneURL: m.Repository.CloneURL}
 	if event == "push" {
 		e.Type = PushEvent
-		e.Pushes = []Push{{Ref: m.Ref, Before: m.Before, After: m.After, Paths: paths(m.Commits)}}
+		e.Pushes = []Push{{Ref: m.Ref, Before: m.Before, After: m.After, Paths: paths(m.Commits), Actor: m.Sender.name()}}
 		return e, nil
 	}
 	if m.PullRequest == nil {

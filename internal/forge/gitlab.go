@@ -18,7 +18,8 @@ type lab struct {
 		HTTPURL string `json:"git_http_url"`
 	} `json:"project"`
 	Commits []commit `json:"commits"`
-	User    account  `json:"user"` // of a merge request
+	UserID  int64    `json:"user_id"` // of a push
+	User    account  `json:"user"`    // of a merge request
 	Request struct {
 		IID             int    `json:"iid"`
 		Action          string `json:"action"`
@@ -49,7 +50,7 @@ func parseGitLab(header http.Header, body []byte) (Event, error) {
 	switch m.Kind {
 	case "push", "tag_push":
 		e.Type = PushEvent
-		e.Pushes = []Push{{Ref: m.Ref, Before: m.Before, After: m.After, Paths: paths(m.Commits)}}
+		e.Pushes = []Push{{Ref: m.Ref, Before: m.Before, After: m.After, Paths: paths(m.Commits), Actor: account{m.UserID}.name()}}
 	case "merge_request":
 		return m.pull(e), nil
 	}

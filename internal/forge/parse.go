@@ -140,7 +140,7 @@ func check(e Event) error {
 		if !ok || !okToo {
 			return invalid("the push to %.100q names no objects", p.Ref)
 		}
-		p.Deleted = p.After == ""
+		p.Deleted, p.Actor = p.After == "", line(p.Actor)
 	}
 	pr := e.PullRequest
 	if pr == nil {

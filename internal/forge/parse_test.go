@@ -93,6 +93,7 @@ func TestParse(t *testing.T) {
 		}
 		return Event{Type: PullRequestEvent, Repository: r, PullRequest: &p}
 	}
+	const ada = "557058:0c5c7d4e-95a7-4d25-8b9c-5d6c1a1e1f2a" // her account in Bitbucket
 	for _, tt := range []struct {
 		name  string
 		kind  Kind
@@ -101,7 +102,7 @@ func TestParse(t *testing.T) {
 		want  Event
 	}{
 		{"a push to GitHub names the files of all commits once", GitHub, "push", "github-push",
-			push(hub, Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Paths: []string{"greet.go", "main.go", "old/hello.go"}})},
+			push(hub, Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Paths: []string{"greet.go", "main.go", "old/hello.go"}, Actor: "583231"})},
 		{"a new tag has no commit before", GitHub, "push", "github-tag",
 			push(hub, Push{Ref: "refs/tags/v1.2.0", After: newCommit})},
 		{"a deleted branch has no commit after", GitHub, "push", "github-delete",
@@ -118,7 +119,7 @@ func TestParse(t *testing.T) {
 			pull(hub, PullRequest{Number: 7, Event: pipeline.PullRequestClosed, Fork: true, Ref: "refs/pull/7/head", Title: "Greet in French"})},
 		{"a new label changes no code", GitHub, "pull_request", "github-pull-labeled", Event{Type: Other, Repository: hub}},
 		{"a push to Gitea", Gitea, "push", "gitea-push",
-			push(tea, Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Paths: []string{"page.html"}})},
+			push(tea, Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Paths: []string{"page.html"}, Actor: "12"})},
 		{"a branch deleted in Gitea", Gitea, "delete", "gitea-delete", push(tea, Push{Ref: "refs/heads/old", Deleted: true})},
 		{"a pull request in Gitea", Gitea, "pull_request", "gitea-pull-opened",
 			pull(tea, PullRequest{Number: 3, Event: pipeline.PullRequestOpen, Ref: "refs/pull/3/head", Title: "Greet"})},
@@ -127,26 +128,30 @@ func TestParse(t *testing.T) {
 		{"new commits in a pull request out of a fork in Gitea", Gitea, "pull_request", "gitea-pull-synchronized",
 			pull(tea, PullRequest{Number: 3, Event: pipeline.PullRequestUpdated, Fork: true, Ref: "refs/pull/3/head", Title: "Greet"})},
 		{"a push to GitLab, in a subgroup", GitLab, "Push Hook", "gitlab-push",
-			push(lab, Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Paths: []string{"new.html", "page.html"}})},
+			push(lab, Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Paths: []string{"new.html", "page.html"}, Actor: "4"})},
 		{"a tag of its own in GitLab", GitLab, "Tag Push Hook", "gitlab-tag", push(lab, Push{Ref: "refs/tags/v1.2.0", After: oldCommit})},
 		{"a merge request", GitLab, "Merge Request Hook", "gitlab-merge-open",
 			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestOpen, Ref: "refs/merge-requests/5/head", Title: "Greet in French", Actor: "4"})},
 		{"new commits in a merge request out of a fork", GitLab, "Merge Request Hook", "gitlab-merge-update",
 			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestUpdated, Before: oldCommit, Fork: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French", Actor: "4"})},
 		{"a merge request whose label has changed", GitLab, "Merge Request Hook", "gitlab-merge-label", Event{Type: Other, Repository: lab}},
-		{"a merged merge request", GitLab, "Merge Request Hook", "gitlab-merge-merge",
+		{"a merge request that was merged by a commit of the merge", GitLab, "Merge Request Hook", "gitlab-merge-commit",
+			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French", Actor: "4", Merge: "4d5e6f7081920a1b2c3d4e5f60718293041526a7"})},
+		{"a merge request that the branch was moved forward to", GitLab, "Merge Request Hook", "gitlab-merge-forward",
+			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French", Actor: "4"})},
+		{"a merge request that was squashed", GitLab, "Merge Request Hook", "gitlab-merge-merge",
 			pull(lab, PullRequest{Number: 5, Event: pipeline.PullRequestClosed, Merged: true, Ref: "refs/merge-requests/5/head", Title: "Greet in French", Actor: "4", Merge: mergeCommit})},
 		{"a comment", GitLab, "Note Hook", "gitlab-note", Event{Type: Other, Repository: lab}},
 		{"Bitbucket tells several refs at once", Bitbucket, "repo:push", "bitbucket-push", push(bucket,
-			Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit},
-			Push{Ref: "refs/tags/v1.2.0", After: newCommit},
-			Push{Ref: "refs/heads/old", Before: oldCommit, Deleted: true})},
+			Push{Ref: "refs/heads/main", Before: oldCommit, After: newCommit, Actor: ada},
+			Push{Ref: "refs/tags/v1.2.0", After: newCommit, Actor: ada},
+			Push{Ref: "refs/heads/old", Before: oldCommit, Deleted: true, Actor: ada})},
 		{"a pull request out of a fork in Bitbucket", Bitbucket, "pullrequest:created", "bitbucket-pull-created",
 			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestOpen, Head: newCommit[:12], Fork: true, Title: "Greet"})},
 		{"an updated pull request in Bitbucket", Bitbucket, "pullrequest:updated", "bitbucket-pull-updated",
 			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestUpdated, Head: newCommit[:12], Title: "Greet"})},
 		{"a merged pull request in Bitbucket", Bitbucket, "pullrequest:fulfilled", "bitbucket-pull-fulfilled",
-			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestClosed, Merged: true, Head: newCommit[:12], Title: "Greet", Actor: "557058:0c5c7d4e-95a7-4d25-8b9c-5d6c1a1e1f2a", Merge: mergeCommit[:12]})},
+			pull(bucket, PullRequest{Number: 11, Event: pipeline.PullRequestClosed, Merged: true, Head: newCommit[:12], Title: "Greet", Actor: ada, Merge: mergeCommit[:12]})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
