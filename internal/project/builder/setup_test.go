@@ -106,10 +106,13 @@ func setup(t *testing.T, change ...func(*builder.Config)) *yard {
 	}
 	y.Builder = builder.New(y.config)
 	t.Cleanup(func() {
-		for _, b := range y.list(builder.Filter{Limit: 1000}) {
-			if !b.Done() {
-				_, _ = y.Stop(context.WithoutCancel(t.Context()), b.ID)
-				y.ended(b.ID)
+		defer endRunners(t, dir) // also when what follows ends the test
+		for undone := y.undone(); len(undone) > 0; undone = y.undone() {
+			for _, id := range undone {
+				if _, err := y.Stop(context.WithoutCancel(t.Context()), id); err != nil {
+					t.Error(err)
+				}
+				y.ended(id)
 			}
 		}
 		if err := errors.Join(y.Shutdown(time.Minute), db.Close(), artifacts.Close()); err != nil {
@@ -117,6 +120,18 @@ func setup(t *testing.T, change ...func(*builder.Config)) *yard {
 		}
 	})
 	return y
+}
+
+// undone are the ids of the builds that wait or run: the end of one may begin
+// another.
+func (y *yard) undone() (ids []string) {
+	y.t.Helper()
+	for _, b := range y.list(builder.Filter{Limit: 1000}) {
+		if !b.Done() {
+			ids = append(ids, b.ID)
+		}
+	}
+	return ids
 }
 
 // restart is what a new server does with what the old one has left.
