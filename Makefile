@@ -7,7 +7,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help buildkitd chaos bench-apply bench-builds bench-dockerfile bench-engine bench-pods bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate clean
+.PHONY: help buildkitd chaos bench-apply bench-builds bench-dockerfile bench-engine bench-pods bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate pictures clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,10 +38,12 @@ buildkitd: build ## compile the BuildKit that builds Dockerfiles, once
 ON_CLUSTER  := /internal/(build/pod|kube|kube/kubetest|localkube|deploy(/(kubectl|methodtest|pullsecret|rehearsal|rollout|job|check|invariant|verdict))?)$$|/e2e$$
 MEASURED    := /internal/deploy(/(rehearsal|verdict))?$$|/e2e$$
 
+# Those of e2e that look at the dashboard alone need none.
 test: test-deps cluster buildkitd ## run all tests, end to end on a real Kubernetes too
 	go test -timeout 20m $$(go list ./... | grep -vE '$(ON_CLUSTER)')
+	go test -timeout 20m -run '^TestDashboard' ./e2e
 	KUBECONFIG="$$($(BIN) cluster kubeconfig)" go test -p 2 -timeout 20m $$(go list ./... | grep -E '$(ON_CLUSTER)' | grep -vE '$(MEASURED)')
-	KUBECONFIG="$$($(BIN) cluster kubeconfig)" go test -p 1 -timeout 30m $$(go list ./... | grep -E '$(MEASURED)')
+	KUBECONFIG="$$($(BIN) cluster kubeconfig)" go test -p 1 -timeout 30m -skip '^TestDashboard' $$(go list ./... | grep -E '$(MEASURED)')
 
 test-short: ## run the tests that need no cluster
 	go test $$(go list ./... | grep -vE '$(ON_CLUSTER)')
@@ -90,12 +92,16 @@ lint: ## check style and known vulnerabilities
 generate: build ## make the generated files anew
 	$(BIN) pipeline schema > docs/towline.schema.json
 	$(BIN) reference > docs/reference.md
+	go tool -modfile=tools/go.mod templ generate -path internal/ui >/dev/null
+
+pictures: ## take the pictures of the dashboard anew
+	TOWLINE_PICTURES=docs go test -count=1 -timeout 20m -run '^TestDashboard' ./e2e
 
 verify: generate ## check that generated files, formatting and modules are as committed
 	@test -z "$$(gofmt -l cmd internal e2e examples localkube)" || { gofmt -l cmd internal e2e examples localkube; exit 1; }
 	go mod verify >/dev/null
 	go mod tidy -diff
-	git diff --exit-code -- docs/towline.schema.json docs/reference.md
+	git diff --exit-code -- docs/towline.schema.json docs/reference.md internal/ui
 
 clean: ## remove what was built here
 	rm -rf bin dist

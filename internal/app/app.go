@@ -219,7 +219,7 @@ func (a *App) openServer() error {
 	a.server, err = server.New(server.Config{
 		Listen: listen, URL: a.options.Server.URL, Engine: a.engine, Run: a.run, Store: a.store, Repositories: a.repositories, Registry: a.registry,
 		Clusters: a.sealed(), Notifications: a.notifier, AccessKeys: a.accessKeys, SignIns: signIns{a.store, a.accessKeys, a.tokens.Admin, time.Now}, Secrets: a.secrets, AttestKeys: a.attestKeys, SecretMember: secretMembers(a.store), Functions: a.functions, Lambda: a.lambda(), Builder: a.builder, AWS: aws, S3: a.s3, Mirrors: a.mirrors, Hooks: a.hooks(),
-		Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
+		Dashboard: a.dashboard, Tokens: a.tokens, Version: a.options.Version, Logger: a.options.Logger,
 	})
 	return err
 }

@@ -51,6 +51,7 @@ The server stops on an interrupt; what was running goes on at the next start.`,
 	flags.StringVar(&settings.DockerfileBuilder, "dockerfile-builder", settings.DockerfileBuilder, "what builds Dockerfiles: buildkit, docker or buildah of this machine, auto for the first that works, the address of a BuildKit such as tcp://10.0.0.7:1234, or none")
 	flags.StringVar(&settings.DockerfileCache, "dockerfile-cache", settings.DockerfileCache, "space for what Dockerfile builds keep for later ones")
 	flags.StringVar(&settings.BuildKitTLS, "buildkit-tls", "", "directory with ca.pem, cert.pem and key.pem for a BuildKit at a tcp address")
+	flags.BoolVar(&settings.Components, "components", false, "show all parts of the dashboard at /ui/components")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log details")
 	return cmd
 }

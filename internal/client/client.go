@@ -188,7 +188,9 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 
 // do sends a request with the client's token. What is no success is an *Error.
 func (c *Client) do(request *http.Request) (*http.Response, error) {
-	request.Header.Set("Authorization", "Bearer "+c.token)
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	response, err := c.http.Do(request)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -48,6 +48,9 @@ type Server struct {
 	// BuildKitTLS is a directory with ca.pem, cert.pem and key.pem for a BuildKit
 	// at an address of tcp.
 	BuildKitTLS string
+	// Components shows the dashboard's page of all its parts, for those who
+	// change its design.
+	Components bool
 	// BuildUsers are users of this machine that the run-as of a buildspec may
 	// name: whoever may push can do what they can.
 	BuildUsers []string

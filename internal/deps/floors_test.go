@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"pipeline", "buildspec", "manifest", "artifact", "registry", "secret", "redact", "config", "checkout", "drain", "timetable", "rounds", "waittest"},
 	{"definition", "kube", "store", "report", "probe", "client", "localkube", "forge", "codepipeline", "box", "dockerfile"},
 	{"source", "engine", "build", "image", "deploy", "rule", "notify", "agent", "project", "attest", "function"},
-	{"server", "awsapi", "lambda"},
+	{"server", "awsapi", "lambda", "ui"},
 	{"app"},
 	{"cli"},
 }

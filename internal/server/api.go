@@ -23,8 +23,9 @@ type answer[T any] struct{ Body T }
 
 type none struct{}
 
-// api is the native API, described by OpenAPI 3.1 at /api/v1/openapi.json.
-func (s *Server) api() http.Handler {
+// describedAPI is the native API, described by OpenAPI 3.1 at
+// /api/v1/openapi.json.
+func (s *Server) describedAPI() http.Handler {
 	mux := http.NewServeMux()
 	settings := huma.DefaultConfig("Towline", s.Version)
 	settings.OpenAPIPath, settings.DocsPath, settings.SchemasPath = "/api/v1/openapi", "", "/api/v1/schemas"

@@ -77,6 +77,8 @@ type Config struct {
 	Lambda    http.Handler
 	// Notifications tell others of what happens.
 	Notifications *notify.Notifier
+	// Dashboard makes the pages for browsers over the native API. It may be nil.
+	Dashboard func(api http.Handler) (http.Handler, error)
 	Tokens        config.Tokens
 	Version       string
 	Logger        *slog.Logger
@@ -101,7 +103,11 @@ func New(config Config) (*Server, error) {
 		}
 		s.listeners = append(s.listeners, listener)
 	}
-	s.http = http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(config.Logger.Handler(), slog.LevelDebug)}
+	handler, err := s.routes()
+	if err != nil {
+		return nil, errors.Join(err, s.closeListeners())
+	}
+	s.http = http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(config.Logger.Handler(), slog.LevelDebug)}
 	return s, nil
 }
 
@@ -165,7 +171,7 @@ func (s *Server) closeListeners() error {
 	return errors.Join(errs...)
 }
 
-func (s *Server) routes() http.Handler {
+func (s *Server) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("/git/", s.authenticated(s.Repositories.Handler()))
@@ -179,11 +185,27 @@ func (s *Server) routes() http.Handler {
 		mux.Handle("/2015-03-31/functions", s.Lambda)
 		mux.Handle("/2015-03-31/functions/", s.Lambda)
 	}
+	api := s.api()
+	mux.Handle("/api/", api)
+	if s.Dashboard != nil {
+		pages, err := s.Dashboard(api)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("/", pages)
+	}
+	return s.objects(mux), nil
+}
+
+// api is the native API with its checks of who asks. It tells by itself who may
+// sign in; functions come in forms too large for its description.
+func (s *Server) api() http.Handler {
+	mux := http.NewServeMux()
+	described := hurried(s.describedAPI())
 	mux.Handle("PUT /api/v1/functions/{name}", s.allowed(client.Admin, s.putFunction))
-	api := hurried(s.api())
-	mux.Handle("POST /api/v1/session", http.NewCrossOriginProtection().Handler(api))
-	mux.Handle("/api/", s.recognized(api))
-	return s.objects(mux)
+	mux.Handle("POST /api/v1/session", http.NewCrossOriginProtection().Handler(described))
+	mux.Handle("/api/", s.recognized(described))
+	return mux
 }
 
 // hurried ends an answer that its client does not read soon after the request's
