@@ -108,10 +108,10 @@ reports: {unit: {files: [report.xml]}}
 	if b.Tests == nil || b.Tests.Passed != 1 || b.Tests.Failed != 1 {
 		t.Errorf("tests %+v", b.Tests)
 	}
-	if _, whole, err := y.Builder.Reports.Whole(t.Context(), strings.Join(b.Reports, " ")); err != nil || len(whole.Cases) != 2 || whole.Cases[0].Status != pipeline.TestPassed {
+	if _, whole, err := y.Reports.Whole(t.Context(), strings.Join(b.Reports, " ")); err != nil || len(whole.Cases) != 2 || whole.Cases[0].Status != pipeline.TestPassed {
 		t.Errorf("reports %v: %+v, %v", b.Reports, whole, err)
 	}
-	if groups, err := y.Builder.Reports.Groups(t.Context()); err != nil || len(groups) != 1 || groups[0].Name != "web-unit" || groups[0].Kind != reports.OfTests {
+	if groups, err := y.Reports.Groups(t.Context()); err != nil || len(groups) != 1 || groups[0].Name != "web-unit" || groups[0].Kind != reports.OfTests {
 		t.Errorf("report groups %+v, %v", groups, err)
 	}
 	if tested := y.list(builder.Filter{Tested: true, Limit: 9}); len(tested) != 1 {
