@@ -155,7 +155,7 @@ func (l *session) new(ctx context.Context, first bool) (events []tailedEvent, sa
 			if !l.chosen(stream.Name) {
 				continue
 			}
-			more := false
+			var more bool
 			if events, more, err = l.read(ctx, group, stream, events); err != nil {
 				return nil, false, err
 			}
