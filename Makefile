@@ -7,7 +7,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help buildkitd chaos bench-apply bench-builds bench-dockerfile bench-engine bench-pods bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate pictures clean
+.PHONY: help buildkitd chaos bench-apply bench-builds bench-dashboard bench-dockerfile bench-engine bench-pods bench-zeroloss deps test-deps build demo demo-down cluster test test-short race fuzz bench lint verify generate pictures clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench-pods: build ## compare the wait for a rollout with and without 5,000 other
 
 bench-builds: build ## measure builds that do nothing, and fifty that wait for their turn
 	@go run ./bench/builds -program $(BIN) -out docs/benchmarks/builds.md $(BENCH)
+
+bench-dashboard: build ## measure the pages with 1,000 pipelines and 100,000 executions
+	@go run ./bench/dashboard -program $(BIN) -out docs/benchmarks/dashboard.md $(BENCH)
 
 bench-dockerfile: buildkitd ## compare an image by a Dockerfile, built by BuildKit and by buildah, with layering
 	@go run ./bench/dockerfile -out docs/benchmarks/dockerfile.md $(BENCH)

@@ -9,21 +9,15 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/towline/towline/bench/program"
 	"github.com/towline/towline/internal/client"
-	"github.com/towline/towline/internal/config"
 )
 
 type settings struct {
@@ -52,11 +46,12 @@ func run(ctx context.Context, s settings) error {
 	if err := os.Chmod(dir, 0o711); err != nil {
 		return err
 	}
-	b := &bench{settings: s, data: filepath.Join(dir, "data")}
-	if err := b.start(ctx); err != nil {
+	server, err := program.Serve(ctx, s.program, filepath.Join(dir, "data"))
+	if err != nil {
 		return err
 	}
-	defer b.stop()
+	defer server.Stop()
+	b := &bench{settings: s, api: server.API}
 	var r result
 	if r.single, err = b.oneByOne(ctx); err != nil {
 		return err
@@ -64,7 +59,7 @@ func run(ctx context.Context, s settings) error {
 	if err := b.many(ctx, &r); err != nil {
 		return err
 	}
-	if r.memory, err = b.memory(); err != nil {
+	if r.memory, err = server.Memory(); err != nil {
 		return err
 	}
 	return r.report(s)
@@ -73,42 +68,7 @@ func run(ctx context.Context, s settings) error {
 // bench is a server and what asks it.
 type bench struct {
 	settings
-	data   string
-	server *exec.Cmd
-	api    *client.Client
-}
-
-// start brings the server up and waits until it answers.
-func (b *bench) start(ctx context.Context) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return err
-	}
-	b.server = exec.CommandContext(ctx, b.program, "server", "--data", b.data, "--listen", address)
-	b.server.Stderr = os.Stderr
-	if err := b.server.Start(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the server does not answer"))
-	defer cancel()
-	return program.Until(ctx, func() (bool, error) {
-		endpoint, token, err := config.ReadEndpoint(b.data)
-		if err != nil {
-			return false, nil //nolint:nilerr // It is not there yet.
-		}
-		b.api = client.New(endpoint.URL, token)
-		_, err = b.api.Version(ctx)
-		return err == nil, nil
-	})
-}
-
-func (b *bench) stop() {
-	_ = b.server.Process.Signal(syscall.SIGTERM)
-	_ = b.server.Wait()
+	api *client.Client
 }
 
 // project makes a project whose builds run one command.
@@ -194,18 +154,3 @@ func (b *bench) many(ctx context.Context, r *result) error {
 }
 
 func projects() []string { return []string{"one", "two", "three", "four", "limited"} }
-
-// memory is the most that the server has had in memory, in bytes.
-func (b *bench) memory() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.server.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		var kilobytes int64
-		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kilobytes); err == nil {
-			return kilobytes << 10, nil
-		}
-	}
-	return 0, errors.New("the kernel does not tell how much memory a process has had")
-}
