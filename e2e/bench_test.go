@@ -58,6 +58,33 @@ func BenchmarkPush(b *testing.B) {
 	b.ReportMetric(float64(overhead.Milliseconds())/float64(runs), "ms-overhead")
 }
 
+// BenchmarkResume is the time from starting the program, after a kill -9 in the
+// middle of a stage, until the execution that was under way has ended: what was
+// left of that stage, at most a fifth of a second, and a further one.
+func BenchmarkResume(b *testing.B) {
+	s := start(b)
+	repo := s.repository("resume", map[string]string{
+		"towline.yaml": "pipeline: resume\nstages:\n  - {name: Cut, actions: [{name: cut, build: {commands: ['sleep 0.2']}}]}\n  - {name: After, actions: [{name: after, build: {commands: ['true']}}]}\n",
+	})
+	s.await(repo.push("Warm up").ID)
+	var whole, longest time.Duration
+	runs := 0
+	for b.Loop() {
+		id := repo.push("Again").ID
+		if !s.inStage(id, "Cut") {
+			continue // It was over before it was seen.
+		}
+		s.kill(syscall.SIGKILL)
+		before := time.Now()
+		s.up()
+		took := s.await(id).Ended.Sub(before)
+		whole, longest = whole+took, max(longest, took)
+		runs++
+	}
+	b.ReportMetric(float64(whole.Milliseconds())/float64(max(runs, 1)), "ms-kill-to-end")
+	b.ReportMetric(float64(longest.Milliseconds()), "ms-longest")
+}
+
 // residentMB is the resident memory of a process.
 func residentMB(tb testing.TB, pid int) float64 {
 	tb.Helper()
