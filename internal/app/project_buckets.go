@@ -36,11 +36,11 @@ type projectBuckets struct {
 var _ builder.Buckets = projectBuckets{}
 
 // Deliver puts an artifact into a bucket.
-func (p projectBuckets) Deliver(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) (sum string, err error) {
-	if err := p.put(ctx, a, bucket, key, unpacked); err != nil || unpacked {
+func (p projectBuckets) Deliver(ctx context.Context, d builder.Delivery) (sum string, err error) {
+	if err := p.put(ctx, d); err != nil || d.Unpacked {
 		return "", err
 	}
-	return p.sum(ctx, a)
+	return p.sum(ctx, d.Artifact)
 }
 
 // sum is the MD5 of an artifact's archive.
@@ -57,13 +57,13 @@ func (p projectBuckets) sum(ctx context.Context, a pipeline.Artifact) (string, e
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-func (p projectBuckets) put(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) error {
-	if bucket == store.ArtifactBucket {
-		return noBucket(bucket, "it has the artifacts of executions")
+func (p projectBuckets) put(ctx context.Context, d builder.Delivery) error {
+	if d.Bucket == store.ArtifactBucket {
+		return noBucket(d.Bucket, "it has the artifacts of executions")
 	}
-	_, err := p.store.Bucket(ctx, bucket)
+	_, err := p.store.Bucket(ctx, d.Bucket)
 	if err == nil {
-		return p.own(ctx, a, bucket, key, unpacked)
+		return p.own(ctx, d)
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
@@ -74,20 +74,21 @@ func (p projectBuckets) put(ctx context.Context, a pipeline.Artifact, bucket, ke
 	}
 	elsewhere, ok := objects.(source.S3)
 	if !ok {
-		return noBucket(bucket, "this server has none of that name")
+		return noBucket(d.Bucket, "this server has none of that name")
 	}
 	dir, err := os.MkdirTemp("", "towline-artifact-*")
 	if err != nil {
-		return fmt.Errorf("deliver artifact %s: %w", a.Name, err)
+		return fmt.Errorf("deliver artifact %s: %w", d.Artifact.Name, err)
 	}
 	defer os.RemoveAll(dir)
-	if unpacked {
-		err = p.files(ctx, elsewhere.Client, a, dir, bucket, key)
+	u := upload{client: elsewhere.Client, bucket: d.Bucket}
+	if d.Unpacked {
+		err = p.files(ctx, u, d, dir)
 	} else {
-		err = p.archive(ctx, elsewhere.Client, a, dir, bucket, key)
+		err = p.archive(ctx, u, d, dir)
 	}
 	if err != nil && ctx.Err() == nil {
-		return noBucket(bucket, err.Error())
+		return noBucket(d.Bucket, err.Error())
 	}
 	return err
 }
@@ -98,17 +99,17 @@ func noBucket(bucket, why string) error {
 
 // own puts an archive into a bucket of this server: its bytes stay where they
 // are.
-func (p projectBuckets) own(ctx context.Context, a pipeline.Artifact, bucket, key string, unpacked bool) error {
-	if unpacked {
-		return &project.Error{Kind: project.ErrInvalid, Message: fmt.Sprintf("artifacts of builds go into bucket %s of this server as archives: set artifacts.packaging to ZIP", bucket)}
+func (p projectBuckets) own(ctx context.Context, d builder.Delivery) error {
+	if d.Unpacked {
+		return &project.Error{Kind: project.ErrInvalid, Message: fmt.Sprintf("artifacts of builds go into bucket %s of this server as archives: set artifacts.packaging to ZIP", d.Bucket)}
 	}
-	return p.here.Settle(ctx, access.Object{Bucket: bucket, Key: key}, a.Digest, a.Size)
+	return p.here.Settle(ctx, access.Object{Bucket: d.Bucket, Key: d.Key}, d.Artifact.Digest, d.Artifact.Size)
 }
 
 // archive puts an artifact as it is stored, as a zip archive. It is copied
 // first: the client reads it twice, to sign it.
-func (p projectBuckets) archive(ctx context.Context, client *awss3.Client, a pipeline.Artifact, dir, bucket, key string) error {
-	in, _, err := p.artifacts.Open(ctx, a.Digest)
+func (p projectBuckets) archive(ctx context.Context, u upload, d builder.Delivery, dir string) error {
+	in, _, err := p.artifacts.Open(ctx, d.Artifact.Digest)
 	if err != nil {
 		return err
 	}
@@ -121,28 +122,34 @@ func (p projectBuckets) archive(ctx context.Context, client *awss3.Client, a pip
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	return put(ctx, client, file.Name(), bucket, key)
+	return u.put(ctx, file.Name(), d.Key)
 }
 
 // files puts the files of an artifact below a key.
-func (p projectBuckets) files(ctx context.Context, client *awss3.Client, a pipeline.Artifact, dir, bucket, key string) error {
-	if err := p.artifacts.Unpack(ctx, a.Digest, dir); err != nil {
+func (p projectBuckets) files(ctx context.Context, u upload, d builder.Delivery, dir string) error {
+	if err := p.artifacts.Unpack(ctx, d.Artifact.Digest, dir); err != nil {
 		return err
 	}
-	return fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+	return fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
-		return put(ctx, client, filepath.Join(dir, filepath.FromSlash(name)), bucket, path.Join(key, name))
+		return u.put(ctx, filepath.Join(dir, filepath.FromSlash(name)), path.Join(d.Key, name))
 	})
 }
 
-func put(ctx context.Context, client *awss3.Client, name, bucket, key string) error {
+// upload is the way into a bucket elsewhere.
+type upload struct {
+	client *awss3.Client
+	bucket string
+}
+
+func (u upload) put(ctx context.Context, name, key string) error {
 	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	_, err = client.PutObject(ctx, &awss3.PutObjectInput{Bucket: &bucket, Key: &key, Body: file})
+	_, err = u.client.PutObject(ctx, &awss3.PutObjectInput{Bucket: &u.bucket, Key: &key, Body: file})
 	return err
 }

@@ -85,7 +85,7 @@ func TestWhereAProjectsArtifactsGo(t *testing.T) {
 	if err := a.store.PutObject(t.Context(), store.Object{Bucket: "releases", Key: "web/app.zip", Size: oldSize, Modified: time.Now(), Chunks: []store.Chunk{{Digest: old, Size: oldSize}}}); err != nil {
 		t.Fatal(err)
 	}
-	sum, err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web/app.zip", false)
+	sum, err := a.builder.Buckets.Deliver(t.Context(), builder.Delivery{Artifact: made, Bucket: "releases", Key: "web/app.zip"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestWhereAProjectsArtifactsGo(t *testing.T) {
 			in.Close()
 		}
 	}
-	if _, err := a.builder.Buckets.Deliver(t.Context(), made, "releases", "web", true); !errors.Is(err, project.ErrInvalid) || !strings.Contains(err.Error(), "packaging to ZIP") {
+	if _, err := a.builder.Buckets.Deliver(t.Context(), builder.Delivery{Artifact: made, Bucket: "releases", Key: "web", Unpacked: true}); !errors.Is(err, project.ErrInvalid) || !strings.Contains(err.Error(), "packaging to ZIP") {
 		t.Errorf("files in a bucket of this server: %v", err)
 	}
 }

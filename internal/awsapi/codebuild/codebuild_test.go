@@ -131,8 +131,8 @@ func (nothing) Fetch(_ context.Context, f builder.Fetch) (builder.Fetched, error
 // bucket takes all artifacts.
 type bucket struct{}
 
-func (bucket) Deliver(_ context.Context, _ pipeline.Artifact, _, _ string, unpacked bool) (string, error) {
-	if unpacked {
+func (bucket) Deliver(_ context.Context, d builder.Delivery) (string, error) {
+	if d.Unpacked {
 		return "", nil
 	}
 	return "3f", nil

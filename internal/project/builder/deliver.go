@@ -9,13 +9,20 @@ import (
 	"github.com/towline/towline/internal/project"
 )
 
-// Buckets take the artifacts of builds.
+// Buckets take the artifacts of builds. Calls overlap.
 type Buckets interface {
-	// Deliver puts the archive of an artifact at bucket/key and returns its
-	// MD5 as hex digits, or with unpacked puts its files below that and
-	// returns "". A *project.Error is the user's to mend. Delivering the same
-	// again does no harm.
-	Deliver(ctx context.Context, artifact pipeline.Artifact, bucket, key string, unpacked bool) (md5 string, err error)
+	// Deliver puts an artifact into a bucket and returns the MD5 of its archive as
+	// hex digits, or "" when it was unpacked. A *project.Error is the user's to
+	// mend. Delivering the same again does no harm.
+	Deliver(ctx context.Context, d Delivery) (md5 string, err error)
+}
+
+// Delivery is an artifact, and where it is to go.
+type Delivery struct {
+	Artifact pipeline.Artifact
+	Bucket   string
+	Key      string // of the archive, or what the keys of its files begin with
+	Unpacked bool   // its files are wanted, not the archive
 }
 
 // deliver puts the artifacts of a build into the buckets that its project names.
@@ -35,7 +42,7 @@ func (r *Builder) deliver(ctx context.Context, b *project.Build, result pipeline
 		}
 		key := to.Key(b.ID, made.Name)
 		unpacked := to.Packaging != "ZIP"
-		sum, err := r.Buckets.Deliver(ctx, made, to.Location, key, unpacked)
+		sum, err := r.Buckets.Deliver(ctx, Delivery{Artifact: made, Bucket: to.Location, Key: key, Unpacked: unpacked})
 		if err != nil {
 			return err
 		}
