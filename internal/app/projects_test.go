@@ -12,8 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"github.com/towline/towline/internal/awsapi/codebuild"
 	"github.com/towline/towline/internal/awsapi/logs"
+	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/pipeline"
 	"github.com/towline/towline/internal/project"
 	"github.com/towline/towline/internal/project/builder"
@@ -139,5 +143,55 @@ func TestTheLogGroupsOfProjects(t *testing.T) {
 		if _, err := l.Stream(t.Context(), group, "x"); !errors.Is(err, logs.ErrNotFound) {
 			t.Errorf("a stream of %s: %v", group, err)
 		}
+	}
+}
+
+// TestArtifactsGoToBucketsElsewhere has another server stand where AWS's S3
+// would.
+func TestArtifactsGoToBucketsElsewhere(t *testing.T) {
+	t.Parallel()
+	a, _ := setup(t)
+	there := setupWorkshop(t)
+	key, err := there.accessKeys.Create(t.Context(), client.Admin, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := there.store.AddBucket(t.Context(), store.Bucket{Name: "releases", Created: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"app": "app", "docs/index.html": "docs"} {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	digest, size, err := a.artifacts.Pack(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider(key.ID, key.Secret, "")}
+	buckets := projectBuckets{store: a.store, artifacts: a.artifacts, here: a.s3, objects: source.NewS3(config, there.url)}
+	d := builder.Delivery{Artifact: pipeline.Artifact{Name: "app", Digest: digest, Size: size}, Bucket: "releases", Key: "web/app.zip"}
+	sum, err := buckets.Deliver(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The ETag of an object that came in one piece is its MD5.
+	if o, err := there.store.Object(t.Context(), "releases", "web/app.zip"); err != nil || o.Size != size || o.ETag != sum {
+		t.Errorf("the archive of %d bytes, MD5 %s, is there as %+v, %v", size, sum, o, err)
+	}
+	d.Key, d.Unpacked = "web", true
+	if sum, err := buckets.Deliver(t.Context(), d); err != nil || sum != "" {
+		t.Errorf("its files: %q, %v", sum, err)
+	}
+	for key, size := range map[string]int64{"web/app": 3, "web/docs/index.html": 4} {
+		if o, err := there.store.Object(t.Context(), "releases", key); err != nil || o.Size != size {
+			t.Errorf("%s is there as %+v, %v", key, o, err)
+		}
+	}
+	d.Bucket = "nobodys"
+	if _, err := buckets.Deliver(t.Context(), d); !errors.Is(err, project.ErrInvalid) || !strings.Contains(err.Error(), "bucket nobodys: ") {
+		t.Errorf("into a bucket that there is not: %v", err)
 	}
 }
