@@ -135,7 +135,7 @@ func (r *run) approve(ctx context.Context, atMost time.Duration) error {
 	if r.entry.Waiting.IsZero() {
 		r.entry.Waiting = r.Now().UTC()
 	}
-	if err := r.journal.Save(ctx, r.entry); err != nil {
+	if err := r.save(ctx); err != nil {
 		return err
 	}
 	r.reached("waiting")
@@ -157,7 +157,7 @@ func (r *run) approve(ctx context.Context, atMost time.Duration) error {
 	}
 	r.log.Line("approve revision %d was %s", r.record.Revision, decision)
 	r.entry.Waiting = time.Time{}
-	return r.journal.Save(ctx, r.entry)
+	return r.save(ctx)
 }
 
 // decision waits for one until a time, and looks for it once more then: it may

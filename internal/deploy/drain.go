@@ -60,7 +60,7 @@ func (r *run) shrink(ctx context.Context, s plan.Step, replicas int) error {
 		if live == nil || err != nil || plan.ReplicasOf(live) <= replicas {
 			return err
 		}
-		if err := r.journal.Save(ctx, r.entry); err != nil {
+		if err := r.save(ctx); err != nil {
 			return err
 		}
 		err = r.method.Scale(ctx, s.Ref, replicas, kube.AsRead(live))

@@ -48,7 +48,7 @@ func (r *run) end(ctx context.Context) error {
 	r.record.Seconds = r.Now().Sub(r.record.Started).Seconds()
 	r.entry.Deployment, r.entry.Phase, r.entry.Passed = r.record, journal.Ended, nil
 	r.reached("end")
-	if err := r.journal.Save(ctx, r.entry); err != nil {
+	if err := r.save(ctx); err != nil {
 		return err
 	}
 	if err := r.journal.Trim(ctx); err != nil {
@@ -79,7 +79,7 @@ func (r *run) revert(ctx context.Context, why error) error {
 	r.log.Line("failed  %s", why)
 	r.record.Message = why.Error()
 	r.entry.Phase, r.entry.Cause, r.entry.Deployment = journal.Reverting, why.Error(), r.record
-	if err := r.journal.Save(ctx, r.entry); err != nil {
+	if err := r.save(ctx); err != nil {
 		return err
 	}
 	r.reached("reverting")

@@ -32,7 +32,7 @@ func (r *run) hook(ctx context.Context, s plan.Step) error {
 				return nil
 			}
 			r.entry.Done = append(r.entry.Done, journal.DoneStep{Verb: s.Verb, Ref: s.Ref, UID: string(uid)})
-			return r.journal.Save(ctx, r.entry)
+			return r.save(ctx)
 		},
 	}
 	if known != nil {
@@ -43,7 +43,7 @@ func (r *run) hook(ctx context.Context, s plan.Step) error {
 		return err
 	}
 	r.entry.Begun(s.Verb, s.Ref).Ended = true
-	return r.journal.Save(ctx, r.entry)
+	return r.save(ctx)
 }
 
 // deadlineOf is how long a Job may run, by what is written in it.

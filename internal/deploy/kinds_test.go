@@ -6,10 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/kube/kubetest"
 	"github.com/towline/towline/internal/pipeline"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // worker is a workload of a kind that has no Services to serve.

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"maps"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/pullsecret"
 	"github.com/towline/towline/internal/deploy/refusal"
 	"github.com/towline/towline/internal/deploy/rehearsal"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // resolve gives the rendered objects the names that they will have in the

@@ -171,7 +171,9 @@ func (r *run) resume(ctx context.Context, e *journal.Entry) error {
 		return err
 	}
 	if e.Phase == journal.Reverting {
-		r.record.Verdict = verdict.Sweep(ctx, r.measured())
+		if r.record.Verdict = verdict.Sweep(ctx, r.measured()); r.record.Verdict == nil {
+			r.record.Verdict = e.Counted.Verdict()
+		}
 		return r.revert(ctx, refusal.New("%s", e.Cause))
 	}
 	objects, err := e.Objects()

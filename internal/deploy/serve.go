@@ -45,7 +45,7 @@ func (r *run) passOn(ctx context.Context, s plan.Step, what, state string) error
 	r.entry.NotePassed(step, state, min(before+time.Since(begin), s.Time))
 	if err != nil && errors.Is(context.Cause(ctx), pipeline.ErrShutdown) {
 		// The lease is still held, and whoever takes the deployment up goes on here.
-		return errors.Join(err, r.journal.Save(ctx, r.entry))
+		return errors.Join(err, r.save(ctx))
 	}
 	return err
 }

@@ -39,7 +39,7 @@ func (r *run) walk(ctx context.Context, steps []plan.Step) error {
 		if steps[i].Verb == plan.VerbPrune {
 			// What is deleted carries no later revision when that has found it
 			// as it should be. The journal knows whether there is one.
-			if err := r.journal.Save(ctx, r.entry); err != nil {
+			if err := r.save(ctx); err != nil {
 				return err
 			}
 		}
@@ -53,7 +53,7 @@ func (r *run) walk(ctx context.Context, steps []plan.Step) error {
 			return err
 		}
 		if len(done) > 0 {
-			if err := r.journal.Save(ctx, r.entry); err != nil {
+			if err := r.save(ctx); err != nil {
 				return err
 			}
 		}
@@ -154,7 +154,7 @@ func (r *run) do(ctx context.Context, s plan.Step, g *generations) (journal.Done
 	case plan.VerbProbe:
 		return journal.DoneStep{}, r.probe.Begin(ctx)
 	case plan.VerbVerdict:
-		return journal.DoneStep{}, r.probe.Conclude(ctx)
+		return journal.DoneStep{}, r.conclude(ctx)
 	}
 	return done, fmt.Errorf("carry out step %q: no such verb", s.Verb)
 }

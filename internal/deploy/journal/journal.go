@@ -23,6 +23,7 @@ import (
 
 	"github.com/towline/towline/internal/deploy/plan"
 	"github.com/towline/towline/internal/deploy/refusal"
+	"github.com/towline/towline/internal/deploy/verdict"
 	"github.com/towline/towline/internal/kube"
 	"github.com/towline/towline/internal/manifest"
 	"github.com/towline/towline/internal/pipeline"
@@ -63,7 +64,9 @@ type Record struct {
 	Takes      int                 `json:"takes"`            // how often a process has taken it up, from 1
 	Waiting    time.Time           `json:"waiting,omitzero"` // since when for a decision: see Decide
 	Cause      string              `json:"cause,omitempty"`  // why it is being reverted
-	RollbackTo int                 `json:"rollbackTo,omitempty"`
+	// Counted is what the requests through the revision have come to so far.
+	Counted    *verdict.Counted `json:"counted,omitempty"`
+	RollbackTo int              `json:"rollbackTo,omitempty"`
 	// Settings are those that the deployment was asked for with: a resume needs
 	// all of them, and a rollback is measured as the deployment was.
 	Settings pipeline.Deploy `json:"settings,omitzero"`

@@ -40,6 +40,8 @@ type Config struct {
 	// Resumed says that another process has begun this very deployment and may
 	// have left a prober behind.
 	Resumed bool
+	// Before is what that process had counted, nil when that is not known.
+	Before *Counted
 	// AgentImage is the reference of the image of a prober in a pod; nil means
 	// that there is none.
 	AgentImage func(context.Context) (string, error)

@@ -84,6 +84,7 @@ func (w *Watchman) renew(ctx context.Context, gone *podProber) {
 	aside := w.forgiven(v)
 	w.mu.Lock()
 	w.spent += v.Lost - aside
+	w.gone = w.gone.plus(v, aside)
 	w.pardon.restart()
 	if w.earlier != "" {
 		w.earlier += " and "

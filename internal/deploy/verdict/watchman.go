@@ -40,13 +40,14 @@ type Watchman struct {
 	prober   prober
 	final    *pipeline.Verdict
 	public   string
-	armed    bool   // losses are the deployment's from now on
-	deferred string // why no request was sent through the rollout
-	pardon   pardon // the losses that the budget leaves aside
-	spent    int    // of the budget, by a prober that was lost
-	earlier  string // what it had counted
-	alone    bool   // a prober that was lost has no successor
-	resumed  bool   // what another process has counted before is lost
+	armed    bool    // losses are the deployment's from now on
+	deferred string  // why no request was sent through the rollout
+	pardon   pardon  // the losses that the budget leaves aside
+	spent    int     // of the budget, by a prober that was lost
+	earlier  string  // what it had counted
+	alone    bool    // a prober that was lost has no successor
+	resumed  bool    // the prober of the process before is lost
+	gone     Counted // by probers that have ended, of other processes too
 }
 
 // prober sends the requests of one deployment, here or elsewhere.
@@ -92,7 +93,8 @@ func (w *Watchman) Begin(ctx context.Context) error {
 		return nil
 	}
 	if w.resumed {
-		w.Log.Line("probe   what another process has counted before is lost: requests are counted from here on")
+		w.inherit(w.Before)
+		w.Log.Line("probe   the prober of another process has ended with it, %d of its %d requests were lost: they are counted from here on", w.gone.Lost, w.gone.Requests)
 	}
 	answered, err := w.answered(ctx)
 	if err != nil || !answered {
@@ -135,6 +137,9 @@ func (w *Watchman) takeUp(ctx context.Context) bool {
 	}
 	w.swap(left)
 	w.takenUp(first)
+	if w.Before != nil {
+		w.inherit(w.Before.Gone)
+	}
 	w.resumed = false
 	w.arm()
 	w.Log.Line("probe   %s has gone on meanwhile: %s", first.Via, first)
