@@ -264,7 +264,7 @@ func TestActionFails(t *testing.T) {
 		},
 		"when the timeout is wrong": {
 			map[string]string{"a": ""}, pipeline.Build{Commands: []string{"true"}, Timeout: "soon"},
-			`timeout "soon" is not a duration such as 20m`,
+			`timeout "soon" is not a duration above zero, such as 20m`,
 		},
 		"when a command fails, and names the tests": {
 			map[string]string{"buildspec.yml": head + "      - echo to the point; exit 3\nreports: {unit: {files: '*.xml'}}\nartifacts: {files: '**/*'}\n",

@@ -118,11 +118,29 @@ func (a Action) together(ctx context.Context, job pipeline.Job, of walk, join bo
 	if !named {
 		return made, nil
 	}
+	if len(job.Action.Outputs) == 0 && !join {
+		made = of.secondary()
+	}
 	one, err := a.whole(ctx, job, of, wholeOf{name: whole, join: join})
 	if err != nil || one.Digest == "" {
 		return made, err
 	}
 	return append([]pipeline.Artifact{one}, made...), nil
+}
+
+// secondary are the secondary artifacts of all builds.
+func (w *walk) secondary() (all []pipeline.Artifact) {
+	for i, t := range w.tasks {
+		if w.results[i] == nil {
+			continue
+		}
+		for _, one := range w.results[i].Artifacts {
+			if one.Name != t.Identifier {
+				all = append(all, one)
+			}
+		}
+	}
+	return all
 }
 
 // made is the artifact of that name that one of the builds has made.

@@ -118,16 +118,24 @@ type request struct {
 	label string
 }
 
+// Timeout is how long a build may take, by what its configuration says.
+func Timeout(text string) (time.Duration, error) {
+	if text == "" {
+		return defaultTimeout, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("timeout %q is not a duration above zero, such as 20m", text)
+	}
+	return d, nil
+}
+
 // newPlan makes the plan of a job. It is pure.
 func newPlan(r request) (plan, error) {
 	job, config, spec := r.job, r.config, r.spec
-	timeout := defaultTimeout
-	if config.Timeout != "" {
-		d, err := time.ParseDuration(config.Timeout)
-		if err != nil || d <= 0 {
-			return plan{}, fmt.Errorf("timeout %q is not a duration such as 20m", config.Timeout)
-		}
-		timeout = d
+	timeout, err := Timeout(config.Timeout)
+	if err != nil {
+		return plan{}, err
 	}
 	if len(spec.Phases) == 0 {
 		return plan{}, errors.New("the buildspec has a batch and no commands of its own; run it as a batch, or add phases")

@@ -72,7 +72,7 @@ all that it has started.`,
 	flags.StringArrayVar(&f.secrets, "secret", nil, "NAME=FILE: value of a parameter or secret that the buildspec names, hidden in the log; again for more")
 	flags.StringArrayVar(&f.services, "service", nil, "NAME=ENGINE[:VERSION]: empty database for the build: "+strings.Join(pipeline.Engines(), ", ")+"; again for more")
 	flags.StringVar(&f.config.Timeout, "timeout", "", "longest the build may take, such as 20m; default 1h")
-	flags.StringVar(&f.out, "artifacts", "", "directory that the files of the artifact are copied to; default they are only counted")
+	flags.StringVar(&f.out, "artifacts", "", "directory that the files of the artifact are copied to, of several artifacts each to a directory of its name there; default they are only counted")
 	flags.BoolVar(&f.batch, "batch", false, "run the builds of the buildspec's batch")
 	flags.StringVar(&f.file, "config", "", "file with the keys of a build section of towline.yaml; flags win")
 	flags.StringVar(&f.config.Compute, "compute", "", "where the build runs: host, this machine, or pod, a Pod of a cluster; default host, or pod when the Pod is told of")
@@ -95,6 +95,12 @@ func (f *buildFlags) build(flags *pflag.FlagSet, dir string) (local.Build, error
 	secrets, err := assignments("--secret", "FILE", f.secrets)
 	if err != nil {
 		return local.Build{}, err
+	}
+	for name, file := range secrets {
+		// It may be a pipe: it is read when the value is asked for.
+		if _, err := os.Stat(file); err != nil {
+			return local.Build{}, usageError{fmt.Errorf("--secret %s=FILE: %w", name, err)}
+		}
 	}
 	config, err := f.configuration(flags)
 	if err != nil {
@@ -119,6 +125,9 @@ func (f *buildFlags) configuration(flags *pflag.FlagSet) (pipeline.Build, error)
 		config.Buildspec, config.Commands, config.Artifacts, config.Reports = f.config.Buildspec, nil, nil, nil
 	}
 	config.Timeout, config.Compute = cmp.Or(f.config.Timeout, config.Timeout), cmp.Or(f.config.Compute, config.Compute)
+	if _, err := build.Timeout(config.Timeout); err != nil {
+		return config, usageError{err}
+	}
 	env, err := assignments("--env", "VALUE", f.env)
 	if err != nil {
 		return config, err
@@ -267,7 +276,10 @@ func (c *command) tellBuilt(b local.Build, result pipeline.Result) {
 		words += "\n" + strings.TrimRight(result.Message, "\n")
 	}
 	fmt.Fprintln(printableLines{c.Err}, words)
-	if len(result.Artifacts) > 0 && b.Out != "" {
-		fmt.Fprintln(c.Err, "the artifact is in", b.Out)
+	if b.Out == "" {
+		return
+	}
+	for _, made := range result.Artifacts {
+		fmt.Fprintf(printableLines{c.Err}, "artifact %s is in %s\n", made.Name, b.Directory(result.Artifacts, made.Name))
 	}
 }

@@ -36,7 +36,7 @@ type podFlags struct {
 // podKnobs are the flags that make sense for Pods alone.
 var podKnobs = []string{
 	"image", "context", "kubeconfig", "namespace", "cpu", "memory", "node-selector", "service-account", "privileged", "cache-volume",
-	"service-images",
+	"service-images", "agent-image",
 }
 
 func (f *podFlags) register(flags *pflag.FlagSet) {

@@ -27,7 +27,7 @@ type Build struct {
 	// Dir is the source. The build works on a copy.
 	Dir    string
 	Config pipeline.Build
-	// Out is where the files of the artifact go, "" for nowhere.
+	// Out is where the files of the artifacts go, "" for nowhere; see Directory.
 	Out     string
 	Secrets Secrets
 	// Kubeconfigs are needed by builds that ask for a credential of a cluster.
@@ -63,6 +63,19 @@ func (b Build) Run(ctx context.Context) (result pipeline.Result, err error) {
 	if err != nil {
 		return pipeline.Result{}, err
 	}
+	shelf, err := b.newShelf(ctx, place)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	defer func() { err = errors.Join(err, shelf.close()) }()
+	if result, err = b.follow(ctx, job, shelf); err != nil {
+		return result, err
+	}
+	return result, b.handOut(ctx, shelf, place, result.Artifacts)
+}
+
+// follow runs the job and shows its log.
+func (b Build) follow(ctx context.Context, job pipeline.Job, shelf shelf) (pipeline.Result, error) {
 	log, err := report.OpenLog(job.LogFile)
 	if err != nil {
 		return pipeline.Result{}, err
@@ -73,8 +86,8 @@ func (b Build) Run(ctx context.Context) (result pipeline.Result, err error) {
 	go func() {
 		shown <- report.Follow(context.WithoutCancel(ctx), job.LogFile, 0, over.Load, func(l report.Line) error { return b.Show(l.Text) })
 	}()
-	action := build.Action{Backend: b.Backend, Artifacts: tree{dir: b.Dir, out: b.Out}, Secrets: b.Secrets, Kubeconfigs: b.Kubeconfigs}
-	result, err = action.Run(ctx, job)
+	action := build.Action{Backend: b.Backend, Artifacts: shelf, Secrets: b.Secrets, Kubeconfigs: b.Kubeconfigs}
+	result, err := action.Run(ctx, job)
 	err = errors.Join(err, log.Close())
 	over.Store(true)
 	return result, errors.Join(err, <-shown)

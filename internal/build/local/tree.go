@@ -8,25 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
-
-	"github.com/towline/towline/internal/build"
 )
 
-// tree is a directory as the artifacts of a build: its files are the source, and
-// what the build hands on goes to another directory.
-type tree struct {
-	dir string
-	out string // "" keeps nothing
-}
+// tree is a directory that is built.
+type tree struct{ dir string }
 
-var _ build.Artifacts = tree{}
-
-// Unpack copies the files: those that git would commit where it is a working
+// unpack copies the files: those that git would commit where it is a working
 // tree, so that a build finds here what it finds on the server.
-func (t tree) Unpack(ctx context.Context, _, dir string) error {
+func (t tree) unpack(ctx context.Context, dir string) error {
 	names, err := t.files(ctx)
 	if err != nil {
 		return err
@@ -90,38 +81,6 @@ func (t tree) committed(ctx context.Context) (names []string, ok bool) {
 		}
 	}
 	return names, len(names) > 0
-}
-
-// Pack copies files out. It returns no digest, for nobody asks for the artifact
-// by it.
-func (t tree) Pack(ctx context.Context, dir string, files []string) (digest string, size int64, err error) {
-	from, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", 0, err
-	}
-	defer from.Close()
-	for _, name := range files {
-		if err := ctx.Err(); err != nil {
-			return "", 0, context.Cause(ctx)
-		}
-		info, err := from.Lstat(name)
-		if err != nil {
-			return "", 0, err
-		}
-		size += info.Size()
-		if t.out == "" {
-			continue
-		}
-		target := filepath.Join(t.out, filepath.FromSlash(path.Clean(name)))
-		// One of an earlier build.
-		if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", 0, fmt.Errorf("replace %s: %w", target, err)
-		}
-		if err := transfer(from, name, target); err != nil {
-			return "", 0, fmt.Errorf("copy %s: %w", name, err)
-		}
-	}
-	return "", size, nil
 }
 
 // transfer copies a file or a link to a path that is not there yet.

@@ -75,7 +75,7 @@ func (p *walker) as(name string) (a account, refusal string) {
 	case err == nil && a.uid == own:
 		return p.own, ""
 	case !p.AnyUser && (err == nil && a.uid == 0 || !slices.Contains(p.Users, name)):
-		return a, fmt.Sprintf("run-as: %s: builds may not run as this user here; leave run-as out, or allow the user with towline server --build-user", name)
+		return a, fmt.Sprintf("run-as: %s: builds may not run as this user here; leave run-as out, or build on a server that allows the user (towline server --build-user)", name)
 	case err != nil:
 		return a, fmt.Sprintf("run-as: %s: there is no such user where the build runs: %v", name, err)
 	case os.Geteuid() != 0:
