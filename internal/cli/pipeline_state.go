@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/towline/towline/internal/client"
+	"github.com/towline/towline/internal/pipeline"
 )
 
 func (c *command) pipelineStateCommand() *cobra.Command {
@@ -33,7 +35,13 @@ func (c *command) pipelineStateCommand() *cobra.Command {
 			for _, s := range state.Stages {
 				fmt.Fprintln(table, stageLine(s))
 			}
-			return table.Flush()
+			if err := table.Flush(); err != nil {
+				return err
+			}
+			for _, h := range state.Holds {
+				fmt.Fprintln(c.Out, holdLine(h.Execution, h.Hold))
+			}
+			return nil
 		},
 	}
 }
@@ -49,4 +57,16 @@ func stageLine(s client.StageState) string {
 		closed = append(closed, fmt.Sprintf("%s by %s%s", strings.ToLower(string(t.Type)), printable(t.By), because(t.Reason)))
 	}
 	return strings.Join([]string{s.Name, status, latest, strings.Join(s.Waiting, ", "), strings.Join(closed, "; ")}, "\t")
+}
+
+// holdLine says why an execution waits, since when, and until when at most.
+func holdLine(execution string, h pipeline.Hold) string {
+	line := execution + " waits. " + printable(h.Sentence)
+	if !h.Since.IsZero() {
+		line += " Since " + h.Since.Local().Format(time.DateTime) + "."
+	}
+	if !h.Until.IsZero() {
+		line += " Until " + h.Until.Local().Format(time.DateTime) + "."
+	}
+	return line
 }

@@ -39,6 +39,9 @@ func showExecution(e client.Execution, now time.Time, width int) []string {
 			lines = append(lines, strings.TrimRight(line, " "))
 		}
 	}
+	if e.Hold != nil && e.Hold.Action == "" {
+		lines = append(lines, "   "+printable(e.Hold.Sentence)) // Those of actions stand beside them.
+	}
 	if d := deployment(e); d != nil && d.Verdict != nil {
 		lines = append(lines, fmt.Sprintf(" verdict  %s · rollback: towline rollback %s", d.Verdict, d.App))
 	}

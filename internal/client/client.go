@@ -25,6 +25,8 @@ type Execution struct {
 	// Progress is the present line of progress of each running action, by
 	// "stage/action".
 	Progress map[string]string `json:"progress,omitempty"`
+	// Hold is why it waits, nil when it does not.
+	Hold *pipeline.Hold `json:"hold,omitempty"`
 }
 
 // Pipeline is a pipeline as the API shows it.

@@ -89,6 +89,14 @@ type PipelineState struct {
 	Name    string       `json:"name"`
 	Version int          `json:"version"`
 	Stages  []StageState `json:"stages"`
+	// Holds are why executions wait, oldest execution first.
+	Holds []Held `json:"holds,omitempty"`
+}
+
+// Held is an execution that waits.
+type Held struct {
+	Execution string        `json:"execution"`
+	Hold      pipeline.Hold `json:"hold"`
 }
 
 // StageState is where one stage of a pipeline stands.

@@ -133,7 +133,7 @@ func (s *Server) pipeline(ctx context.Context, d store.Definition) (client.Pipel
 	p := client.Pipeline{Pipeline: d.Pipeline.Mask(s.SecretMember), Repository: d.Repository, Updated: d.Updated}
 	last, err := s.Store.Executions(ctx, d.Pipeline.Name, 0, 1)
 	if err == nil && len(last) > 0 {
-		shown := s.show(last[0])
+		shown := s.show(ctx, last[0])
 		p.Last = &shown
 	}
 	return p, err
@@ -153,7 +153,7 @@ func (s *Server) listExecutions(ctx context.Context, in *struct {
 	}
 	found := []client.Execution{}
 	for _, e := range executions {
-		found = append(found, s.show(e))
+		found = append(found, s.show(ctx, e))
 	}
 	return &answer[[]client.Execution]{found}, nil
 }
@@ -169,7 +169,7 @@ func (s *Server) startExecution(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.refused("start execution", err)
 	}
-	return &answer[client.Execution]{s.show(e)}, nil
+	return &answer[client.Execution]{s.show(ctx, e)}, nil
 }
 
 func (s *Server) getExecution(ctx context.Context, in *struct {
@@ -179,14 +179,15 @@ func (s *Server) getExecution(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail("get execution", err)
 	}
-	return &answer[client.Execution]{s.show(e)}, nil
+	return &answer[client.Execution]{s.show(ctx, e)}, nil
 }
 
-// show adds what only the engine's memory knows, and leaves out the secrets of
-// actions.
-func (s *Server) show(e pipeline.Execution) client.Execution {
+// show adds what only the engine's memory knows and why the execution waits, and
+// leaves out the secrets of actions.
+func (s *Server) show(ctx context.Context, e pipeline.Execution) client.Execution {
+	hold := s.hold(ctx, e)
 	e.Definition = e.Definition.Mask(s.SecretMember)
-	shown := client.Execution{Execution: e}
+	shown := client.Execution{Execution: e, Hold: hold}
 	for _, stage := range e.Stages {
 		for _, action := range stage.Actions {
 			line := s.Engine.Progress(e.ID, stage.Name, stage.Attempt, action.Name)
@@ -200,4 +201,21 @@ func (s *Server) show(e pipeline.Execution) client.Execution {
 		}
 	}
 	return shown
+}
+
+// hold tells why an execution waits. The others are looked at only where they
+// can be in its way.
+func (s *Server) hold(ctx context.Context, e pipeline.Execution) *pipeline.Hold {
+	if !e.Waiting() {
+		return nil
+	}
+	if alone := (pipeline.State{}).Hold(e); alone != nil {
+		return alone
+	}
+	state, err := s.Store.State(ctx, e.Pipeline)
+	if err != nil {
+		s.Logger.Warn("look why it waits", "execution", e.ID, "error", err)
+		return nil
+	}
+	return state.Hold(e)
 }

@@ -52,7 +52,7 @@ func (s *Server) shown(ctx context.Context, what, id string, err error) (*answer
 	if err != nil {
 		return nil, s.fail(what, err)
 	}
-	return &answer[client.Execution]{s.show(e)}, nil
+	return &answer[client.Execution]{s.show(ctx, e)}, nil
 }
 
 func (s *Server) decide(ctx context.Context, in *struct {
@@ -140,6 +140,11 @@ func (s *Server) state(ctx context.Context, name string) (*answer[client.Pipelin
 			}
 		}
 		out.Stages = append(out.Stages, shown)
+	}
+	for _, e := range state.Executions {
+		if hold := state.Hold(e); hold != nil {
+			out.Holds = append(out.Holds, client.Held{Execution: e.ID, Hold: *hold})
+		}
 	}
 	return &answer[client.PipelineState]{out}, nil
 }

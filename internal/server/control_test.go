@@ -87,6 +87,11 @@ func TestPeopleSteerExecutions(t *testing.T) {
 		state, err = b.api.State(ctx, "web")
 		return err == nil && cmp.Equal(state.Stages[2].Waiting, []string{second})
 	})
+	e = until(second, func(e client.Execution) bool { return e.Hold != nil && e.Hold.Kind == pipeline.HoldTransition })
+	wantHolds := []client.Held{{Execution: second, Hold: *e.Hold}}
+	if diff := cmp.Diff(wantHolds, state.Holds); diff != "" || e.Hold.Sentence != "The way into stage S3 is closed by ann: freeze" {
+		t.Errorf("holds (-want +got):\n%s%+v", diff, e.Hold)
+	}
 	if e, err := b.api.Stop(ctx, second, client.StopRequest{Reason: "enough"}); err != nil || e.Status != pipeline.ExecutionStopped {
 		t.Errorf("stopped: %s, %v", e.Status, err)
 	}

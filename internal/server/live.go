@@ -37,7 +37,7 @@ func (s *Server) watchExecution(ctx context.Context, in *struct {
 		if err != nil {
 			return
 		}
-		if send.Data(s.show(e)) != nil || e.Done() {
+		if send.Data(s.show(ctx, e)) != nil || e.Done() {
 			return
 		}
 		select {

@@ -27,3 +27,13 @@ func (db *DB) PipelineState(ctx context.Context, name string) (d Definition, s p
 	})
 	return d, s, err
 }
+
+// State loads what the state machine knows of a pipeline: see the function
+// State.
+func (db *DB) State(ctx context.Context, name string) (s pipeline.State, err error) {
+	err = db.View(ctx, func(q Querier) error {
+		s, err = State(ctx, q, name)
+		return err
+	})
+	return s, err
+}
