@@ -299,16 +299,16 @@ func (c *comparison) action(stage StageState, a ActionState) Change {
 			}
 		}
 		if a.Type.Manual() {
-			change.Comment, change.Link = c.question(defined)
+			change.Comment, change.Link = c.after.Question(defined)
 		}
 	}
 	return change
 }
 
-// question is what an approval asks, by CodePipeline's names. One whose
-// variables cannot be resolved is asked without a text.
-func (c *comparison) question(approval Action) (comment, link string) {
-	resolved, err := Resolve(approval.Configuration, c.after.Variables())
+// Question is what an approval asks, and where to look first, by CodePipeline's
+// names. One whose variables cannot be resolved is asked without a text.
+func (e Execution) Question(approval Action) (comment, link string) {
+	resolved, err := Resolve(approval.Configuration, e.Variables())
 	if err != nil {
 		return "", ""
 	}

@@ -58,6 +58,14 @@ func (d *Dashboard) routes() http.Handler {
 	mux.HandleFunc("POST /theme", d.setTheme)
 
 	mux.HandleFunc("GET /{$}", d.page(pipelines))
+	mux.HandleFunc("GET /executions/{id}", d.page(execution))
+	mux.HandleFunc("GET /executions/{id}/stages/{stage}/{attempt}/actions/{action}", d.page(action))
+	mux.HandleFunc("POST /executions/{id}/decide", d.act(execution, decide))
+	mux.HandleFunc("POST /executions/{id}/stop", d.act(execution, stop))
+	mux.HandleFunc("POST /executions/{id}/retry", d.act(execution, retry))
+	mux.HandleFunc("POST /executions/{id}/override", d.act(execution, override))
+	mux.HandleFunc("POST /executions/{id}/rollback", d.act(execution, rollBack))
+
 	if d.Components {
 		mux.HandleFunc("GET /ui/components", d.page(components))
 	}
@@ -106,6 +114,7 @@ func (d *Dashboard) page(make show) http.HandlerFunc {
 // that is refused, the page that the form stands on tells why.
 func (d *Dashboard) act(on show, do func(v *visit) (next string, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, mostForm)
 		v, err := d.visit(r)
 		if err != nil {
 			d.trouble(w, v, err)
