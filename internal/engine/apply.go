@@ -145,6 +145,7 @@ func (e *Engine) tell(ctx context.Context, name string, event pipeline.Event, ab
 		return err
 	}
 	e.settle(next)
+	e.watch.spread(name) // Also of a transition, which changes no execution at once.
 	return nil
 }
 
@@ -157,6 +158,7 @@ func (e *Engine) settle(next transition) {
 		e.present.whenGone(id, func() { e.clean(id) })
 	}
 	e.watch.notify(next.Changed...)
+	e.watch.spread(pipelinesOf(next.Changed)...)
 	for _, at := range next.Stages {
 		e.durable.submit(at)
 	}

@@ -13,11 +13,13 @@ type watchers struct {
 	mu       sync.Mutex
 	channels map[string]map[chan struct{}]bool
 	progress map[pipeline.RunAction]string
+	news     map[*News]bool
 }
 
 func (w *watchers) init() {
 	w.channels = map[string]map[chan struct{}]bool{}
 	w.progress = map[pipeline.RunAction]string{}
+	w.news = map[*News]bool{}
 }
 
 // Watch returns a channel that receives when the execution may have changed:

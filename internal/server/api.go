@@ -48,6 +48,7 @@ func (s *Server) describedAPI() http.Handler {
 	huma.Get(group, "/executions/{id}", s.getExecution)
 	huma.Get(group, "/executions/{id}/stages/{stage}/{attempt}/actions/{action}/log", s.getLog)
 	s.controlRoutes(group)
+	s.changeRoutes(group)
 	s.mirrorRoutes(group)
 	s.projectRoutes(group)
 	s.clusterRoutes(group)
@@ -57,6 +58,7 @@ func (s *Server) describedAPI() http.Handler {
 	s.notificationRoutes(group)
 	s.functionRoutes(group)
 	s.testRoutes(group)
+	s.overviewRoutes(group)
 	sse.Register(group, huma.Operation{OperationID: "watch-execution", Method: http.MethodGet, Path: "/executions/{id}/watch"},
 		map[string]any{"execution": client.Execution{}}, s.watchExecution)
 	return mux

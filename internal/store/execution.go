@@ -57,7 +57,8 @@ func State(ctx context.Context, q Querier, name string, about ...string) (s pipe
 	return s, err
 }
 
-// SaveExecution writes one execution, new or changed.
+// SaveExecution writes one execution, new or changed, and how its pipeline
+// stands with it.
 func SaveExecution(ctx context.Context, q Querier, e pipeline.Execution) error {
 	state, err := json.Marshal(e)
 	if err != nil {
@@ -73,7 +74,7 @@ func SaveExecution(ctx context.Context, q Querier, e pipeline.Execution) error {
 	if err != nil {
 		return fmt.Errorf("save execution %s: %w", e.ID, err)
 	}
-	return nil
+	return saveStanding(ctx, q, e)
 }
 
 // goBack is how many executions are looked at for one to go back to.
