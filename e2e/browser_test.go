@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/towline/towline/internal/config"
 	"github.com/towline/towline/internal/waittest"
@@ -165,13 +166,6 @@ func evaluate[T any](b *browser, expression string) T {
 	return value
 }
 
-// text is what the first element that a selector finds shows.
-func (b *browser) text(selector string) string {
-	b.t.Helper()
-	quoted, _ := json.Marshal(selector)
-	return evaluate[string](b, fmt.Sprintf(`document.querySelector(%s)?.innerText ?? ""`, quoted))
-}
-
 // click clicks on what a selector finds first.
 func (b *browser) click(selector string) {
 	b.t.Helper()
@@ -182,6 +176,14 @@ func (b *browser) click(selector string) {
 func (b *browser) press(keys string) {
 	b.t.Helper()
 	b.do("press "+keys, chromedp.KeyEvent(keys))
+}
+
+// pressEscape is the key that leaves a field.
+var pressEscape = chromedp.KeyEvent(kb.Escape)
+
+// typeInto replaces what a field holds.
+func typeInto(selector, text string) chromedp.Action[chromedp.Void] {
+	return chromedp.SetValue(chromedp.CSS(selector), text, chromedp.NodeVisible)
 }
 
 // size changes the window, and the theme that the system is said to prefer.

@@ -52,6 +52,14 @@ func needCluster(t *testing.T) {
 // the test.
 func start(t testing.TB, args ...string) *towline {
 	t.Helper()
+	s := prepare(t, args...)
+	s.up()
+	return s
+}
+
+// prepare is a server that does not run yet, with a data directory of its own.
+func prepare(t testing.TB, args ...string) *towline {
+	t.Helper()
 	s := &towline{t: t, data: filepath.Join(t.TempDir(), "data"), listen: freeAddress(t), args: args, env: append(os.Environ(), "GIT_TERMINAL_PROMPT=0")}
 	t.Cleanup(func() {
 		s.kill(syscall.SIGTERM)
@@ -59,7 +67,6 @@ func start(t testing.TB, args ...string) *towline {
 			t.Logf("server log:\n%s", s.log.String())
 		}
 	})
-	s.up()
 	return s
 }
 

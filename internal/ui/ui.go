@@ -58,6 +58,9 @@ func (d *Dashboard) routes() http.Handler {
 	mux.HandleFunc("POST /theme", d.setTheme)
 
 	mux.HandleFunc("GET /{$}", d.page(pipelines))
+	mux.HandleFunc("GET /pipelines/{name}", d.page(onePipeline))
+	mux.HandleFunc("POST /pipelines/{name}/run", d.act(onePipeline, runPipeline))
+	mux.HandleFunc("POST /pipelines/{name}/transition", d.act(onePipeline, setTransition))
 	mux.HandleFunc("GET /executions/{id}", d.page(execution))
 	mux.HandleFunc("GET /executions/{id}/stages/{stage}/{attempt}/actions/{action}", d.page(action))
 	mux.HandleFunc("POST /executions/{id}/decide", d.act(execution, decide))

@@ -159,7 +159,6 @@
       const text = found ? found[2] : line;
       const index = this.lines.length;
       if (command.test(text)) this.group = index;
-      else if (!text.startsWith("[")) this.group = -1;
       this.lines.push({time: found ? found[1] : "", text, group: this.group});
       if (!command.test(text) && tells(text, surely)) this.error(index);
       if (this.group < 0 || this.group === index || !this.folded.has(this.group)) this.visible.push(index);
@@ -199,9 +198,13 @@
       });
     }
 
+    measure() {
+      this.sheet.style.height = `${this.visible.length * lineHeight}px`;
+    }
+
     draw() {
       this.drawing = true;
-      this.sheet.style.height = `${this.visible.length * lineHeight}px`;
+      this.measure();
       if (this.stick) this.window.scrollTop = this.window.scrollHeight;
       const first = Math.max(Math.floor(this.window.scrollTop / lineHeight) - 10, 0);
       const last = Math.min(first + Math.ceil(this.window.clientHeight / lineHeight) + 20, this.visible.length);
@@ -308,6 +311,7 @@
       this.stick = false;
       if (current) this.current = i;
       const at = this.visible.indexOf(i);
+      this.measure(); // or there may be nothing yet to scroll to
       this.window.scrollTop = Math.max(at * lineHeight - this.window.clientHeight / 3, 0);
       this.draw();
     }

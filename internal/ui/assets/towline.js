@@ -47,6 +47,15 @@
   document.addEventListener("htmx:sse:before:connection", (event) => { if (event.detail.connection.attempt > 0) connection(true); });
   document.addEventListener("htmx:sse:after:connection", () => connection(false));
 
+  // A long list that somebody has read far into is not taken away from them.
+  document.addEventListener("changed", (event) => {
+    if (document.querySelectorAll(".overview tr[data-row]").length <= 100) return;
+    event.stopImmediatePropagation();
+    const line = document.getElementById("connection");
+    line.textContent = "Pipelines have changed: go to the top of the list to see them";
+    line.hidden = false;
+  }, true);
+
   // Lines of lists are walked with j and k; Enter opens the first link in one.
   function rows() {
     return [...document.querySelectorAll("[data-row]")].filter((row) => row.offsetParent !== null);
@@ -66,7 +75,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const writes = event.target.closest("input, textarea, select, [contenteditable]");
     if (writes) {
-      if (event.key === "Escape") event.target.blur();
+      if (event.key === "Escape") { event.preventDefault(); event.target.blur(); } // and keep what was written
       return;
     }
     if (document.querySelector("dialog[open]")) return;

@@ -120,18 +120,6 @@ func stageTimes(s pipeline.StageState) (started, ended time.Time) {
 	return started, ended
 }
 
-// strip are the stages of an execution, each with a link into its page.
-func strip(e client.Execution) (stages []look.Stage) {
-	for _, s := range e.Stages {
-		status := string(s.Status)
-		note := ""
-		if e.Hold != nil && e.Hold.Stage == s.Name {
-			status, note = "Waiting", e.Hold.Sentence
-		}
-		stages = append(stages, look.Stage{Name: s.Name, Status: status, Note: note, Href: ExecutionPath(e.ID) + "#stage-" + s.Name})
-	}
-	return stages
-}
 
 // trigger says why an execution was started, in words.
 func trigger(t pipeline.Trigger) string {

@@ -31,10 +31,7 @@ type Area string
 
 // The areas, in their order.
 const (
-	Pipelines    Area = "Pipelines"
-	Applications Area = "Applications"
-	Delivery     Area = "Delivery"
-	Settings     Area = "Settings"
+	Pipelines Area = "Pipelines"
 )
 
 // Areas are all areas, each with where it is and the key that leads there after
@@ -48,9 +45,6 @@ func Areas() []struct {
 		Path, Key string
 	}{
 		{Pipelines, "/", "p"},
-		{Applications, "/applications", "a"},
-		{Delivery, "/delivery", "d"},
-		{Settings, "/settings", "s"},
 	}
 }
 
