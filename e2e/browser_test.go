@@ -225,7 +225,7 @@ func (b *browser) picture(file string) {
 }
 
 // shown takes the pictures of a page: in both themes, and narrow. With
-// TOWLINE_PICTURES=docs they are those of docs/dashboard; else they are left
+// TOWLINE_PICTURES=docs the first is that of docs/dashboard; else they are left
 // where the test's other files are.
 func (b *browser) shown(name string) {
 	b.t.Helper()
@@ -239,7 +239,7 @@ func (b *browser) shown(name string) {
 		width, height int64
 		theme, suffix string
 	}{{1280, 900, "light", ""}, {1280, 900, "dark", "-dark"}, {360, 780, "light", "-narrow"}, {2560, 1300, "light", "-wide"}} {
-		if view.suffix == "-wide" && os.Getenv("TOWLINE_PICTURES") == "docs" {
+		if view.suffix != "" && os.Getenv("TOWLINE_PICTURES") == "docs" {
 			continue // looked at, but not in the documentation
 		}
 		b.size(view.width, view.height, view.theme)

@@ -79,9 +79,9 @@ type Config struct {
 	Notifications *notify.Notifier
 	// Dashboard makes the pages for browsers over the native API. It may be nil.
 	Dashboard func(api http.Handler) (http.Handler, error)
-	Tokens        config.Tokens
-	Version       string
-	Logger        *slog.Logger
+	Tokens    config.Tokens
+	Version   string
+	Logger    *slog.Logger
 }
 
 // Server is the HTTP side of one Towline.

@@ -120,7 +120,6 @@ func stageTimes(s pipeline.StageState) (started, ended time.Time) {
 	return started, ended
 }
 
-
 // trigger says why an execution was started, in words.
 func trigger(t pipeline.Trigger) string {
 	words := map[string]string{
