@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,10 +37,10 @@ func slimActions(actions []ActionState) []ActionState {
 
 // Span is when something of the stage's attempt first ran, and when the last of
 // it ended: zero while something is in progress, and before anything has run.
-func (s StageState) Span() (started, ended time.Time) {
+func (s *StageState) Span() (started, ended time.Time) {
 	actions := s.Actions
 	for _, c := range s.Conditions {
-		actions = append(actions[:len(actions):len(actions)], c.Rules...)
+		actions = append(slices.Clip(actions), c.Rules...)
 	}
 	for _, a := range actions {
 		if !a.Started.IsZero() && (started.IsZero() || a.Started.Before(started)) {

@@ -123,12 +123,15 @@ func unauthorized(w http.ResponseWriter) {
 func refuse(w http.ResponseWriter, status int, detail, hint string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct {
+	text, err := json.Marshal(struct {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
 		Hint   string `json:"hint,omitempty"`
 	}{http.StatusText(status), status, detail, hint})
+	if err == nil {
+		_, _ = w.Write(append(text, '\n'))
+	}
 }
 
 // RegistryAccess says who may use the embedded registry: the admin token all

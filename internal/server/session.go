@@ -51,7 +51,7 @@ func (s *Server) signIn(ctx context.Context, in *struct{ Body client.SessionRequ
 // when somebody follows a link from elsewhere, so that links to an execution
 // work, and not with what other sites post.
 func (s *Server) cookie(value string, expires time.Time) http.Cookie {
-	return http.Cookie{
+	return http.Cookie{ //nolint:gosec // Secure where people reach the server by https
 		Name: sessionCookie, Value: value, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: strings.HasPrefix(s.reach(), "https:"),
 	}

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"net/http"
 	"strconv"
 
 	"github.com/a-h/templ"
@@ -30,7 +31,7 @@ func onePipeline(v *visit) (templ.Component, error) {
 		return nil, err
 	}
 	v.page.Title, v.page.Area, v.page.Events = name, view.Pipelines, "/api/v1/overview/watch"
-	if v.Method != "GET" {
+	if v.Method != http.MethodGet {
 		v.page.Path = view.PipelinePath(name)
 	}
 	older := 0

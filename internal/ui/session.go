@@ -86,5 +86,7 @@ func (d *Dashboard) setTheme(w http.ResponseWriter, r *http.Request) {
 
 // keep has the browser remember something that is no secret, for a year.
 func (d *Dashboard) keep(w http.ResponseWriter, name, value string) {
-	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", Expires: d.Now().Add(365 * 24 * time.Hour), HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // no secret, and the server may be reached by http
+		Name: name, Value: value, Path: "/", Expires: d.Now().Add(365 * 24 * time.Hour), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 }

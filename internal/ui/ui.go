@@ -102,14 +102,14 @@ type visit struct {
 type show func(v *visit) (templ.Component, error)
 
 // page answers with a page, or with why there is none.
-func (d *Dashboard) page(make show) http.HandlerFunc {
+func (d *Dashboard) page(draw show) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v, err := d.visit(r)
 		if err != nil {
 			d.trouble(w, v, err)
 			return
 		}
-		d.answer(w, v, make, http.StatusOK)
+		d.answer(w, v, draw, http.StatusOK)
 	}
 }
 
@@ -146,8 +146,8 @@ func (d *Dashboard) visit(r *http.Request) (*visit, error) {
 	return v, err
 }
 
-func (d *Dashboard) answer(w http.ResponseWriter, v *visit, make show, status int) {
-	made, err := make(v)
+func (d *Dashboard) answer(w http.ResponseWriter, v *visit, draw show, status int) {
+	made, err := draw(v)
 	if err != nil {
 		d.trouble(w, v, err)
 		return
@@ -170,8 +170,8 @@ func (d *Dashboard) trouble(w http.ResponseWriter, v *visit, err error) {
 	switch {
 	case ok && refusal.Status == http.StatusUnauthorized:
 		back := "/sign-in?next=" + url.QueryEscape(v.page.Path)
-		if v.Header.Get("HX-Request") != "" { // a part of a page: the whole has to go
-			w.Header().Set("HX-Redirect", back)
+		if v.Header.Get("Hx-Request") != "" { // a part of a page: the whole has to go
+			w.Header().Set("Hx-Redirect", back)
 			w.WriteHeader(http.StatusOK)
 			return
 		}

@@ -99,8 +99,8 @@ func TestStrangersAreAskedWhoTheyAreAndLedBack(t *testing.T) {
 	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/sign-in?next=%2F%3Fquery%3Da%2520b" {
 		t.Error(resp.Status, resp.Header)
 	}
-	resp, text := get(t, c, base+"/", "HX-Request", "true")
-	if resp.Header.Get("HX-Redirect") != "/sign-in?next=%2F" || text != "" {
+	resp, text := get(t, c, base+"/", "Hx-Request", "true")
+	if resp.Header.Get("Hx-Redirect") != "/sign-in?next=%2F" || text != "" {
 		t.Error("a part of a page must lead the whole away:", resp.Header, text)
 	}
 	resp, text = post(t, c, base+"/sign-in", url.Values{"credential": {"wrong"}, "next": {"/x"}})

@@ -19,7 +19,7 @@ type Counted struct {
 	Gone *Counted `json:"gone,omitempty"`
 }
 
-func (c Counted) plus(v pipeline.Verdict, aside int) Counted {
+func (c *Counted) plus(v pipeline.Verdict, aside int) Counted {
 	return Counted{Requests: c.Requests + v.Requests, Lost: c.Lost + v.Lost, Aside: c.Aside + aside}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"time"
 
 	"github.com/towline/towline/internal/client"
 	"github.com/towline/towline/internal/pipeline"
@@ -97,28 +96,6 @@ func logPath(id string, a Attempt) string {
 
 // hasLog tells whether an action writes one: those that people decide do not.
 func hasLog(a pipeline.ActionState) bool { return !a.Started.IsZero() && !a.Type.Outside() }
-
-// stageTimes are when the first action of a stage has begun and the last one has
-// ended, zero while any of them goes on.
-func stageTimes(s pipeline.StageState) (started, ended time.Time) {
-	running := false
-	for _, a := range s.Actions {
-		if a.Started.IsZero() {
-			continue
-		}
-		if started.IsZero() || a.Started.Before(started) {
-			started = a.Started
-		}
-		running = running || a.Ended.IsZero()
-		if a.Ended.After(ended) {
-			ended = a.Ended
-		}
-	}
-	if running {
-		ended = time.Time{}
-	}
-	return started, ended
-}
 
 // trigger says why an execution was started, in words.
 func trigger(t pipeline.Trigger) string {

@@ -1011,7 +1011,7 @@ func stageTime(p Page, s pipeline.StageState) templ.Component {
 			templ_7745c5c3_Var46 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		if started, ended := stageTimes(s); !started.IsZero() {
+		if started, ended := s.Span(); !started.IsZero() {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 52, "<span class=\"dim num\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
