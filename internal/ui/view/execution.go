@@ -151,10 +151,15 @@ func place(r pipeline.Revision) string {
 	return r.Repository
 }
 
-// mayGoBack tells whether a stage of a later execution may be brought back to
-// what this one did: not to its source, which is not done anywhere.
+// mayGoBack tells whether a stage may be brought back to what this execution did
+// in it: one that has changed something somewhere, by a deployment or a function.
 func mayGoBack(e client.Execution, s pipeline.StageState) bool {
-	return e.Done() && e.Type != pipeline.ExecutionRollback && s.Status == pipeline.StatusSucceeded && s.Name != e.Stages[0].Name
+	if !e.Done() || e.Type == pipeline.ExecutionRollback || s.Status != pipeline.StatusSucceeded {
+		return false
+	}
+	return slices.ContainsFunc(s.Actions, func(a pipeline.ActionState) bool {
+		return a.Type.Category == pipeline.CategoryDeploy || a.Type.Category == pipeline.CategoryInvoke
+	})
 }
 
 // unmet are the conditions of a stage that somebody may set aside.

@@ -1938,7 +1938,7 @@ func deployed(d pipeline.Deployment) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = look.Figure(fmt.Sprintf("%.0f ms", v.P99Ms), "99th percentile", fmt.Sprintf("median %.0f ms", v.P50Ms), look.Idle).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = look.Figure(fmt.Sprintf("%.1f ms", v.P99Ms), "99th percentile", fmt.Sprintf("median %.1f ms", v.P50Ms), look.Idle).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
